@@ -1,0 +1,144 @@
+//! What hedgerowd and hedgerow-launch say to each other: one JSON message per SOCK_SEQPACKET datagram,
+//! descriptors beside it (SCM_RIGHTS).
+
+use serde::{Deserialize, Serialize};
+
+use crate::moment::Moment;
+use crate::plan::{FenceId, Plan, Step, StepId};
+
+/// Both sides must have the same; the launcher answers another with [`ErrorKind::Version`].
+pub const VERSION: u32 = 1;
+
+/// Largest message in bytes, below the default `net.core.wmem_default` (212,992).
+pub const MAX_MESSAGE: usize = 128 * 1024;
+
+/// Largest note in bytes.
+pub const MAX_NOTE: usize = 4096;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// Chosen by the daemon, echoed in the [`Reply`].
+    pub serial: u64,
+    pub request: Request,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// First message of a connection. The newest connection replaces any older one.
+    Hello { version: u32 },
+    /// Opens a fence. At most one descriptor: a listening socket for the launcher to keep for the daemon's
+    /// successor. The note is the daemon's own, see [`Request::Note`].
+    Open { plan: Box<Plan>, note: String },
+    /// Starts a step. The reply carries the read ends of its stdout and stderr; the launcher keeps duplicates
+    /// until the step's exit is acknowledged.
+    Start { fence: FenceId, step: Step },
+    /// Sends a signal to one step's process, or (`None`) to every process of the fence but its init.
+    Signal { fence: FenceId, step: Option<StepId>, signal: i32 },
+    /// Kills what is left with SIGKILL and removes everything. The reply comes when nothing is left.
+    /// Closing a fence that is not open succeeds.
+    Close { fence: FenceId },
+    /// Replaces the fence's note: opaque text that the launcher hands to the daemon's successor.
+    Note { fence: FenceId, note: String },
+    /// Hands back what the launcher kept. Descriptors: the listening socket if `Open` brought one, then
+    /// stdout and stderr of each step in the order of [`FenceReport::steps`].
+    Adopt { fence: FenceId },
+    /// The step's exit is dealt with: forget it and its pipes.
+    Acknowledge { fence: FenceId, step: StepId },
+    Usage { fence: FenceId },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Message {
+    Reply { serial: u64, result: Result<Response, Error> },
+    Event(Event),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Response {
+    Done,
+    Welcome { fences: Vec<FenceReport> },
+    /// `pid` is the host's number of the step's process.
+    Started { pid: i32 },
+    Adopted { fence: FenceReport, listener: bool },
+    Usage(Usage),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Event {
+    StepExited { fence: FenceId, step: StepId, exit: Exit },
+    /// The fence's init is gone without a `Close`; every process in it is too. Steps that still ran are
+    /// reported first, each with its own `StepExited`. The fence must still be closed.
+    FenceEnded { fence: FenceId, cause: String, at: Moment },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    pub status: ExitStatus,
+    /// Processes of the fence that the kernel's OOM killer ended between this step's start and its exit.
+    pub oom_kills: u64,
+    pub at: Moment,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExitStatus {
+    Code(i32),
+    Signal(i32),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FenceReport {
+    pub plan: Box<Plan>,
+    pub note: String,
+    pub steps: Vec<StepReport>,
+    /// Set once the fence's init is gone.
+    pub ended: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepReport {
+    pub id: StepId,
+    pub pid: i32,
+    pub started: Moment,
+    pub exit: Option<Exit>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Bytes charged to the fence's memory cgroup now.
+    pub memory: u64,
+    /// Microseconds of CPU used since the fence was opened.
+    pub cpu_usec: u64,
+    pub pids: u64,
+    /// OOM kills since the fence was opened.
+    pub oom_kills: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    pub kind: ErrorKind,
+    /// What was wrong, where, and what to do, for people.
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorKind {
+    Version,
+    /// The plan asks for something that root-owned configuration does not grant.
+    NotGranted,
+    /// The plan or step is malformed.
+    Invalid,
+    AlreadyOpen,
+    NoSuchFence,
+    NoSuchStep,
+    /// The step's program could not be executed.
+    Exec,
+    /// The kernel or the machine refused.
+    System,
+}
