@@ -1,0 +1,4 @@
+//! `hedgerowd`: joins the rooms.
+#![forbid(unsafe_code)]
+
+pub mod lifecycle;
