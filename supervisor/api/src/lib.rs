@@ -1,1 +1,114 @@
-//! To be written.
+//! The D-Bus contract of Hedgerow: what `hedgerowd` offers on the bus and what any program may rely on.
+//!
+//! | | |
+//! |---|---|
+//! | bus name | [`BUS_NAME`] `io.hedgerow.Edge1`, on the system bus (or on the private bus of `--root`) |
+//! | root object | [`ROOT_PATH`] `/io/hedgerow/Edge1`: `Manager`, `Messaging`, `org.freedesktop.DBus.ObjectManager` |
+//! | components | `/io/hedgerow/Edge1/component/<escaped name>`: `Component` |
+//! | jobs | `/io/hedgerow/Edge1/job/<number>`: `Job` |
+//!
+//! Names are escaped as `sd_bus_path_encode(3)` does; see [`path`]. Objects come and go with
+//! `InterfacesAdded` and `InterfacesRemoved` of the root object. All text is UTF-8.
+//!
+//! # Who may call
+//! Every method checks its caller by the credentials that the bus vouches for: user 0, or a member of
+//! group [`GROUP`] (with `--root`: also the user who started the daemon). Anyone else is answered
+//! [`Error::NotAuthorized`]. Properties carry no secrets and are not checked again; on the system bus
+//! the bus policy lets only root and that group talk to the name at all.
+//!
+//! # Times
+//! A time is a [`Moment`], `(stx)`: the boot id, nanoseconds of CLOCK_BOOTTIME in that boot, nanoseconds
+//! of CLOCK_REALTIME since 1970. Order and distance within a boot come from the second, since the wall
+//! clock may jump. `("", 0, 0)` means "not yet".
+//!
+//! # `io.hedgerow.Edge1.Manager` (root object)
+//! | member | |
+//! |---|---|
+//! | `Deploy(a{ss} add, as remove, a{sv} options) → o job` | Makes the components of `add` (name → version) desired, with their dependencies, and those of `remove` undesired, in one transaction. Options: `recipe-dir` (`h`) and `artifact-dir` (`h`), open directories that are read beneath and without following a link out; they must be given where a recipe is not known yet. Returns at once; the job says how it went. At most [`MAX_DEPLOY_NAMES`] names. Errors: `InvalidArgument`, `InvalidRecipe`, `Busy`, `Internal`. |
+//! | `GetComponent(s name) → o` | Errors: `NoSuchComponent`. |
+//! | `ListComponents() → a(ssso)` | Name, version, state, object; sorted by name. |
+//! | `Describe() → s` | Everything of this interface as one JSON text. |
+//! | `Version` `s` const | The daemon's version. |
+//!
+//! # `io.hedgerow.Edge1.Component`
+//! | member | |
+//! |---|---|
+//! | `Start() → o`, `Stop() → o`, `Restart() → o` | Each returns a job; to start what runs already succeeds. Errors: `NoSuchComponent`, `Busy`, `Internal`. |
+//! | `OpenLog(b follow, u lines) → h` | The read end of a stream of the log's bytes: its last `lines` lines (0: all that is kept), then, with `follow`, what is written from now on, until the reader closes it. |
+//! | `Name` `s` const | |
+//! | `Version` `s` | The version that is deployed. |
+//! | `State` `s` | A [`ComponentState`]: `NEW`, `INSTALLED`, `STARTING`, `RUNNING`, `STOPPING`, `ERRORED`, `BROKEN`, `FINISHED`. |
+//! | `StateChanged` `(stx)` | When `State` became what it is. |
+//! | `Pid` `u` | The main process, as the daemon's pid namespace counts it; 0 where none runs. |
+//! | `Restarts` `u` | How often it was started again after a failure since it was deployed. |
+//! | `LastError` `s` | For people: which step went wrong and how (exit code, signal, out of memory); empty where nothing did. |
+//! | `Memory` `t` not emitted | Bytes charged to its cgroup now; 0 where none exists. |
+//!
+//! # `io.hedgerow.Edge1.Job`
+//! A job that has finished stays for [`JOB_KEPT`] (15 minutes), then its object is removed.
+//!
+//! | member | |
+//! |---|---|
+//! | `Kind` `s` const | A [`JobKind`]: `deploy`, `start`, `stop`, `restart`. |
+//! | `State` `s` | A [`JobState`]: `queued`, `running`, `succeeded`, `failed`. The last two are final: `Result`, `Error` and `Finished` come with them in the same signal. |
+//! | `Progress` `(us)` | Percent 0 to 100 and the stage in words. |
+//! | `Result` `a{sv}` | See [`JobResult`]: `started`, `kept`, `removed` (`as`); on failure `component` (`s`), `step` (`s`), `log` (`as`, the last lines that the step wrote). |
+//! | `Error` `(ss)` | An error name and a message; both empty where nothing went wrong. |
+//! | `Created` `(stx)` const, `Finished` `(stx)` | |
+//!
+//! # `io.hedgerow.Edge1.Messaging` (root object)
+//! | member | |
+//! |---|---|
+//! | `Publish(s topic, ay payload, a{sv} options)` | To the local topic, at most [`MAX_PAYLOAD`] bytes. Option `json` (`b`, default false): the payload is a JSON text. Errors: `InvalidArgument`, `Denied`. |
+//! | `Subscribe(s filter, a{sv} options) → h` | A socket on which each message is one line of JSON: `topic`, `payload` (text) or `payload_base64`, `json` (was it published as JSON), `source` (who published), `lost` (how many messages before this one were dropped because this reader was slow). Closing it, or writing to it, ends the subscription. No options yet; an unknown one is an `InvalidArgument`. Errors: `InvalidArgument`, `Denied`. |
+//!
+//! # Errors
+//! `io.hedgerow.Edge1.Error.*`: see [`Error`]. The bus and the standard interfaces add
+//! `org.freedesktop.DBus.Error.*`, e.g. `InvalidArgs` for arguments of a wrong type or an unknown option.
+//!
+//! # By hand
+//! ```text
+//! busctl tree io.hedgerow.Edge1
+//! busctl call io.hedgerow.Edge1 /io/hedgerow/Edge1 io.hedgerow.Edge1.Manager \
+//!     Deploy 'a{ss}asa{sv}' 1 com.example.Sensor 1.0.0 0 2 recipe-dir h 3 artifact-dir h 4 3<recipes 4<artifacts
+//! busctl get-property io.hedgerow.Edge1 /io/hedgerow/Edge1/component/com_2eexample_2eSensor \
+//!     io.hedgerow.Edge1.Component State
+//! ```
+//! The shell opens the directories (`3<recipes`) and `busctl` passes them by their numbers.
+
+#![forbid(unsafe_code)]
+
+mod bus;
+mod error;
+mod moment;
+mod objects;
+pub mod path;
+mod proxies;
+mod state;
+
+use std::time::Duration;
+
+pub use bus::Bus;
+pub use error::Error;
+pub use moment::Moment;
+pub use objects::{ComponentProperties, JobProperties, components};
+pub use proxies::{
+    ComponentEntry, ComponentProxy, DeployOptions, JobProxy, ManagerProxy, MessagingProxy,
+    PublishOptions, SubscribeOptions,
+};
+pub use state::{ComponentState, JobError, JobKind, JobResult, JobState, Progress};
+/// The bus library of the contract, for those who use its proxies.
+pub use zbus;
+
+/// The well-known name of the daemon.
+pub const BUS_NAME: &str = "io.hedgerow.Edge1";
+/// The object that carries `Manager`, `Messaging` and the ObjectManager.
+pub const ROOT_PATH: &str = "/io/hedgerow/Edge1";
+/// The group whose members may call every method.
+pub const GROUP: &str = "hedgerow";
+/// How long the object of a finished job stays.
+pub const JOB_KEPT: Duration = Duration::from_secs(15 * 60);
+/// The largest payload of `Messaging.Publish`, in bytes.
+pub const MAX_PAYLOAD: usize = 128 * 1024;
+/// The most names that one `Manager.Deploy` may add and remove together.
+pub const MAX_DEPLOY_NAMES: usize = 1024;

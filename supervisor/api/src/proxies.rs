@@ -1,0 +1,133 @@
+//! The interfaces as a program calls them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use zbus::{DeserializeDict, OwnedFd, OwnedObjectPath, SerializeDict, Type, proxy};
+
+use crate::{ComponentState, Error, JobError, JobKind, JobResult, JobState, Moment, Progress};
+
+/// The options of `Manager.Deploy`.
+#[derive(Debug, Default, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict", rename_all = "kebab-case", deny_unknown_fields)]
+pub struct DeployOptions {
+    /// An open directory of recipes.
+    pub recipe_dir: Option<OwnedFd>,
+    /// An open directory of artifacts.
+    pub artifact_dir: Option<OwnedFd>,
+}
+
+/// The options of `Messaging.Publish`.
+#[derive(Debug, Default, Clone, SerializeDict, DeserializeDict, Type)]
+#[zbus(signature = "dict", rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PublishOptions {
+    /// The payload is a JSON text; default false.
+    pub json: Option<bool>,
+}
+
+/// The options of `Messaging.Subscribe`: none yet.
+pub type SubscribeOptions = BTreeMap<String, zbus::OwnedVariant>;
+
+/// One line of `Manager.ListComponents`, `(ssso)` on the bus.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Type)]
+pub struct ComponentEntry {
+    pub name: String,
+    pub version: String,
+    pub state: ComponentState,
+    pub path: OwnedObjectPath,
+}
+
+#[proxy(
+    interface = "io.hedgerow.Edge1.Manager",
+    default_service = "io.hedgerow.Edge1",
+    default_path = "/io/hedgerow/Edge1"
+)]
+pub trait Manager {
+    /// Makes components desired and others undesired; the job says how it went.
+    fn deploy(
+        &self,
+        add: &BTreeMap<String, String>,
+        remove: &[String],
+        options: DeployOptions,
+    ) -> Result<OwnedObjectPath, Error>;
+
+    /// The object of a component.
+    fn get_component(&self, name: &str) -> Result<OwnedObjectPath, Error>;
+
+    /// All components, sorted by name.
+    fn list_components(&self) -> Result<Vec<ComponentEntry>, Error>;
+
+    /// Everything as one JSON text.
+    fn describe(&self) -> Result<String, Error>;
+
+    /// The daemon's version.
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn version(&self) -> Result<String, Error>;
+}
+
+#[proxy(
+    interface = "io.hedgerow.Edge1.Component",
+    default_service = "io.hedgerow.Edge1",
+    assume_defaults = false
+)]
+pub trait Component {
+    /// Starts it; the job says how it went.
+    fn start(&self) -> Result<OwnedObjectPath, Error>;
+    /// Stops it; the job says how it went.
+    fn stop(&self) -> Result<OwnedObjectPath, Error>;
+    /// Stops and starts it; the job says how it went.
+    fn restart(&self) -> Result<OwnedObjectPath, Error>;
+    /// A stream of its log: the last `lines` lines (0: all that is kept), and with `follow` what comes.
+    fn open_log(&self, follow: bool, lines: u32) -> Result<OwnedFd, Error>;
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn name(&self) -> Result<String, Error>;
+    #[zbus(property)]
+    fn version(&self) -> Result<String, Error>;
+    #[zbus(property)]
+    fn state(&self) -> Result<ComponentState, Error>;
+    #[zbus(property)]
+    fn state_changed(&self) -> Result<Moment, Error>;
+    #[zbus(property)]
+    fn pid(&self) -> Result<u32, Error>;
+    #[zbus(property)]
+    fn restarts(&self) -> Result<u32, Error>;
+    #[zbus(property)]
+    fn last_error(&self) -> Result<String, Error>;
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn memory(&self) -> Result<u64, Error>;
+}
+
+#[proxy(
+    interface = "io.hedgerow.Edge1.Job",
+    default_service = "io.hedgerow.Edge1",
+    assume_defaults = false
+)]
+pub trait Job {
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn kind(&self) -> Result<JobKind, Error>;
+    #[zbus(property)]
+    fn state(&self) -> Result<JobState, Error>;
+    #[zbus(property)]
+    fn progress(&self) -> Result<Progress, Error>;
+    #[zbus(property)]
+    fn result(&self) -> Result<JobResult, Error>;
+    #[zbus(property)]
+    fn error(&self) -> Result<JobError, Error>;
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn created(&self) -> Result<Moment, Error>;
+    #[zbus(property)]
+    fn finished(&self) -> Result<Moment, Error>;
+}
+
+#[proxy(
+    interface = "io.hedgerow.Edge1.Messaging",
+    default_service = "io.hedgerow.Edge1",
+    default_path = "/io/hedgerow/Edge1"
+)]
+pub trait Messaging {
+    /// Publishes to a local topic.
+    fn publish(&self, topic: &str, payload: &[u8], options: PublishOptions) -> Result<(), Error>;
+    /// A socket on which each message of the filter is one line of JSON.
+    fn subscribe(&self, filter: &str, options: SubscribeOptions) -> Result<OwnedFd, Error>;
+}
