@@ -1,5 +1,10 @@
-//! Fences: what one is ([`plan`]), and how the unprivileged daemon asks the privileged launcher for it ([`protocol`]).
+//! Fences: what one is ([`plan`]), how the unprivileged daemon asks the privileged launcher for it
+//! ([`protocol`] over a [`connection`]), and how the launcher drives the init inside ([`control`]).
 
+#![forbid(unsafe_code)]
+
+pub mod connection;
+pub mod control;
 pub mod moment;
 pub mod plan;
 pub mod protocol;

@@ -15,6 +15,15 @@ pub const MAX_MESSAGE: usize = 128 * 1024;
 /// Largest note in bytes.
 pub const MAX_NOTE: usize = 4096;
 
+/// Largest plan in bytes of JSON, so that plan, note and steps of a [`FenceReport`] fit one message.
+pub const MAX_PLAN: usize = 48 * 1024;
+
+/// Most steps of one fence whose exit is not yet acknowledged.
+pub const MAX_STEPS: usize = 64;
+
+/// Most fences at once.
+pub const MAX_FENCES: usize = 1024;
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
     /// Chosen by the daemon, echoed in the [`Reply`].
@@ -59,7 +68,9 @@ pub enum Message {
 #[serde(rename_all = "kebab-case")]
 pub enum Response {
     Done,
-    Welcome { fences: Vec<FenceReport> },
+    /// The fences that are there, from before too: [`Request::Adopt`] tells about each (one message could
+    /// not hold them all).
+    Welcome { fences: Vec<FenceId> },
     /// `pid` is the host's number of the step's process.
     Started { pid: i32 },
     Adopted { fence: FenceReport, listener: bool },
@@ -70,6 +81,10 @@ pub enum Response {
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
     StepExited { fence: FenceId, step: StepId, exit: Exit },
+    /// The fence's init has no child left: every step, and whatever the steps left in the background, has
+    /// ended. Sent each time that becomes so, and again in answer to a `Signal` with no step when it is so
+    /// already.
+    Emptied { fence: FenceId },
     /// The fence's init is gone without a `Close`; every process in it is too. Steps that still ran are
     /// reported first, each with its own `StepExited`. The fence must still be closed.
     FenceEnded { fence: FenceId, cause: String, at: Moment },
@@ -126,13 +141,19 @@ pub struct Error {
     pub message: String,
 }
 
+impl Error {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {
     Version,
     /// The plan asks for something that root-owned configuration does not grant.
     NotGranted,
-    /// The plan or step is malformed.
+    /// The message, plan or step is malformed, or beyond a limit.
     Invalid,
     AlreadyOpen,
     NoSuchFence,
