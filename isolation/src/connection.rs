@@ -10,8 +10,8 @@ use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -44,7 +44,9 @@ pub enum Failure {
     TooLarge(usize),
     #[error("{0} descriptors: {MAX_DESCRIPTORS} at most")]
     TooMany(usize),
-    #[error("the peer sent more than fits: {MAX_MESSAGE} bytes and {MAX_DESCRIPTORS} descriptors at most")]
+    #[error(
+        "the peer sent more than fits: {MAX_MESSAGE} bytes and {MAX_DESCRIPTORS} descriptors at most"
+    )]
     Truncated,
     #[error("the peer sent what is no message: {0}")]
     Malformed(serde_json::Error),
@@ -120,7 +122,11 @@ impl Connection {
         Ok(rustix::net::sockopt::set_socket_passcred(&self.socket, true)?)
     }
 
-    pub fn send<T: Serialize>(&self, message: &T, descriptors: &[BorrowedFd<'_>]) -> Result<(), Failure> {
+    pub fn send<T: Serialize>(
+        &self,
+        message: &T,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), Failure> {
         let bytes = serde_json::to_vec(message).map_err(Failure::Unwritable)?;
         self.send_bytes(&bytes, descriptors)
     }
@@ -129,7 +135,8 @@ impl Connection {
         if bytes.len() > MAX_MESSAGE {
             return Err(Failure::TooLarge(bytes.len()));
         }
-        let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+        let mut space =
+            vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if descriptors.len() > MAX_DESCRIPTORS {
             return Err(Failure::TooMany(descriptors.len()));
@@ -138,7 +145,12 @@ impl Connection {
             control.push(SendAncillaryMessage::ScmRights(descriptors));
         }
         rustix::io::retry_on_intr(|| {
-            rustix::net::sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)
+            rustix::net::sendmsg(
+                &self.socket,
+                &[IoSlice::new(bytes)],
+                &mut control,
+                SendFlags::NOSIGNAL,
+            )
         })?;
         Ok(())
     }
@@ -160,8 +172,10 @@ impl Connection {
             rustix::net::recv(&self.socket, &mut [0u8; 1][..], RecvFlags::PEEK | RecvFlags::TRUNC)
         })?;
         let mut bytes = vec![0; length.clamp(1, MAX_MESSAGE)];
-        let mut space =
-            vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS), ScmCredentials(1))];
+        let mut space = vec![
+            MaybeUninit::uninit();
+            rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS), ScmCredentials(1))
+        ];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = rustix::io::retry_on_intr(|| {
             rustix::net::recvmsg(
@@ -182,7 +196,9 @@ impl Connection {
         for message in control.drain() {
             match message {
                 RecvAncillaryMessage::ScmRights(received) => descriptors.extend(received),
-                RecvAncillaryMessage::ScmCredentials(peer) => sender = Some(peer.pid.as_raw_nonzero().get()),
+                RecvAncillaryMessage::ScmCredentials(peer) => {
+                    sender = Some(peer.pid.as_raw_nonzero().get())
+                }
                 _ => {}
             }
         }

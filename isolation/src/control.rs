@@ -34,10 +34,20 @@ pub enum Report {
     /// The init is in place and takes commands.
     Ready,
     /// Sent by the step's own process before it executes the program, so that the kernel names its pid.
-    Forked { step: StepId },
+    Forked {
+        step: StepId,
+    },
     /// The program runs.
-    Started { step: StepId },
+    Started {
+        step: StepId,
+    },
     /// It does not: no process of the step is left.
-    Failed { step: StepId, reason: String },
-    Exited { step: StepId, status: ExitStatus },
+    Failed {
+        step: StepId,
+        reason: String,
+    },
+    Exited {
+        step: StepId,
+        status: ExitStatus,
+    },
 }

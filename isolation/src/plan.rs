@@ -145,9 +145,7 @@ pub struct Plan {
 }
 
 /// Tells one step of a fence from another for as long as the fence lives.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StepId(pub u64);
 
 /// A program to run inside an open fence, as a child of its init.

@@ -35,26 +35,50 @@ pub struct Call {
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
     /// First message of a connection. The newest connection replaces any older one.
-    Hello { version: u32 },
+    Hello {
+        version: u32,
+    },
     /// Opens a fence. At most one descriptor: a listening socket for the launcher to keep for the daemon's
     /// successor. The note is the daemon's own, see [`Request::Note`].
-    Open { plan: Box<Plan>, note: String },
+    Open {
+        plan: Box<Plan>,
+        note: String,
+    },
     /// Starts a step. The reply carries the read ends of its stdout and stderr; the launcher keeps duplicates
     /// until the step's exit is acknowledged.
-    Start { fence: FenceId, step: Step },
+    Start {
+        fence: FenceId,
+        step: Step,
+    },
     /// Sends a signal to one step's process, or (`None`) to every process of the fence but its init.
-    Signal { fence: FenceId, step: Option<StepId>, signal: i32 },
+    Signal {
+        fence: FenceId,
+        step: Option<StepId>,
+        signal: i32,
+    },
     /// Kills what is left with SIGKILL and removes everything. The reply comes when nothing is left.
     /// Closing a fence that is not open succeeds.
-    Close { fence: FenceId },
+    Close {
+        fence: FenceId,
+    },
     /// Replaces the fence's note: opaque text that the launcher hands to the daemon's successor.
-    Note { fence: FenceId, note: String },
+    Note {
+        fence: FenceId,
+        note: String,
+    },
     /// Hands back what the launcher kept. Descriptors: the listening socket if `Open` brought one, then
     /// stdout and stderr of each step in the order of [`FenceReport::steps`].
-    Adopt { fence: FenceId },
+    Adopt {
+        fence: FenceId,
+    },
     /// The step's exit is dealt with: forget it and its pipes.
-    Acknowledge { fence: FenceId, step: StepId },
-    Usage { fence: FenceId },
+    Acknowledge {
+        fence: FenceId,
+        step: StepId,
+    },
+    Usage {
+        fence: FenceId,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,24 +94,41 @@ pub enum Response {
     Done,
     /// The fences that are there, from before too: [`Request::Adopt`] tells about each (one message could
     /// not hold them all).
-    Welcome { fences: Vec<FenceId> },
+    Welcome {
+        fences: Vec<FenceId>,
+    },
     /// `pid` is the host's number of the step's process.
-    Started { pid: i32 },
-    Adopted { fence: FenceReport, listener: bool },
+    Started {
+        pid: i32,
+    },
+    Adopted {
+        fence: FenceReport,
+        listener: bool,
+    },
     Usage(Usage),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
-    StepExited { fence: FenceId, step: StepId, exit: Exit },
+    StepExited {
+        fence: FenceId,
+        step: StepId,
+        exit: Exit,
+    },
     /// The fence's init has no child left: every step, and whatever the steps left in the background, has
     /// ended. Sent each time that becomes so, and again in answer to a `Signal` with no step when it is so
     /// already.
-    Emptied { fence: FenceId },
+    Emptied {
+        fence: FenceId,
+    },
     /// The fence's init is gone without a `Close`; every process in it is too. Steps that still ran are
     /// reported first, each with its own `StepExited`. The fence must still be closed.
-    FenceEnded { fence: FenceId, cause: String, at: Moment },
+    FenceEnded {
+        fence: FenceId,
+        cause: String,
+        at: Moment,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
