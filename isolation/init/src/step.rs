@@ -1,0 +1,341 @@
+//! Starting one step: what happens between fork and exec, and what a step may still do afterwards.
+
+use std::convert::Infallible;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+
+use hedgerow_isolation::connection::Connection;
+use hedgerow_isolation::control::{PATH, Report};
+use hedgerow_isolation::plan::Step;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Gid, Pid, Resource, Rlimit, Uid, WaitOptions};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+/// Why a step could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("argument, variable or directory with a NUL character")]
+    Nul,
+    #[error("no program to execute")]
+    NoProgram,
+    #[error("the launcher sent no pipes for the step's output")]
+    NoOutput,
+    #[error("{what}: {errno}")]
+    Child { what: String, errno: Errno },
+    #[error("cannot fork: {0}")]
+    Fork(Errno),
+}
+
+/// Soft and hard limits of a step, each lowered to what this process may have (setrlimit(2)).
+const LIMITS: [(Resource, Option<u64>, Option<u64>); 5] = [
+    (Resource::Core, Some(0), None),
+    (Resource::Nofile, Some(1024), Some(524_288)),
+    (Resource::Stack, Some(8 << 20), None),
+    (Resource::Memlock, Some(8 << 20), Some(8 << 20)),
+    (Resource::Rtprio, Some(0), Some(0)),
+];
+
+/// Whether this process has a capability now.
+pub fn holds(capability: CapabilitySet) -> bool {
+    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(capability))
+}
+
+/// Drops every capability that is not needed to start and signal steps, and all of the bounding set, so that
+/// no program of the fence can get one from a file or a set-user-id bit.
+pub fn keep_only_what_starting_needs() -> Result<(), Errno> {
+    for capability in CapabilitySet::all().iter() {
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            // A capability that this kernel does not know.
+            Err(Errno::INVAL) | Ok(()) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    let kept = CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::KILL;
+    set_capabilities(kept)
+}
+
+fn set_capabilities(kept: CapabilitySet) -> Result<(), Errno> {
+    let sets =
+        CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    rustix::thread::set_capabilities(None, sets)
+}
+
+/// Starts a step and waits until its program runs; the result is the process's number in the fence.
+pub fn start(
+    step: &Step,
+    output: Vec<OwnedFd>,
+    filter: &[libc::sock_filter],
+    control: &Connection,
+) -> Result<i32, Refusal> {
+    let image = Image::of(step)?;
+    let [stdout, stderr] = <[OwnedFd; 2]>::try_from(output).map_err(|_| Refusal::NoOutput)?;
+    let (failure, report_failure) = pipe_with(PipeFlags::CLOEXEC).map_err(Refusal::Fork)?;
+
+    // SAFETY: this process has one thread, so the child may do all that the parent may.
+    match unsafe { libc::fork() } {
+        -1 => Err(Refusal::Fork(last_errno())),
+        0 => {
+            let Err(failed) = become_step(step, &image, [&stdout, &stderr], filter, control);
+            // Nobody is left to tell when this write fails; the exit status still says it.
+            let _ = File::from(report_failure).write_all(&failed.encode());
+            // SAFETY: ends the child without running what the parent registered for its own exit.
+            unsafe { libc::_exit(127) }
+        }
+        pid => {
+            drop((stdout, stderr, report_failure));
+            outcome(pid, step, failure)
+        }
+    }
+}
+
+/// Reads from the child why it failed; exec closes the pipe without a word.
+fn outcome(pid: i32, step: &Step, failure: OwnedFd) -> Result<i32, Refusal> {
+    let mut report = Vec::new();
+    let _ = File::from(failure).read_to_end(&mut report);
+    let Some(failed) = Failed::decode(&report) else { return Ok(pid) };
+    let _ = rustix::process::waitpid(Pid::from_raw(pid), WaitOptions::empty());
+    Err(Refusal::Child { what: failed.stage.describe(step), errno: failed.errno })
+}
+
+/// Strings in the form that execve(2) takes, made before the fork.
+struct Image {
+    candidates: Vec<CString>,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+impl Image {
+    fn of(step: &Step) -> Result<Self, Refusal> {
+        let c = |text: String| CString::new(text).map_err(|_| Refusal::Nul);
+        let program = step.argv.first().filter(|p| !p.is_empty()).ok_or(Refusal::NoProgram)?;
+        let candidates = if program.contains('/') {
+            vec![c(program.clone())?]
+        } else {
+            PATH.split(':').map(|d| c(format!("{d}/{program}"))).collect::<Result<_, _>>()?
+        };
+        let mut environment: Vec<CString> = step
+            .env
+            .iter()
+            .map(|(name, value)| c(format!("{name}={value}")))
+            .collect::<Result<_, _>>()?;
+        if !step.env.contains_key("PATH") {
+            environment.push(c(format!("PATH={PATH}"))?);
+        }
+        let arguments = step.argv.iter().cloned().map(c).collect::<Result<_, _>>()?;
+        Ok(Self { candidates, arguments, environment })
+    }
+}
+
+fn become_step(
+    step: &Step,
+    image: &Image,
+    [stdout, stderr]: [&OwnedFd; 2],
+    filter: &[libc::sock_filter],
+    control: &Connection,
+) -> Result<Infallible, Failed> {
+    rustix::process::setsid().map_err(Stage::Session.failed())?;
+    reset_signals();
+    // The kernel puts this process's number beside the message.
+    control.send(&Report::Forked { step: step.id }, &[]).map_err(|_| Failed::silent())?;
+
+    let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(Stage::Output.failed())?;
+    rustix::stdio::dup2_stdin(&null).map_err(Stage::Output.failed())?;
+    rustix::stdio::dup2_stdout(stdout).map_err(Stage::Output.failed())?;
+    rustix::stdio::dup2_stderr(stderr).map_err(Stage::Output.failed())?;
+
+    // Both may be refused (no CAP_SYS_RESOURCE): then the step keeps what the launcher has.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "0");
+    limit_resources();
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+
+    // Groups before user: afterwards it may not change them.
+    rustix::thread::set_thread_groups(&[]).map_err(Stage::User.failed())?;
+    let gid = Gid::from_raw(step.user.gid);
+    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(Stage::User.failed())?;
+    let uid = Uid::from_raw(step.user.uid);
+    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(Stage::User.failed())?;
+    set_capabilities(CapabilitySet::empty()).map_err(Stage::Privileges.failed())?;
+    rustix::thread::clear_ambient_capability_set().map_err(Stage::Privileges.failed())?;
+    rustix::thread::set_no_new_privs(true).map_err(Stage::Privileges.failed())?;
+
+    // As the step's user: it enters no directory that it could not enter itself.
+    rustix::process::chdir(&step.cwd).map_err(Stage::Directory.failed())?;
+    install(filter).map_err(Stage::Filter.failed())?;
+    Err(execute(image))
+}
+
+/// Handlers and masks survive exec where they are "ignored" or "blocked": give the program a clean start.
+fn reset_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: the default disposition installs no code. (SIGKILL and SIGSTOP refuse; nothing to do.)
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    // SAFETY: an all-zero set is empty on Linux, and outlives the call.
+    unsafe {
+        let none: libc::sigset_t = std::mem::zeroed();
+        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+    }
+}
+
+fn limit_resources() {
+    for (resource, soft, hard) in LIMITS {
+        let own = rustix::process::getrlimit(resource);
+        let maximum = lower(hard, own.maximum);
+        let _ =
+            rustix::process::setrlimit(resource, Rlimit { current: lower(soft, maximum), maximum });
+    }
+}
+
+/// The smaller limit, where `None` is unlimited.
+fn lower(wanted: Option<u64>, allowed: Option<u64>) -> Option<u64> {
+    match (wanted, allowed) {
+        (Some(wanted), Some(allowed)) => Some(wanted.min(allowed)),
+        (wanted, allowed) => wanted.or(allowed),
+    }
+}
+
+/// seccomp(2): from here on the filter judges every call of this process and its children.
+fn install(filter: &[libc::sock_filter]) -> Result<(), Errno> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(filter.len()).map_err(|_| Errno::INVAL)?,
+        filter: filter.as_ptr().cast_mut(),
+    };
+    // SAFETY: the kernel copies `len` instructions from `filter`, which lives until the call returns.
+    let result =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &program) };
+    if result == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+/// execvp(3) without its surprises: an unreadable candidate is remembered, not hidden by a missing one.
+fn execute(image: &Image) -> Failed {
+    let mut result = Errno::NOENT;
+    for candidate in &image.candidates {
+        let Err(errno) = nix::unistd::execve(candidate, &image.arguments, &image.environment);
+        match Errno::from_raw_os_error(errno as i32) {
+            Errno::NOENT | Errno::NOTDIR => {}
+            Errno::ACCESS => result = Errno::ACCESS,
+            other => return Failed { stage: Stage::Execute, errno: other },
+        }
+    }
+    Failed { stage: Stage::Execute, errno: result }
+}
+
+fn last_errno() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}
+
+/// What the child was at when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Stage {
+    Session,
+    Report,
+    Output,
+    User,
+    Privileges,
+    Directory,
+    Filter,
+    Execute,
+}
+
+impl Stage {
+    const ALL: [Self; 8] = [
+        Self::Session,
+        Self::Report,
+        Self::Output,
+        Self::User,
+        Self::Privileges,
+        Self::Directory,
+        Self::Filter,
+        Self::Execute,
+    ];
+
+    fn failed(self) -> impl Fn(Errno) -> Failed {
+        move |errno| Failed { stage: self, errno }
+    }
+
+    fn describe(self, step: &Step) -> String {
+        match self {
+            Self::Session => "cannot start a session".to_owned(),
+            Self::Report => "cannot report to the launcher".to_owned(),
+            Self::Output => "cannot connect stdin, stdout and stderr".to_owned(),
+            Self::User => format!("cannot become user {}:{}", step.user.uid, step.user.gid),
+            Self::Privileges => "cannot give up privileges".to_owned(),
+            Self::Directory => format!("cannot enter the directory {:?}", step.cwd),
+            Self::Filter => "cannot install the seccomp filter".to_owned(),
+            Self::Execute => {
+                format!("cannot execute {:?}", step.argv.first().map_or("", String::as_str))
+            }
+        }
+    }
+}
+
+/// Sent from child to parent as one byte and a native-endian errno.
+#[derive(Debug, PartialEq, Eq)]
+struct Failed {
+    stage: Stage,
+    errno: Errno,
+}
+
+impl Failed {
+    fn silent() -> Self {
+        Self { stage: Stage::Report, errno: Errno::PIPE }
+    }
+
+    fn encode(&self) -> [u8; 5] {
+        let [a, b, c, d] = self.errno.raw_os_error().to_ne_bytes();
+        [self.stage as u8, a, b, c, d]
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let &[stage, a, b, c, d] = bytes else { return None };
+        let stage = *Stage::ALL.get(usize::from(stage))?;
+        Some(Self { stage, errno: Errno::from_raw_os_error(i32::from_ne_bytes([a, b, c, d])) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failure_survives_the_pipe() {
+        for stage in Stage::ALL {
+            let failed = Failed { stage, errno: Errno::ACCESS };
+            assert_eq!(Failed::decode(&failed.encode()), Some(failed));
+        }
+        assert_eq!(Failed::decode(b""), None);
+        assert_eq!(Failed::decode(&[99, 0, 0, 0, 0]), None);
+    }
+
+    #[test]
+    fn limits_are_only_ever_lowered() {
+        assert_eq!(lower(Some(1024), Some(20)), Some(20));
+        assert_eq!(lower(Some(1024), None), Some(1024));
+        assert_eq!(lower(None, Some(20)), Some(20));
+        assert_eq!(lower(None, None), None);
+    }
+
+    #[test]
+    fn a_bare_name_is_looked_up_in_the_fixed_path_and_a_path_is_not() {
+        let step = |program: &str| Step {
+            id: hedgerow_isolation::plan::StepId(1),
+            argv: vec![program.to_owned()],
+            env: [("PATH".to_owned(), "/elsewhere".to_owned())].into(),
+            cwd: "/".into(),
+            user: hedgerow_isolation::plan::User::GGC,
+        };
+        let bare = Image::of(&step("sh")).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(bare.candidates.len(), PATH.split(':').count());
+        assert_eq!(bare.environment, [c"PATH=/elsewhere".to_owned()]);
+        let path = Image::of(&step("./sh")).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(path.candidates, [c"./sh".to_owned()]);
+        assert!(matches!(Image::of(&step("")), Err(Refusal::NoProgram)));
+        assert!(matches!(Image::of(&step("a\0b")), Err(Refusal::Nul)));
+    }
+}
