@@ -1,0 +1,140 @@
+//! What the bus asks of the daemon.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::os::fd::OwnedFd;
+
+use hedgerow_api::{ComponentState, Error, Moment};
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::Caller;
+
+/// A job, as its object shows it.
+pub use hedgerow_api::JobProperties as JobView;
+
+/// The daemon, as the bus sees it.
+///
+/// Every call answers soon: what takes long becomes a job. A job is in the snapshot before its id is
+/// returned, and stays there for [`hedgerow_api::JOB_KEPT`] after it has finished. Callers are already
+/// authorized to call at all; what they may publish or read is the control's to decide.
+pub trait Control: Send + Sync + 'static {
+    type Subscription: Subscription;
+
+    /// All that the object tree shows, and its changes. Intermediate values may be skipped.
+    fn changes(&self) -> watch::Receiver<Snapshot>;
+
+    /// Bytes charged to the component now; 0 where it has no fence. Asked while the tree is
+    /// locked: it must not itself wait for the bus.
+    fn memory(&self, component: &str) -> impl Future<Output = u64> + Send;
+
+    fn deploy(
+        &self,
+        caller: Caller,
+        request: DeployRequest,
+    ) -> impl Future<Output = Result<JobId, Error>> + Send;
+
+    fn start(
+        &self,
+        caller: Caller,
+        component: &str,
+    ) -> impl Future<Output = Result<JobId, Error>> + Send;
+
+    fn stop(
+        &self,
+        caller: Caller,
+        component: &str,
+    ) -> impl Future<Output = Result<JobId, Error>> + Send;
+
+    fn restart(
+        &self,
+        caller: Caller,
+        component: &str,
+    ) -> impl Future<Output = Result<JobId, Error>> + Send;
+
+    /// The read end of a stream of the log: its last `lines` lines (0: all that is kept), then what comes.
+    fn open_log(
+        &self,
+        caller: Caller,
+        component: &str,
+        follow: bool,
+        lines: u32,
+    ) -> impl Future<Output = Result<OwnedFd, Error>> + Send;
+
+    /// `payload` is at most [`hedgerow_api::MAX_PAYLOAD`] bytes and, with `json`, a JSON text.
+    fn publish(
+        &self,
+        caller: Caller,
+        topic: &str,
+        payload: Vec<u8>,
+        json: bool,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    fn subscribe(
+        &self,
+        caller: Caller,
+        filter: &str,
+    ) -> impl Future<Output = Result<Self::Subscription, Error>> + Send;
+}
+
+/// Messages of one filter, through a bounded queue; dropping it unsubscribes.
+pub trait Subscription: Send + 'static {
+    /// The next message; `None` when the broker has ended the subscription.
+    fn next(&mut self) -> impl Future<Output = Option<Delivery>> + Send;
+}
+
+/// One message for a subscriber.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    pub topic: String,
+    pub payload: Vec<u8>,
+    /// Published as JSON.
+    pub json: bool,
+    /// Who published: a component's name, or `user:<uid>`.
+    pub source: String,
+    /// How many messages before this one this subscriber lost because it was slow.
+    pub lost: u64,
+}
+
+/// What `Manager.Deploy` was given. Names and versions are not checked yet; the directories are
+/// directories, opened by the caller, and must be read beneath and without following links out.
+#[derive(Debug)]
+pub struct DeployRequest {
+    pub recipe_dir: Option<OwnedFd>,
+    pub artifact_dir: Option<OwnedFd>,
+    /// Name to version.
+    pub add: BTreeMap<String, String>,
+    pub remove: Vec<String>,
+}
+
+/// The number of a job, in order of creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct JobId(pub u64);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// All that the object tree shows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Snapshot {
+    /// By name.
+    pub components: BTreeMap<String, ComponentView>,
+    pub jobs: BTreeMap<JobId, JobView>,
+}
+
+/// A component, as its object shows it; its name is its key in the snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComponentView {
+    pub version: String,
+    pub state: ComponentState,
+    pub state_changed: Moment,
+    /// 0 where none runs.
+    pub pid: u32,
+    pub restarts: u32,
+    /// Empty where nothing went wrong.
+    pub last_error: String,
+}

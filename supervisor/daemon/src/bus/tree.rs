@@ -1,0 +1,132 @@
+//! The object tree: a mirror of the control's snapshot.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hedgerow_api::{Error, path};
+use tokio::sync::{Mutex, watch};
+use zbus::object_server::{Interface, SignalEmitter};
+use zbus::{Connection, OwnedObjectPath, fdo};
+
+use super::component::Component;
+use super::job::Job;
+use super::{Access, ComponentView, Control, JobId, JobView};
+
+/// What all interfaces share.
+#[derive(Debug)]
+pub struct Tree<C> {
+    pub control: Arc<C>,
+    pub access: Access,
+    objects: Mutex<Objects>,
+}
+
+/// What is on the bus, as it was last told. The interfaces read the receiving ends.
+#[derive(Debug, Default)]
+struct Objects {
+    components: BTreeMap<String, watch::Sender<ComponentView>>,
+    jobs: BTreeMap<JobId, watch::Sender<JobView>>,
+}
+
+/// The difference between a snapshot and what is on the bus.
+struct Difference<K, V> {
+    gone: Vec<K>,
+    there: Vec<(K, V)>,
+}
+
+impl<C: Control> Tree<C> {
+    pub fn new(control: Arc<C>, access: Access) -> Self {
+        Self { control, access, objects: Mutex::default() }
+    }
+
+    /// Adds, changes and removes objects until the bus shows the current snapshot.
+    ///
+    /// Called for each change, and before a job's path is handed out, so that the path exists when
+    /// the caller reads it. Touches no lock of an interface: a method that waits for this holds one.
+    pub async fn reconcile(self: &Arc<Self>, connection: &Connection) -> zbus::Result<()> {
+        let mut objects = self.objects.lock().await;
+        let (components, jobs) = {
+            let changes = self.control.changes();
+            let now = changes.borrow();
+            (difference(&objects.components, &now.components), difference(&objects.jobs, &now.jobs))
+        };
+        let server = connection.object_server();
+        for name in components.gone {
+            objects.components.remove(&name);
+            server.remove::<Component<C>, _>(path::component(&name)).await?;
+        }
+        for (name, view) in components.there {
+            let path = path::component(&name);
+            if let Some(shown) = objects.components.get(&name) {
+                let changed = Component::<C>::changed(&shown.send_replace(view.clone()), &view);
+                let component = Component::new(self.clone(), name, shown.subscribe());
+                emit(connection, path, &component, &changed).await?;
+            } else {
+                let shown = watch::Sender::new(view);
+                let component = Component::new(self.clone(), name.clone(), shown.subscribe());
+                objects.components.insert(name, shown);
+                server.at(path, component).await?;
+            }
+        }
+        for id in jobs.gone {
+            objects.jobs.remove(&id);
+            server.remove::<Job, _>(path::job(id.0)).await?;
+        }
+        for (id, view) in jobs.there {
+            let path = path::job(id.0);
+            if let Some(shown) = objects.jobs.get(&id) {
+                let changed = Job::changed(&shown.send_replace(view.clone()), &view);
+                emit(connection, path, &Job::new(shown.subscribe()), &changed).await?;
+            } else {
+                let shown = watch::Sender::new(view);
+                let job = Job::new(shown.subscribe());
+                objects.jobs.insert(id, shown);
+                server.at(path, job).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The path of a job that was just made; its object exists.
+    pub async fn job(
+        self: &Arc<Self>,
+        connection: &Connection,
+        id: JobId,
+    ) -> Result<OwnedObjectPath, Error> {
+        self.reconcile(connection).await?;
+        Ok(path::job(id.0))
+    }
+}
+
+fn difference<K: Ord + Clone, V: PartialEq + Clone>(
+    shown: &BTreeMap<K, watch::Sender<V>>,
+    now: &BTreeMap<K, V>,
+) -> Difference<K, V> {
+    let same = |key: &K, view: &V| shown.get(key).is_some_and(|sender| *sender.borrow() == *view);
+    Difference {
+        gone: shown.keys().filter(|key| !now.contains_key(key)).cloned().collect(),
+        there: now
+            .iter()
+            .filter(|(key, view)| !same(key, view))
+            .map(|(key, view)| (key.clone(), view.clone()))
+            .collect(),
+    }
+}
+
+/// One PropertiesChanged for all that changed together, with the values that Get would answer.
+async fn emit<I: Interface>(
+    connection: &Connection,
+    path: OwnedObjectPath,
+    interface: &I,
+    changed: &[&'static str],
+) -> zbus::Result<()> {
+    let server = connection.object_server();
+    let emitter = SignalEmitter::new(connection, path)?;
+    let mut values = std::collections::HashMap::new();
+    for name in changed {
+        if let Some(value) = interface.get(name, server, connection, None, &emitter).await {
+            let value = value.map_err(|error| zbus::Error::Failure(error.to_string()))?;
+            values.insert(*name, value.into());
+        }
+    }
+    fdo::Properties::properties_changed(&emitter, I::name(), values, (&[][..]).into()).await
+}
