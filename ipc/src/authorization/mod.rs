@@ -1,0 +1,120 @@
+//! Who may do what: one authorizer for components, host users, local devices and the cloud.
+//!
+//! Components may do what their configuration's `accessControl` allows and nothing else. Operations
+//! that concern only the caller itself need no rule; what no rule is known for is denied. A host user is admitted by the bus before it
+//! becomes a principal and may do everything. Nothing is granted to local devices and the cloud.
+
+mod pattern;
+mod policy;
+mod resource;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+pub use self::pattern::{MalformedPattern, Pattern, Style};
+pub use self::policy::{PolicyProblem, ProblemKind};
+pub use self::resource::resource;
+
+use self::policy::Policies;
+use self::rules::Requirement;
+use crate::model::Operation;
+use crate::principal::Principal;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// The right of one principal to one operation on one resource. Only the authorizer makes it.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Permit {
+    who: Principal,
+    operation: Operation,
+    resource: Arc<str>,
+}
+
+impl Permit {
+    pub fn who(&self) -> &Principal {
+        &self.who
+    }
+
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    pub fn resource(&self) -> &Arc<str> {
+        &self.resource
+    }
+}
+
+/// There is no rule that allows it. `Display` names the missing rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Denied {
+    pub who: Principal,
+    /// The service below `accessControl` that the rule would stand under, if there can be one.
+    pub service: Option<&'static str>,
+    pub operation: Operation,
+    pub resource: Arc<str>,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Denied { who, service, operation, resource } = self;
+        let operation = operation.header();
+        let Some(service) = service else {
+            return write!(f, "{who} cannot be granted {operation}");
+        };
+        write!(
+            f,
+            "{who} has no accessControl rule for {service} that allows {operation} on {resource:?}"
+        )
+    }
+}
+
+/// The rules of every component.
+#[derive(Debug, Default)]
+pub(crate) struct Authorizer {
+    components: HashMap<Box<str>, Policies>,
+}
+
+impl Authorizer {
+    pub fn set(
+        &mut self,
+        component: &str,
+        access_control: &serde_json::Value,
+    ) -> Vec<PolicyProblem> {
+        let (policies, problems) = Policies::read(access_control);
+        self.components.insert(component.into(), policies);
+        problems
+    }
+
+    pub fn remove(&mut self, component: &str) {
+        self.components.remove(component);
+    }
+
+    pub fn authorize(
+        &self,
+        who: &Principal,
+        operation: Operation,
+        resource: &str,
+    ) -> Result<Permit, Denied> {
+        let requirement = rules::requirement(operation);
+        let allowed = match (who, requirement) {
+            (Principal::HostUser(_), _) | (Principal::Component(_), Requirement::Nothing) => true,
+            (Principal::Component(name), Requirement::Policy(_)) => self
+                .components
+                .get(name.as_ref())
+                .is_some_and(|policies| policies.allow(operation, resource)),
+            (Principal::Component(_), Requirement::Impossible)
+            | (Principal::LocalDevice(_) | Principal::Cloud, _) => false,
+        };
+        let (who, resource) = (who.clone(), Arc::from(resource));
+        if allowed {
+            return Ok(Permit { who, operation, resource });
+        }
+        let service = match requirement {
+            Requirement::Policy(rule) => Some(rule.service),
+            Requirement::Nothing | Requirement::Impossible => None,
+        };
+        Err(Denied { who, service, operation, resource })
+    }
+}

@@ -1,0 +1,197 @@
+//! The device's one authorizer and one broker.
+
+use crate::authorization::{Authorizer, Denied, Permit, PolicyProblem};
+use crate::budget::Budget;
+use crate::limits::Limits;
+use crate::model::Operation;
+use crate::principal::Principal;
+use crate::pubsub::broker::Dirty;
+use crate::pubsub::{
+    Broker, Content, Delivered, Filter, MalformedTopic, Message, Published, ReceiveMode,
+    Subscriber, SubscriberId, Subscription, TooLarge, topic,
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Authorizer and broker of this device. Clones are handles to the same one.
+#[derive(Debug, Clone)]
+pub struct Hub(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limits: Arc<Limits>,
+    authorizer: Mutex<Authorizer>,
+    broker: Mutex<Broker>,
+    /// Memory of frames that are being received.
+    received: Arc<Budget>,
+    /// Memory of messages that wait for subscribers.
+    queued: Arc<Budget>,
+}
+
+/// Why a message was not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error(transparent)]
+    Topic(#[from] MalformedTopic),
+    #[error("a message of {length} bytes on the wire is larger than the {limit} allowed")]
+    TooLarge { length: usize, limit: usize },
+    #[error("the memory for messages is used up; try again later")]
+    NoMemory,
+}
+
+impl From<TooLarge> for PublishError {
+    fn from(TooLarge { length, limit }: TooLarge) -> PublishError {
+        PublishError::TooLarge { length, limit }
+    }
+}
+
+/// Why there is no subscription.
+#[derive(Debug, thiserror::Error)]
+pub enum SubscribeError {
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error(transparent)]
+    Filter(#[from] MalformedTopic),
+    #[error("{who} has the {limit} subscriptions allowed already")]
+    TooMany { who: Principal, limit: usize },
+}
+
+impl Hub {
+    /// A hub without policies and subscribers.
+    pub fn new(limits: Limits) -> Hub {
+        Hub(Arc::new(Inner {
+            received: Budget::new(limits.received_bytes),
+            queued: Budget::new(limits.queued_bytes),
+            limits: Arc::new(limits),
+            authorizer: Mutex::default(),
+            broker: Mutex::default(),
+        }))
+    }
+
+    /// Replaces what one component may do by what its configuration's `accessControl` says (`null`
+    /// where it has none). Returns the parts that grant nothing; the valid rest applies.
+    ///
+    /// Subscriptions that exist are not ended by it.
+    pub fn set_policies(
+        &self,
+        component: &str,
+        access_control: &serde_json::Value,
+    ) -> Vec<PolicyProblem> {
+        self.authorizer().set(component, access_control)
+    }
+
+    /// Takes every right from a component.
+    pub fn remove_policies(&self, component: &str) {
+        self.authorizer().remove(component);
+    }
+
+    /// Asks whether `who` may do `operation` on `resource`.
+    ///
+    /// # Errors
+    /// It may not; the error names the rule that is missing.
+    pub fn authorize(
+        &self,
+        who: &Principal,
+        operation: Operation,
+        resource: &str,
+    ) -> Result<Permit, Denied> {
+        self.authorizer().authorize(who, operation, resource)
+    }
+
+    /// Publishes a message to whoever is subscribed now. That nobody is, is no error.
+    ///
+    /// # Errors
+    /// `who` may not, the topic is none, or the message is too large for the wire or the memory.
+    pub fn publish(
+        &self,
+        who: &Principal,
+        topic: &str,
+        message: &Message,
+    ) -> Result<Delivered, PublishError> {
+        let mut dirty = Dirty::default();
+        topic::check(topic, self.0.limits.topic_bytes)?;
+        let permit = self.authorize(who, Operation::PublishToTopic, topic)?;
+        let delivered = self.publish_permitted(&permit, message.into(), &mut dirty)?;
+        dirty.flush();
+        Ok(delivered)
+    }
+
+    /// Subscribes this process on behalf of `who`. Without a mode, a filter with wildcards does not
+    /// get what `who` itself publishes and one without does.
+    ///
+    /// # Errors
+    /// `who` may not, the filter is none, or there are too many subscriptions already.
+    pub fn subscribe(
+        &self,
+        who: &Principal,
+        filter: &str,
+        mode: Option<ReceiveMode>,
+    ) -> Result<Subscription, SubscribeError> {
+        let filter = Filter::parse(filter, self.0.limits.topic_bytes)?;
+        let permit = self.authorize(who, Operation::SubscribeToTopic, filter.as_str())?;
+        let (inbox, sender) = Subscription::inbox(Arc::clone(&self.0.limits));
+        let id = self.subscribe_permitted(&permit, &filter, mode, Subscriber::Inbox(sender))?;
+        Ok(Subscription { hub: self.clone(), filter, id, inbox })
+    }
+
+    /// Publishes on the topic that `permit` is for; the caller flushes `dirty`.
+    pub(crate) fn publish_permitted(
+        &self,
+        permit: &Permit,
+        content: Content<'_>,
+        dirty: &mut Dirty,
+    ) -> Result<Delivered, PublishError> {
+        debug_assert_eq!(permit.operation(), Operation::PublishToTopic);
+        let (who, topic) = (permit.who().clone(), Arc::clone(permit.resource()));
+        let limit = self.0.limits.frame_bytes;
+        let published = Published::encode(topic, who, content, limit, |bytes| {
+            loop {
+                if let Some(held) = self.0.queued.reserve(bytes) {
+                    return Ok(held);
+                }
+                if !self.broker().drop_longest() {
+                    return Err(PublishError::NoMemory);
+                }
+            }
+        })?;
+        Ok(self.broker().publish(&Arc::new(published), dirty))
+    }
+
+    /// Subscribes to the filter that `permit` is for.
+    pub(crate) fn subscribe_permitted(
+        &self,
+        permit: &Permit,
+        filter: &Filter,
+        mode: Option<ReceiveMode>,
+        subscriber: Subscriber,
+    ) -> Result<SubscriberId, SubscribeError> {
+        debug_assert_eq!(permit.operation(), Operation::SubscribeToTopic);
+        let others_only = match mode {
+            Some(mode) => mode == ReceiveMode::ReceiveMessagesFromOthers,
+            None => filter.has_wildcard(),
+        };
+        let (mut broker, limit) = (self.broker(), self.0.limits.subscriptions);
+        let who = permit.who();
+        if broker.subscriptions_of(who) >= limit {
+            return Err(SubscribeError::TooMany { who: who.clone(), limit });
+        }
+        Ok(broker.subscribe(filter, who.clone(), others_only, subscriber))
+    }
+
+    pub(crate) fn limits(&self) -> &Arc<Limits> {
+        &self.0.limits
+    }
+
+    pub(crate) fn received(&self) -> &Arc<Budget> {
+        &self.0.received
+    }
+
+    pub(crate) fn broker(&self) -> MutexGuard<'_, Broker> {
+        self.0.broker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn authorizer(&self) -> MutexGuard<'_, Authorizer> {
+        self.0.authorizer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

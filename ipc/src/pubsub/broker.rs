@@ -1,0 +1,174 @@
+//! Who is subscribed to what, and handing messages to them.
+
+use super::delivery::InboxSender;
+use super::{Filter, Published};
+use crate::outbox::Outbox;
+use crate::principal::Principal;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What became of a published message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Delivered {
+    /// Subscribers that it went to.
+    pub subscribers: usize,
+    /// Older messages that slow ones among them lost to it, itself included.
+    pub dropped: u64,
+}
+
+/// Tells apart the subscriptions of one filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SubscriberId(u64);
+
+/// Where messages go.
+#[derive(Debug)]
+pub(crate) enum Subscriber {
+    /// A stream of an IPC session.
+    Stream(Arc<Outbox>, i32),
+    /// A subscription of this process.
+    Inbox(InboxSender),
+}
+
+#[derive(Debug)]
+struct Entry {
+    id: SubscriberId,
+    who: Principal,
+    /// Does not get what its own principal publishes.
+    others_only: bool,
+    subscriber: Subscriber,
+}
+
+/// Outboxes that have something to write, to be flushed when a batch is through: one write then
+/// carries all that the batch brought.
+#[derive(Debug, Default)]
+pub(crate) struct Dirty(Vec<Arc<Outbox>>);
+
+impl Dirty {
+    pub fn flush(&mut self) {
+        for outbox in self.0.drain(..) {
+            outbox.flush();
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Broker {
+    /// By topic: filters without wildcards.
+    exact: HashMap<Box<str>, Vec<Entry>>,
+    /// Each distinct filter is tried once per message; their number is bounded by [`Limits`].
+    ///
+    /// [`Limits`]: crate::Limits
+    wildcard: HashMap<Filter, Vec<Entry>>,
+    per_principal: HashMap<Principal, usize>,
+    last_id: u64,
+}
+
+impl Broker {
+    /// Subscriptions that `who` has.
+    pub fn subscriptions_of(&self, who: &Principal) -> usize {
+        self.per_principal.get(who).copied().unwrap_or(0)
+    }
+
+    pub fn subscribe(
+        &mut self,
+        filter: &Filter,
+        who: Principal,
+        others_only: bool,
+        subscriber: Subscriber,
+    ) -> SubscriberId {
+        self.last_id += 1;
+        let id = SubscriberId(self.last_id);
+        *self.per_principal.entry(who.clone()).or_default() += 1;
+        let entry = Entry { id, who, others_only, subscriber };
+        if filter.has_wildcard() {
+            self.wildcard.entry(filter.clone()).or_default().push(entry);
+        } else {
+            self.exact.entry(filter.as_str().into()).or_default().push(entry);
+        }
+        id
+    }
+
+    pub fn unsubscribe(&mut self, filter: &Filter, id: SubscriberId) {
+        let removed = if filter.has_wildcard() {
+            remove(&mut self.wildcard, filter, id)
+        } else {
+            remove(&mut self.exact, filter.as_str(), id)
+        };
+        let Some(entry) = removed else { return };
+        if let Some(count) = self.per_principal.get_mut(&entry.who) {
+            *count -= 1;
+            if *count == 0 {
+                self.per_principal.remove(&entry.who);
+            }
+        }
+    }
+
+    /// Queues a message for every subscriber; what must be flushed is added to `dirty`.
+    pub fn publish(&self, published: &Arc<Published>, dirty: &mut Dirty) -> Delivered {
+        let mut delivered = Delivered::default();
+        let topic = published.topic.as_ref();
+        let exact = self.exact.get(topic).into_iter();
+        let wildcard = self.wildcard.iter().filter(|(filter, _)| filter.matches(topic));
+        for entry in exact.chain(wildcard.map(|(_, entries)| entries)).flatten() {
+            if entry.others_only && entry.who == published.source {
+                continue;
+            }
+            delivered.subscribers += 1;
+            delivered.dropped += match &entry.subscriber {
+                Subscriber::Inbox(inbox) => inbox.push(published),
+                Subscriber::Stream(outbox, stream) => {
+                    let pushed = outbox.push(*stream, published);
+                    if pushed.newly_dirty {
+                        dirty.0.push(Arc::clone(outbox));
+                    }
+                    pushed.dropped
+                }
+            };
+        }
+        delivered
+    }
+
+    /// Takes the queue of whoever has the longest, because memory is short. `false` when there is
+    /// nothing to take.
+    pub fn drop_longest(&self) -> bool {
+        let entries = self.exact.values().chain(self.wildcard.values()).flatten();
+        let lengths = entries.map(|entry| (entry.subscriber.queued_bytes(), entry));
+        match lengths.max_by_key(|(bytes, _)| *bytes) {
+            Some((bytes, entry)) if bytes > 0 => {
+                entry.subscriber.clear();
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Subscriber {
+    fn queued_bytes(&self) -> usize {
+        match self {
+            Subscriber::Stream(outbox, _) => outbox.queued_bytes(),
+            Subscriber::Inbox(inbox) => inbox.queued_bytes(),
+        }
+    }
+
+    fn clear(&self) {
+        match self {
+            Subscriber::Stream(outbox, _) => outbox.give_up_queue(),
+            Subscriber::Inbox(inbox) => inbox.clear(),
+        }
+    }
+}
+
+fn remove<K, Q>(groups: &mut HashMap<K, Vec<Entry>>, filter: &Q, id: SubscriberId) -> Option<Entry>
+where
+    K: std::hash::Hash + Eq + std::borrow::Borrow<Q>,
+    Q: std::hash::Hash + Eq + ?Sized,
+{
+    let entries = groups.get_mut(filter)?;
+    let index = entries.iter().position(|entry| entry.id == id)?;
+    let entry = entries.swap_remove(index);
+    if entries.is_empty() {
+        groups.remove(filter);
+    }
+    Some(entry)
+}
