@@ -1,1 +1,88 @@
-fn main() {}
+//! `cargo xtask`: everything that a developer does with Hedgerow beside editing it. Runs as any user; what
+//! needs root goes through sudo.
+#![forbid(unsafe_code)]
+
+mod build;
+mod command;
+mod examples;
+mod guest;
+mod needs;
+mod parts;
+mod setup;
+mod test;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::needs::Purpose;
+use crate::parts::Parts;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Builds, tests, measures and shows Hedgerow")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what is missing: Debian packages, the examples' Python SDK, cargo-deny
+    Setup,
+    /// Build the release binaries into target/hedgerow and the examples into target/examples
+    Build,
+    /// Run all tests
+    Test {
+        /// Leave out the booted guest
+        #[arg(long)]
+        no_guest: bool,
+    },
+    /// The booted guest: Debian with systemd and cgroup v2
+    #[command(subcommand)]
+    Guest(GuestTask),
+}
+
+#[derive(Subcommand)]
+enum GuestTask {
+    /// Make the guest's image where the cache has none
+    Image,
+    /// Boot and run one shell script as root; its exit status is this command's
+    Run {
+        script: PathBuf,
+        /// A directory to lay beside it: the script runs with it as `/tests/with`
+        #[arg(long)]
+        with: Option<PathBuf>,
+        /// Seconds until the guest is ended
+        #[arg(long, default_value_t = 300)]
+        limit: u64,
+    },
+    /// Boot and run the cases of tests/guest/cases, or those whose names contain NAME
+    Cases { name: Option<String> },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut parts = Parts::default();
+    let result = match arguments.task {
+        Task::Setup => setup::install(&mut parts, Purpose::ALL),
+        Task::Build => setup::install(&mut parts, &[Purpose::Demo])
+            .and_then(|()| build::release(&mut parts).map(drop))
+            .and_then(|()| examples::lay_out(&mut parts).map(drop)),
+        Task::Test { no_guest } => test::run(&mut parts, !no_guest),
+        Task::Guest(GuestTask::Image) => guest::image(&mut parts).map(drop),
+        Task::Guest(GuestTask::Run { script, with, limit }) => {
+            guest::run_script(&mut parts, &script, with.as_deref(), limit)
+        }
+        Task::Guest(GuestTask::Cases { name }) => guest::cases(&mut parts, name.as_deref()),
+    };
+    parts.print_table();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
