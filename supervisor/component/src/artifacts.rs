@@ -1,0 +1,50 @@
+//! Reading an author's recipes and artifacts from directories that someone else controls.
+//!
+//! Everything is opened *beneath* a directory descriptor with `openat2(2)`, following no symbolic
+//! link and no magic link, so that a directory can be handed over without handing over the rest of
+//! the file system. What is imported is a copy, on disk before [`import`] returns.
+//!
+//! Artifacts lie as Greengrass's tools lay them: `<component>/<version>/<file>`, the file named by
+//! the last segment of its URI.
+
+mod beneath;
+mod durable;
+mod error;
+mod import;
+mod recipes;
+mod unarchive;
+
+pub use error::{ArtifactFault, EntryFault, ImportError};
+pub use import::{Destination, Imported, import};
+pub use recipes::{MAX_RECIPES, RecipeFile, UnreadableDirectory, recipes_in};
+pub use unarchive::Unpacked;
+
+/// What an artifact may cost the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest artifact, in bytes.
+    pub file_bytes: u64,
+    /// Most that one archive unpacks to, in bytes.
+    pub unpacked_bytes: u64,
+    /// Most that an archive unpacks to, as a multiple of its own size; applies beyond
+    /// [`Limits::ALWAYS_UNPACKED`].
+    pub ratio: u64,
+    /// Most files and directories of one archive.
+    pub entries: u64,
+}
+
+impl Limits {
+    /// Unpacked bytes that are allowed whatever the archive's size.
+    pub const ALWAYS_UNPACKED: u64 = 16 * 1024 * 1024;
+}
+
+impl Default for Limits {
+    /// 4 GiB packed and unpacked, a ratio of 200, and 100,000 entries.
+    fn default() -> Self {
+        let gib = 1024 * 1024 * 1024;
+        Self { file_bytes: 4 * gib, unpacked_bytes: 4 * gib, ratio: 200, entries: 100_000 }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,45 @@
+//! Opening what lies beneath a directory, and only that.
+
+use std::fs::File;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+
+/// Why a file beneath a directory could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotOpened {
+    Missing,
+    SymbolicLink,
+    NotAFile,
+    Device(Errno),
+}
+
+/// Opens a regular file for reading. A pipe or a device is refused without waiting for it.
+pub(super) fn open_file(directory: BorrowedFd<'_>, path: &Path) -> Result<(File, u64), NotOpened> {
+    let how = OpenHow::new()
+        // Without O_NONBLOCK the open of a pipe waits for its writer.
+        .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)
+        .resolve(
+            ResolveFlag::RESOLVE_BENEATH
+                | ResolveFlag::RESOLVE_NO_SYMLINKS
+                | ResolveFlag::RESOLVE_NO_MAGICLINKS,
+        );
+    let file = loop {
+        match openat2(directory, path, how) {
+            Ok(descriptor) => break File::from(descriptor),
+            // RESOLVE_BENEATH gives up with EAGAIN when something was renamed meanwhile.
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            Err(Errno::ENOENT | Errno::ENOTDIR) => return Err(NotOpened::Missing),
+            Err(Errno::ELOOP | Errno::EXDEV) => return Err(NotOpened::SymbolicLink),
+            // A socket, or a device without a driver.
+            Err(Errno::ENXIO | Errno::ENODEV) => return Err(NotOpened::NotAFile),
+            Err(errno) => return Err(NotOpened::Device(errno)),
+        }
+    };
+    let metadata = file.metadata().map_err(|error| {
+        NotOpened::Device(Errno::from_raw(error.raw_os_error().unwrap_or_default()))
+    })?;
+    if metadata.is_file() { Ok((file, metadata.len())) } else { Err(NotOpened::NotAFile) }
+}

@@ -1,0 +1,162 @@
+//! The files a manifest needs.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+
+use super::read::{NOT_YET, Place, Reader};
+use crate::finding::Finding;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Artifact {
+    /// As written.
+    pub uri: String,
+    /// The last segment of the URI: one file name, not `.` or `..`, no slash.
+    pub file_name: String,
+    pub unarchive: Unarchive,
+    pub permission: Permission,
+    /// SHA-256 of the file, where the recipe gives it.
+    pub digest: Option<[u8; 32]>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unarchive {
+    #[default]
+    None,
+    Zip,
+}
+
+/// Who of the device's users may read and execute the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permission {
+    pub read: Access,
+    pub execute: Access,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    None,
+    Owner,
+    All,
+}
+
+impl Default for Permission {
+    fn default() -> Self {
+        Self { read: Access::Owner, execute: Access::None }
+    }
+}
+
+impl Artifact {
+    /// The directory that its ZIP is unpacked into: the file's name without its extension.
+    pub fn stem(&self) -> &str {
+        match self.file_name.rsplit_once('.') {
+            Some((stem, _)) if !matches!(stem, "" | "." | "..") => stem,
+            _ => &self.file_name,
+        }
+    }
+}
+
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    place: &Place<'_>,
+    refusals: &mut Vec<Finding>,
+) -> Vec<Artifact> {
+    let mut artifacts: Vec<Artifact> = Vec::new();
+    for item in reader.items(place) {
+        let Some(artifact) = artifact(reader, item.clone(), refusals) else { continue };
+        let twin = artifacts.iter().find(|other| {
+            let both_unpacked =
+                artifact.unarchive == Unarchive::Zip && other.unarchive == Unarchive::Zip;
+            other.file_name == artifact.file_name
+                || (both_unpacked && other.stem() == artifact.stem())
+        });
+        if let Some(twin) = twin {
+            let message = format!("{} would overwrite {}", artifact.uri, twin.uri);
+            reader.error(&item, message, "give each artifact of a manifest its own file name");
+        }
+        artifacts.push(artifact);
+    }
+    artifacts
+}
+
+fn artifact(
+    reader: &mut Reader<'_>,
+    place: Place<'_>,
+    refusals: &mut Vec<Finding>,
+) -> Option<Artifact> {
+    let mut fields = reader.fields(place)?;
+    let unarchive = fields
+        .take(reader, "Unarchive")
+        .and_then(|p| reader.word(&p, &[("NONE", Unarchive::None), ("ZIP", Unarchive::Zip)]))
+        .unwrap_or_default();
+    let permission =
+        fields.take(reader, "Permission").map(|p| permission(reader, p)).unwrap_or_default();
+    let algorithm = fields.take(reader, "Algorithm");
+    let digest = fields.take(reader, "Digest");
+    let uri = fields.require(reader, "Uri");
+    fields.finish(reader);
+    if let Some(place) = algorithm {
+        reader.word(&place, &[("SHA-256", ()), ("SHA256", ())]);
+    }
+    let digest = match digest {
+        Some(place) => Some(sha256(reader, &place)?),
+        None => None,
+    };
+    let place = uri?;
+    let uri = reader.text(&place)?;
+    let scheme = uri.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
+    match scheme.as_deref() {
+        Some("s3" | "greengrass" | "file") => {}
+        Some("docker") => {
+            let message = format!("container images ({uri}) are {NOT_YET}");
+            refusals.push(reader.refusal(&place, message, ""));
+            return None;
+        }
+        _ => {
+            let message = format!("{uri:?} has none of the schemes s3:, greengrass: and file:");
+            refusals.push(reader.refusal(&place, message, ""));
+            return None;
+        }
+    }
+    let Some(file_name) = file_name(&uri) else {
+        let message = format!("the last part of {uri:?} is not a file name");
+        reader.error(&place, message, "");
+        return None;
+    };
+    Some(Artifact { uri, file_name, unarchive, permission, digest })
+}
+
+fn file_name(uri: &str) -> Option<String> {
+    let (_, rest) = uri.split_once(':')?;
+    let last = rest.rsplit('/').next()?;
+    let name = percent_decode_str(last).decode_utf8().ok()?.into_owned();
+    let usable = !matches!(name.as_str(), "" | "." | "..")
+        && !name.contains(['/', '\0'])
+        && name.len() <= 255;
+    usable.then_some(name)
+}
+
+fn permission(reader: &mut Reader<'_>, place: Place<'_>) -> Permission {
+    let words = [("NONE", Access::None), ("OWNER", Access::Owner), ("ALL", Access::All)];
+    let mut permission = Permission::default();
+    let Some(mut fields) = reader.fields(place) else { return permission };
+    if let Some(access) = fields.take(reader, "Read").and_then(|p| reader.word(&p, &words)) {
+        permission.read = access;
+    }
+    if let Some(access) = fields.take(reader, "Execute").and_then(|p| reader.word(&p, &words)) {
+        permission.execute = access;
+    }
+    fields.finish(reader);
+    // What may be executed may be read.
+    permission.read = permission.read.max(permission.execute);
+    permission
+}
+
+fn sha256(reader: &mut Reader<'_>, place: &Place<'_>) -> Option<[u8; 32]> {
+    let text = reader.text(place)?;
+    let digest = STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
+    if digest.is_none() {
+        reader.error(place, format_args!("{text:?} is not a SHA-256 in base64"), "");
+    }
+    digest
+}
