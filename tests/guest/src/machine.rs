@@ -100,7 +100,8 @@ fn arguments(image: &Image, out: &Path) -> Vec<OsString> {
     option("-drive", value(tests, &out.join("tests.ext4")));
     option("-device", "virtio-blk-pci,drive=tests,serial=tests".into());
     option("-device", "virtio-serial-pci".into());
-    option("-chardev", "stdio,id=output,signal=off".into());
+    // Not QEMU's stdio: that closes the port, and blocks its writer, once our standard input is at its end.
+    option("-chardev", "file,id=output,path=/dev/stdout".into());
     option("-chardev", value("file,id=status,path=", &out.join("status")));
     option("-chardev", value("file,id=logs,path=", &out.join("logs.tar")));
     for port in ["output", "status", "logs"] {
