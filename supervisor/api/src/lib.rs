@@ -24,7 +24,7 @@
 //! # `io.hedgerow.Edge1.Manager` (root object)
 //! | member | |
 //! |---|---|
-//! | `Deploy(a{ss} add, as remove, a{sv} options) → o job` | Makes the components of `add` (name → version) desired, with their dependencies, and those of `remove` undesired, in one transaction. Options: `recipe-dir` (`h`) and `artifact-dir` (`h`), open directories that are read beneath and without following a link out; they must be given where a recipe is not known yet. Returns at once; the job says how it went. At most [`MAX_DEPLOY_NAMES`] names. Errors: `InvalidArgument`, `InvalidRecipe`, `Busy`, `Internal`. |
+//! | `Deploy(a{ss} add, as remove, a{sv} options) → o job` | Makes the components of `add` (name → version) desired, with their dependencies, and those of `remove` undesired, in one transaction. Options: `recipe-dir` (`h`) and `artifact-dir` (`h`), open directories that are read beneath and without following a link out; or `recipe-path` (`s`) and `artifact-path` (`s`), their absolute paths, where every user may read them and all that is below (the daemon opens them, and it must not read for a caller what the caller could not). They are needed for each component that is not deployed yet. Returns at once; the job says how it went. At most [`MAX_DEPLOY_NAMES`] names. Errors: `InvalidArgument`, `InvalidRecipe`, `Busy`, `Internal`. |
 //! | `GetComponent(s name) → o` | Errors: `NoSuchComponent`. |
 //! | `ListComponents() → a(ssso)` | Name, version, state, object; sorted by name. |
 //! | `Describe() → s` | Everything of this interface as one JSON text. |
@@ -69,12 +69,14 @@
 //! # By hand
 //! ```text
 //! busctl tree io.hedgerow.Edge1
-//! busctl call io.hedgerow.Edge1 /io/hedgerow/Edge1 io.hedgerow.Edge1.Manager \
-//!     Deploy 'a{ss}asa{sv}' 1 com.example.Sensor 1.0.0 0 2 recipe-dir h 3 artifact-dir h 4 3<recipes 4<artifacts
+//! busctl call io.hedgerow.Edge1 /io/hedgerow/Edge1 io.hedgerow.Edge1.Manager Deploy 'a{ss}asa{sv}' \
+//!     1 com.example.Sensor 1.0.0  0  2 recipe-path s /srv/recipes artifact-path s /srv/artifacts
 //! busctl get-property io.hedgerow.Edge1 /io/hedgerow/Edge1/component/com_2eexample_2eSensor \
 //!     io.hedgerow.Edge1.Component State
 //! ```
-//! The shell opens the directories (`3<recipes`) and `busctl` passes them by their numbers.
+//! `busctl` cannot pass descriptors, hence the paths. The daemon's unit hides `/home`, `/root` and `/tmp` from it.
+//! `OpenLog` and `Subscribe` answer a descriptor, which `busctl` cannot show either: see `hedgerow logs`
+//! and `hedgerow topic sub`.
 
 #![forbid(unsafe_code)]
 

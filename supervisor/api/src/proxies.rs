@@ -7,7 +7,7 @@ use zbus::{DeserializeDict, OwnedFd, OwnedObjectPath, SerializeDict, Type, proxy
 
 use crate::{ComponentState, Error, JobError, JobKind, JobResult, JobState, Moment, Progress};
 
-/// The options of `Manager.Deploy`.
+/// The options of `Manager.Deploy`. A directory comes as a descriptor or as a path, not both.
 #[derive(Debug, Default, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict", rename_all = "kebab-case", deny_unknown_fields)]
 pub struct DeployOptions {
@@ -15,6 +15,10 @@ pub struct DeployOptions {
     pub recipe_dir: Option<OwnedFd>,
     /// An open directory of artifacts.
     pub artifact_dir: Option<OwnedFd>,
+    /// The absolute path of a directory of recipes that every user may read.
+    pub recipe_path: Option<String>,
+    /// The absolute path of a directory of artifacts that every user may read.
+    pub artifact_path: Option<String>,
 }
 
 /// The options of `Messaging.Publish`.

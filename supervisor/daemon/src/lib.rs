@@ -1,4 +1,5 @@
 //! `hedgerowd`: joins the rooms.
 #![forbid(unsafe_code)]
 
+pub mod bus;
 pub mod lifecycle;

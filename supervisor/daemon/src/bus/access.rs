@@ -19,8 +19,8 @@ pub struct Caller {
 /// Who may call: root, a group, and where the daemon is someone's own, that user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Access {
-    group: Option<u32>,
-    user: Option<u32>,
+    pub group: Option<u32>,
+    pub user: Option<u32>,
 }
 
 impl Access {

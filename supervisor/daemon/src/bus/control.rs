@@ -98,11 +98,14 @@ pub struct Delivery {
 }
 
 /// What `Manager.Deploy` was given. Names and versions are not checked yet; the directories are
-/// directories, opened by the caller, and must be read beneath and without following links out.
+/// directories, and must be read beneath and without following links out.
 #[derive(Debug)]
 pub struct DeployRequest {
     pub recipe_dir: Option<OwnedFd>,
     pub artifact_dir: Option<OwnedFd>,
+    /// A directory was named by its path, so the daemon opened it and not the caller: only files and
+    /// directories that every user may read (mode `o+r`, directories `o+rx`) may be read beneath.
+    pub public_only: bool,
     /// Name to version.
     pub add: BTreeMap<String, String>,
     pub remove: Vec<String>,

@@ -5,13 +5,12 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use hedgerow_api::{ComponentEntry, DeployOptions, Error, MAX_DEPLOY_NAMES, path};
-use nix::sys::stat::{SFlag, fstat};
 use serde_json::json;
 use zbus::message::Header;
 use zbus::{Connection, OwnedObjectPath, interface};
 
 use super::tree::Tree;
-use super::{Control, DeployRequest};
+use super::{Control, DeployRequest, directory};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -38,9 +37,14 @@ impl<C: Control> Manager<C> {
     ) -> Result<OwnedObjectPath, Error> {
         let caller = self.tree.access.check(connection, &header).await?;
         check_names(&add, &remove)?;
+        let public_only = options.recipe_path.is_some() || options.artifact_path.is_some();
+        let (recipes, artifacts) =
+            (["recipe-dir", "recipe-path"], ["artifact-dir", "artifact-path"]);
         let request = DeployRequest {
-            recipe_dir: directory("recipe-dir", options.recipe_dir)?,
-            artifact_dir: directory("artifact-dir", options.artifact_dir)?,
+            recipe_dir: open_directory(recipes, options.recipe_dir, options.recipe_path).await?,
+            artifact_dir: open_directory(artifacts, options.artifact_dir, options.artifact_path)
+                .await?,
+            public_only,
             add,
             remove,
         };
@@ -139,12 +143,18 @@ fn check_names(add: &BTreeMap<String, String>, remove: &[String]) -> Result<(), 
     }
 }
 
-fn directory(option: &str, fd: Option<zbus::OwnedFd>) -> Result<Option<OwnedFd>, Error> {
-    let Some(fd) = fd.map(OwnedFd::from) else { return Ok(None) };
-    let stat = fstat(&fd)
-        .map_err(|error| Error::InvalidArgument(format!("option {option}: {}", error.desc())))?;
-    if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFDIR {
-        return Err(Error::InvalidArgument(format!("option {option} is not a directory")));
+/// An option as a descriptor or as a path, of which at most one is given.
+async fn open_directory(
+    [open, path]: [&'static str; 2],
+    fd: Option<zbus::OwnedFd>,
+    name: Option<String>,
+) -> Result<Option<OwnedFd>, Error> {
+    match (fd, name) {
+        (None, None) => Ok(None),
+        (Some(fd), None) => directory::passed(open, fd.into()).map(Some),
+        (None, Some(name)) => directory::named(path, name).await.map(Some),
+        (Some(_), Some(_)) => {
+            Err(Error::InvalidArgument(format!("options {open} and {path} exclude each other")))
+        }
     }
-    Ok(Some(fd))
 }

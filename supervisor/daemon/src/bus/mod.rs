@@ -7,9 +7,11 @@
 mod access;
 mod component;
 mod control;
+mod directory;
 mod job;
 mod manager;
 mod messaging;
+mod private;
 mod pump;
 mod tree;
 
@@ -18,7 +20,7 @@ use std::sync::Arc;
 use hedgerow_api::{BUS_NAME, ROOT_PATH};
 use thiserror::Error;
 use zbus::Connection;
-use zbus::fdo::ObjectManager;
+use zbus::fdo::{ObjectManager, RequestNameFlags};
 
 pub use access::{Access, Caller};
 pub use control::{
@@ -26,6 +28,7 @@ pub use control::{
 };
 use manager::Manager;
 use messaging::Messaging;
+pub use private::{PrivateBus, PrivateBusError};
 use tree::Tree;
 
 /// Why the bus is not served, or no longer.
@@ -60,8 +63,9 @@ pub async fn serve<C: Control>(
     server.at(ROOT_PATH, Manager::new(tree.clone())).await?;
     server.at(ROOT_PATH, Messaging::new(tree.clone())).await?;
     tree.reconcile(&connection).await?;
-    match connection.request_name(BUS_NAME).await {
-        Ok(()) => Ok(Served { connection, tree }),
+    // The default flags would let anyone who may own the name take it over.
+    match connection.request_name_with_flags(BUS_NAME, RequestNameFlags::DO_NOT_QUEUE).await {
+        Ok(_) => Ok(Served { connection, tree }),
         Err(zbus::Error::NameTaken) => Err(ServeError::NameTaken),
         Err(error) => Err(error.into()),
     }

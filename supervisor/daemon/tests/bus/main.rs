@@ -1,0 +1,10 @@
+//! The whole bus surface, on a private bus, over a simulated control: no root, no fence.
+
+mod busctl;
+mod callers;
+mod contract;
+mod life;
+mod messages;
+#[path = "../../examples/simulated-daemon/simulated.rs"]
+mod simulated;
+mod support;
