@@ -135,6 +135,12 @@ impl Hub {
         Ok(Subscription { hub: self.clone(), filter, id, inbox })
     }
 
+    /// Messages that subscriptions of `who` have lost because they were slow, counted since it last
+    /// had no subscription.
+    pub fn lost_by(&self, who: &Principal) -> u64 {
+        self.broker().lost_by(who)
+    }
+
     /// Publishes on the topic that `permit` is for; the caller flushes `dirty`.
     pub(crate) fn publish_permitted(
         &self,

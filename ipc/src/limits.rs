@@ -5,7 +5,6 @@ use std::time::Duration;
 /// Bounds on peers. The defaults suit a device with 64 MiB of memory and dozens of components;
 /// every memory bound is an upper limit, nothing is allocated until bytes arrive.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Limits {
     /// Connections open at once per listener, handshaken or not. Further ones are closed at once.
     pub connections: usize,
@@ -32,7 +31,8 @@ pub struct Limits {
     /// Time in which a peer must read at least something of the replies that wait for it; then it
     /// is dropped. Unread subscription messages alone never drop a peer.
     pub write_deadline: Duration,
-    /// Bytes held for one listener's peers together: frames being received and messages queued.
+    /// Bytes of frames being received from one listener's peers together, and as many again of
+    /// messages that wait for them.
     pub peer_bytes: usize,
     /// Bytes of frames being received from all peers together. A peer whose large frame does not
     /// fit is dropped; small frames are not counted.

@@ -143,16 +143,15 @@ impl Outbox {
     }
 
     /// Gives up what is queued, for want of memory. A peer that holds a large message half-read is
-    /// cut off: nothing else would release that.
-    pub fn give_up_queue(&self) {
+    /// cut off: nothing else would release that. Returns how many messages were dropped.
+    pub fn give_up_queue(&self) -> u64 {
         let mut state = self.state();
-        for stream in state.queues.values_mut() {
-            stream.queue.clear();
-        }
+        let dropped = state.queues.values_mut().map(|stream| stream.queue.clear()).sum();
         if state.holds_much() {
             state.fail();
             self.wake.notify_one();
         }
+        dropped
     }
 
     /// Writes as much as the socket takes now.

@@ -51,6 +51,13 @@ impl Dirty {
     }
 }
 
+/// What one principal has of the broker.
+#[derive(Debug, Default)]
+struct Account {
+    subscriptions: usize,
+    lost: u64,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Broker {
     /// By topic: filters without wildcards.
@@ -59,14 +66,19 @@ pub(crate) struct Broker {
     ///
     /// [`Limits`]: crate::Limits
     wildcard: HashMap<Filter, Vec<Entry>>,
-    per_principal: HashMap<Principal, usize>,
+    accounts: HashMap<Principal, Account>,
     last_id: u64,
 }
 
 impl Broker {
     /// Subscriptions that `who` has.
     pub fn subscriptions_of(&self, who: &Principal) -> usize {
-        self.per_principal.get(who).copied().unwrap_or(0)
+        self.accounts.get(who).map_or(0, |account| account.subscriptions)
+    }
+
+    /// Messages that the subscriptions of `who` have lost since it had none.
+    pub fn lost_by(&self, who: &Principal) -> u64 {
+        self.accounts.get(who).map_or(0, |account| account.lost)
     }
 
     pub fn subscribe(
@@ -78,7 +90,7 @@ impl Broker {
     ) -> SubscriberId {
         self.last_id += 1;
         let id = SubscriberId(self.last_id);
-        *self.per_principal.entry(who.clone()).or_default() += 1;
+        self.accounts.entry(who.clone()).or_default().subscriptions += 1;
         let entry = Entry { id, who, others_only, subscriber };
         if filter.has_wildcard() {
             self.wildcard.entry(filter.clone()).or_default().push(entry);
@@ -95,16 +107,16 @@ impl Broker {
             remove(&mut self.exact, filter.as_str(), id)
         };
         let Some(entry) = removed else { return };
-        if let Some(count) = self.per_principal.get_mut(&entry.who) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_principal.remove(&entry.who);
+        if let Some(account) = self.accounts.get_mut(&entry.who) {
+            account.subscriptions -= 1;
+            if account.subscriptions == 0 {
+                self.accounts.remove(&entry.who);
             }
         }
     }
 
     /// Queues a message for every subscriber; what must be flushed is added to `dirty`.
-    pub fn publish(&self, published: &Arc<Published>, dirty: &mut Dirty) -> Delivered {
+    pub fn publish(&mut self, published: &Arc<Published>, dirty: &mut Dirty) -> Delivered {
         let mut delivered = Delivered::default();
         let topic = published.topic.as_ref();
         let exact = self.exact.get(topic).into_iter();
@@ -114,7 +126,7 @@ impl Broker {
                 continue;
             }
             delivered.subscribers += 1;
-            delivered.dropped += match &entry.subscriber {
+            let dropped = match &entry.subscriber {
                 Subscriber::Inbox(inbox) => inbox.push(published),
                 Subscriber::Stream(outbox, stream) => {
                     let pushed = outbox.push(*stream, published);
@@ -124,18 +136,23 @@ impl Broker {
                     pushed.dropped
                 }
             };
+            if dropped > 0 {
+                delivered.dropped += dropped;
+                note_loss(&mut self.accounts, &entry.who, dropped);
+            }
         }
         delivered
     }
 
     /// Takes the queue of whoever has the longest, because memory is short. `false` when there is
     /// nothing to take.
-    pub fn drop_longest(&self) -> bool {
+    pub fn drop_longest(&mut self) -> bool {
         let entries = self.exact.values().chain(self.wildcard.values()).flatten();
         let lengths = entries.map(|entry| (entry.subscriber.queued_bytes(), entry));
         match lengths.max_by_key(|(bytes, _)| *bytes) {
             Some((bytes, entry)) if bytes > 0 => {
-                entry.subscriber.clear();
+                let dropped = entry.subscriber.clear();
+                note_loss(&mut self.accounts, &entry.who, dropped);
                 true
             }
             _ => false,
@@ -151,12 +168,19 @@ impl Subscriber {
         }
     }
 
-    fn clear(&self) {
+    fn clear(&self) -> u64 {
         match self {
             Subscriber::Stream(outbox, _) => outbox.give_up_queue(),
             Subscriber::Inbox(inbox) => inbox.clear(),
         }
     }
+}
+
+fn note_loss(accounts: &mut HashMap<Principal, Account>, who: &Principal, dropped: u64) {
+    if let Some(account) = accounts.get_mut(who) {
+        account.lost += dropped;
+    }
+    tracing::debug!(%who, dropped, "a slow subscriber loses messages");
 }
 
 fn remove<K, Q>(groups: &mut HashMap<K, Vec<Entry>>, filter: &Q, id: SubscriberId) -> Option<Entry>

@@ -117,8 +117,8 @@ impl InboxSender {
         self.0.queue().bytes()
     }
 
-    pub fn clear(&self) {
-        self.0.queue().clear();
+    pub fn clear(&self) -> u64 {
+        self.0.queue().clear()
     }
 }
 

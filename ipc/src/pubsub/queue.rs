@@ -68,11 +68,13 @@ impl Queue {
         Some((waiting, std::mem::take(&mut self.lost)))
     }
 
-    /// Drops every message.
-    pub fn clear(&mut self) {
+    /// Drops every message; returns how many.
+    pub fn clear(&mut self) -> u64 {
+        let dropped = self.waiting.len() as u64;
         while !self.waiting.is_empty() {
             self.drop_oldest();
         }
+        dropped
     }
 
     pub fn len(&self) -> usize {

@@ -52,8 +52,8 @@ impl<S: Services> Connection<S> {
     pub fn new(stream: UnixStream, shared: Arc<Shared<S>>) -> Connection<S> {
         let uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
         let (reader, writer) = stream.into_split();
-        let budgets = [Arc::clone(&shared.memory), Arc::clone(shared.hub.received())];
-        let (limits, memory) = (Arc::clone(shared.hub.limits()), Arc::clone(&shared.memory));
+        let budgets = [Arc::clone(&shared.received), Arc::clone(shared.hub.received())];
+        let (limits, memory) = (Arc::clone(shared.hub.limits()), Arc::clone(&shared.queued));
         let outbox = Arc::new(Outbox::new(writer, limits, memory));
         Connection {
             receiver: Receiver::new(reader, budgets),

@@ -45,7 +45,9 @@ struct Shared<S> {
     identity: Identity,
     hub: Hub,
     services: Arc<S>,
-    memory: Arc<Budget>,
+    /// Memory of frames that are being received, and of messages that are queued.
+    received: Arc<Budget>,
+    queued: Arc<Budget>,
 }
 
 /// Serves one component's own listening socket until `stop` resolves, or the returned future is
@@ -57,9 +59,9 @@ pub async fn serve<S: Services>(
     services: Arc<S>,
     stop: impl Future<Output = ()>,
 ) {
-    let memory = Budget::new(hub.limits().peer_bytes);
-    let most = hub.limits().connections;
-    let shared = Arc::new(Shared { identity, hub, services, memory });
+    let (most, memory) = (hub.limits().connections, hub.limits().peer_bytes);
+    let (received, queued) = (Budget::new(memory), Budget::new(memory));
+    let shared = Arc::new(Shared { identity, hub, services, received, queued });
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
