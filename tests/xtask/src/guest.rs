@@ -59,8 +59,9 @@ pub fn cases(parts: &mut Parts, name: Option<&str>) -> Result<()> {
     parts.run("the booted guest", |part| {
         let disk = tempfile::tempdir()?;
         let source = workspace::root().join("tests/guest");
-        install(&source.join("run"), &disk.path().join("run"))?;
-        install(&source.join("lib.sh"), &disk.path().join("lib.sh"))?;
+        for file in ["run", "lib.sh", "install"] {
+            install(&source.join(file), &disk.path().join(file))?;
+        }
         fs::create_dir(disk.path().join("cases"))?;
         let mut chosen = 0;
         for entry in fs::read_dir(source.join("cases"))? {
@@ -76,8 +77,8 @@ pub fn cases(parts: &mut Parts, name: Option<&str>) -> Result<()> {
         copy_tree(&workspace::root().join("packaging"), &disk.path().join("packaging"))?;
         copy_tree(&examples.recipes, &disk.path().join("examples/recipes"))?;
         copy_tree(&examples.artifacts, &disk.path().join("examples/artifacts"))?;
-        copy_tree(&source.join("components/recipes"), &disk.path().join("components/recipes"))?;
-        copy_tree(&source.join("components/artifacts"), &disk.path().join("components/artifacts"))?;
+        let components = workspace::root().join("tests/components");
+        copy_tree(&components, &disk.path().join("components"))?;
         boot(part, &image, disk.path(), CASES_LIMIT)
     })
 }
