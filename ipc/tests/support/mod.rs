@@ -194,6 +194,12 @@ impl Raw {
         frame
     }
 
+    /// Hangs up in one direction, then takes what comes until the server closes.
+    pub async fn hang_up(&mut self) -> Vec<u8> {
+        self.0.shutdown().await.unwrap();
+        self.rest().await
+    }
+
     /// What comes until the server closes.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
