@@ -1,5 +1,26 @@
 //! `hedgerowd`: joins the rooms.
+//!
+//! [`daemon`] is the whole from start to stop. [`deployment`] decides what is desired, [`driver`] makes it so by
+//! way of the pure [`lifecycle`], [`recover`] goes on where a killed daemon was. [`bus`] and [`services`] are how
+//! people and components talk to it.
+
 #![forbid(unsafe_code)]
 
 pub mod bus;
+pub mod daemon;
+mod definition;
+mod deployment;
+mod driver;
+mod follow;
+mod jobs;
+mod launcher;
+pub mod layout;
 pub mod lifecycle;
+mod log;
+mod records;
+mod recover;
+mod registry;
+pub mod root;
+mod services;
+mod settings;
+mod supervisor;

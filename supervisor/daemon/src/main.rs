@@ -1,1 +1,72 @@
-fn main() {}
+//! `hedgerowd`: the unprivileged daemon of Hedgerow.
+
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use hedgerow_daemon::daemon::{self, Bus};
+use hedgerow_daemon::layout::Layout;
+use hedgerow_daemon::root;
+
+/// Runs components in fences, joins them over IPC, and obeys the D-Bus name io.hedgerow.Edge1.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Keep everything below this directory: state, sockets, a private bus and a launcher of its own. Needs root,
+    /// and gives it up.
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+
+    /// The launcher to start with --root; by default the one beside this program.
+    #[arg(long, value_name = "FILE", requires = "root")]
+    launcher: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HEDGEROW_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,zbus=warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .init();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let (layout, bus) = match arguments.root {
+        None => (Layout::system(), Bus::System),
+        Some(directory) => {
+            let launcher = match arguments.launcher {
+                Some(path) => path,
+                None => beside_this_program("hedgerow-launch")?,
+            };
+            let (layout, identity) = root::prepare(&directory, &launcher)?;
+            root::drop_privileges(&layout, identity)?;
+            (layout, Bus::Private { uid: identity.uid })
+        }
+    };
+    // One thread: what the daemon does is wait, and every thread costs memory that small devices lack.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(2)
+        .build()
+        .context("the asynchronous runtime")?;
+    runtime.block_on(daemon::run(layout, bus))
+}
+
+fn beside_this_program(name: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("the path of this program")?;
+    Ok(own.with_file_name(name))
+}

@@ -1,4 +1,5 @@
-//! A control that does nothing but keep books: deployments succeed unless a name ends in `Broken`.
+//! A control that does nothing but keep books: deployments succeed unless a name ends in `Broken`,
+//! and what changes a component ends at once unless its name ends in `Stuck`.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -119,6 +120,9 @@ impl Simulated {
     fn change(&self, kind: JobKind, component: &str, pid: u32) -> Result<JobId, Error> {
         self.known(component)?;
         let id = self.begin(kind, format!("{kind:?} {component}"));
+        if component.ends_with("Stuck") {
+            return Ok(id);
+        }
         let state = if pid == 0 { ComponentState::Finished } else { ComponentState::Running };
         self.set(component, None, state, pid);
         self.log(component, &format!("now {state}"));

@@ -1,0 +1,213 @@
+//! The daemon from start to ordered stop.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use hedgerow_component::platform::Platform;
+use hedgerow_ipc::Hub;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::bus::{self, Access, PrivateBus, ServeError};
+use crate::deployment::Deployments;
+use crate::driver::Surroundings;
+use crate::jobs::Jobs;
+use crate::launcher::Launcher;
+use crate::layout::Layout;
+use crate::lifecycle::Goal;
+use crate::records::Records;
+use crate::recover;
+use crate::registry::{Command, Registry};
+use crate::services::DaemonServices;
+use crate::settings::Settings;
+use crate::supervisor::Supervisor;
+
+/// Between two tries to be on the bus.
+const BUS_RETRY: Duration = Duration::from_secs(1);
+
+/// Which bus to be on.
+#[derive(Debug, Clone, Copy)]
+pub enum Bus {
+    System,
+    /// One of our own, for root and this user.
+    Private {
+        uid: u32,
+    },
+}
+
+/// Runs until SIGTERM or SIGINT, then stops every component in order.
+pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    make_directories(&layout)?;
+    let settings = Settings::read(&layout.config)?;
+    let platform = platform(&settings);
+    let records = Arc::new(crash_point(Records::open(&layout.database())?));
+    let jobs = Arc::new(Jobs::load(Arc::clone(&records))?);
+    let (launcher, fences) = Launcher::connect(layout.launcher_socket()).await;
+    let registry = Arc::new(Registry::default());
+    let services =
+        DaemonServices { registry: Arc::clone(&registry), records: Arc::clone(&records) };
+    let around = Arc::new(Surroundings {
+        launcher,
+        registry,
+        records,
+        layout,
+        settings,
+        hub: Hub::new(hedgerow_ipc::Limits::default()),
+        services: Arc::new(services),
+    });
+    recover::recover(&around, &platform, fences).await.context("recovering")?;
+    recover::resume_jobs(&around, &jobs);
+    let deployments = Deployments::start(Arc::clone(&around), Arc::clone(&jobs), platform);
+    let supervisor = Supervisor::new(Arc::clone(&around), jobs, deployments);
+
+    let serving = be_on_the_bus(around.layout.clone(), bus, supervisor);
+    tokio::select! {
+        result = serving => result?,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping every component");
+    notify("STOPPING=1");
+    stop_all(&around).await;
+    Ok(())
+}
+
+/// `HEDGEROW_CRASH=label:before` ends the process, as SIGKILL would, at that commit: how tests visit every one.
+fn crash_point(records: Records) -> Records {
+    let Ok(wanted) = std::env::var("HEDGEROW_CRASH") else { return records };
+    records.observed_by(move |label, point| {
+        if wanted == format!("{label}:{point:?}").to_lowercase() {
+            let own = nix::unistd::Pid::this();
+            // Nothing is left to report an error to.
+            let _ = nix::sys::signal::kill(own, nix::sys::signal::Signal::SIGKILL);
+        }
+    })
+}
+
+/// Serves the bus, again and again where it goes away. Ready is said once the name is ours.
+async fn be_on_the_bus(
+    layout: Layout,
+    bus: Bus,
+    supervisor: Arc<Supervisor>,
+) -> anyhow::Result<()> {
+    loop {
+        let error = match serve_once(&layout, bus, &supervisor).await {
+            Ok(error) => error.into(),
+            Err(error) => error,
+        };
+        if let Some(ServeError::NameTaken) = error.downcast_ref() {
+            return Err(error);
+        }
+        tracing::warn!("off the bus: {error:#}");
+        tokio::time::sleep(BUS_RETRY).await;
+    }
+}
+
+async fn serve_once(
+    layout: &Layout,
+    bus: Bus,
+    supervisor: &Arc<Supervisor>,
+) -> anyhow::Result<ServeError> {
+    let (_private, builder, access) = match bus {
+        Bus::System => (None, zbus::connection::Builder::system(), Access::system()),
+        Bus::Private { uid } => {
+            let socket = layout.bus_socket();
+            let private = PrivateBus::start(&socket, &[uid]).await?;
+            let address = format!("unix:path={}", socket.display());
+            let builder = zbus::connection::Builder::address(address.as_str());
+            (Some(private), builder, Access::system().with_user(uid))
+        }
+    };
+    let connection = builder.build().await.context("connecting to the bus")?;
+    let served = bus::serve(connection, Arc::clone(supervisor), access).await?;
+    notify("READY=1");
+    let watchdog = tokio::spawn(feed_watchdog());
+    let error = served.run().await;
+    watchdog.abort();
+    Ok(error)
+}
+
+/// Tells systemd that the loop turns, twice in each of the times it asks for (sd_watchdog_enabled(3)).
+async fn feed_watchdog() {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let mut interval = tokio::time::interval(limit / 2);
+    loop {
+        interval.tick().await;
+        notify("WATCHDOG=1");
+    }
+}
+
+fn notify(state: &str) {
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Custom(state)]) {
+        tracing::warn!("cannot notify systemd: {error}");
+    }
+}
+
+/// Dependents first: each component is stopped once none that depends on it is left.
+async fn stop_all(around: &Surroundings) {
+    let mut changes = around.registry.watch();
+    let mut asked = BTreeSet::new();
+    loop {
+        changes.mark_unchanged();
+        let mut open = around.registry.all();
+        open.retain(|status| status.fence.is_some() || !asked.contains(&status.name));
+        if open.is_empty() {
+            return;
+        }
+        for status in &open {
+            let is_needed = open.iter().any(|other| other.hard_dependencies.contains(&status.name));
+            if !is_needed && asked.insert(status.name.clone()) {
+                if let Some(commands) = around.registry.commands(&status.name) {
+                    // In memory only: what is desired stays, and runs again at the next start.
+                    let _ = commands.send(Command::Goal(Goal::Stop)).await;
+                }
+            }
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn make_directories(layout: &Layout) -> anyhow::Result<()> {
+    let directories = [
+        (layout.packages(), 0o755),
+        (layout.log_directory(), 0o750),
+        (layout.state.join("work"), 0o711),
+        // The sockets in it are open to every user: who is not the daemon stops here.
+        (layout.runtime.join("ipc"), 0o700),
+    ];
+    for (path, mode) in directories {
+        make_directory(&path, mode).with_context(|| format!("cannot make {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    }
+}
+
+fn platform(settings: &Settings) -> Platform {
+    let (system, machine) = match nix::sys::utsname::uname() {
+        Ok(name) => (
+            name.sysname().to_string_lossy().into_owned(),
+            name.machine().to_string_lossy().into_owned(),
+        ),
+        Err(_) => (String::new(), fs::read_to_string("/proc/sys/kernel/arch").unwrap_or_default()),
+    };
+    let mut platform = Platform::from_uname(&system, machine.trim());
+    for (key, value) in &settings.device.platform {
+        platform = platform.with(key, value);
+    }
+    platform
+}

@@ -1,0 +1,91 @@
+//! One component ready to run: everything about it that a deployment decided, worked out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hedgerow_isolation::plan::{
+    Access, Base, FenceId, IdRange, Limits, Mount, Network, Plan, User,
+};
+
+use crate::layout::{self, inside};
+use crate::lifecycle::{StepKind, Steps};
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Definition {
+    pub name: String,
+    pub version: String,
+    /// Number of the component's id range, and its short name in host paths.
+    pub slot: u32,
+    pub ids: IdRange,
+    pub steps: BTreeMap<StepKind, StepDefinition>,
+    /// Names of the components that must be ready before this one starts.
+    pub hard_dependencies: Vec<String>,
+    /// Directory of the artifacts, relative to the state directory.
+    pub package: String,
+    pub limits: Limits,
+    pub network: Network,
+    /// Changes when, and only when, a running instance must be replaced.
+    pub digest: String,
+    /// Changes when, and only when, the install step must be repeated.
+    pub install_fingerprint: String,
+}
+
+/// A step with its recipe variables filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepDefinition {
+    /// For `sh -c`.
+    pub script: String,
+    pub environment: BTreeMap<String, String>,
+    /// `None`: no limit.
+    pub timeout: Option<Duration>,
+}
+
+impl Definition {
+    pub fn steps(&self) -> Steps {
+        let has = |step| self.steps.contains_key(&step);
+        Steps {
+            install: has(StepKind::Install),
+            startup: has(StepKind::Startup),
+            run: has(StepKind::Run),
+            shutdown: has(StepKind::Shutdown),
+        }
+    }
+
+    pub fn plan(&self, fence: FenceId) -> Plan {
+        let (name, version) = (&self.name, &self.version);
+        let read_only = |base, source: String, target: String| Mount {
+            base,
+            source: source.into(),
+            target: target.into(),
+            access: Access::ReadOnly,
+            owner: None,
+        };
+        let artifacts = format!("{}/artifacts", self.package);
+        let unarchived = format!("{}/unarchived", self.package);
+        Plan {
+            fence,
+            name: name.clone(),
+            ids: self.ids,
+            network: self.network,
+            limits: self.limits,
+            mounts: vec![
+                read_only(Base::State, artifacts, inside::artifacts(name, version)),
+                read_only(Base::State, unarchived, inside::unarchived(name, version)),
+                Mount {
+                    base: Base::Runtime,
+                    source: layout::ipc_directory(self.slot),
+                    target: inside::IPC_DIRECTORY.into(),
+                    access: Access::ReadOnly,
+                    owner: None,
+                },
+                Mount {
+                    base: Base::State,
+                    source: layout::work_directory(self.slot),
+                    target: inside::work(name).into(),
+                    access: Access::ReadWrite,
+                    owner: Some(User::GGC),
+                },
+            ],
+        }
+    }
+}

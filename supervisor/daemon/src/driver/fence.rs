@@ -1,0 +1,418 @@
+//! One open fence of a component: its launcher calls, its IPC socket, its log.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hedgerow_ipc::{Hub, Identity, NoRandomness, Principal, Token};
+use hedgerow_isolation::moment::Moment;
+use hedgerow_isolation::plan::{FenceId, Step, StepId, User};
+use hedgerow_isolation::protocol::{Event, FenceReport, Request, Response};
+use nix::sys::signal::Signal;
+use tokio::net::UnixListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use super::Note;
+use crate::definition::{Definition, StepDefinition};
+use crate::launcher::{CallError, FenceEvents, Launcher};
+use crate::layout::{Layout, inside};
+use crate::lifecycle::{Machine, StepKind};
+use crate::log::{Drain, LogFile, Stream};
+use crate::records::Records;
+use crate::registry::Registry;
+use crate::services::DaemonServices;
+use crate::settings::Settings;
+
+/// The version of Greengrass that components are told they run on (`GGC_VERSION`).
+pub const NUCLEUS_VERSION: &str = "2.18.0";
+
+/// What every driver works with.
+#[derive(Debug)]
+pub struct Surroundings {
+    pub launcher: Launcher,
+    pub registry: Arc<Registry>,
+    pub records: Arc<Records>,
+    pub layout: Layout,
+    pub settings: Settings,
+    pub hub: Hub,
+    pub services: Arc<DaemonServices>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum FenceError {
+    #[error("no fence is open")]
+    NotOpen,
+    #[error(transparent)]
+    Launcher(#[from] CallError),
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    #[error("the IPC socket {}: {source}", path.display())]
+    Socket { path: PathBuf, source: io::Error },
+    #[error("the launcher handed back {found} descriptors where {expected} were expected")]
+    Descriptors { expected: usize, found: usize },
+}
+
+/// What the launcher kept of a fence for this daemon.
+#[derive(Debug)]
+pub struct Adopted {
+    pub report: FenceReport,
+    listener: OwnedFd,
+    /// stdout and stderr of each step of the report.
+    pipes: Vec<[OwnedFd; 2]>,
+    events: FenceEvents,
+}
+
+/// Asks the launcher for a fence that the last daemon left.
+pub async fn adopt(launcher: &Launcher, fence: FenceId) -> Result<Adopted, FenceError> {
+    // Listening begins before the launcher is asked, so that no exit falls between.
+    let events = launcher.listen(fence.clone());
+    let answer = launcher.call(Request::Adopt { fence }, vec![]).await?;
+    let (Response::Adopted { fence: report, listener: true }, descriptors) = answer else {
+        return Err(CallError::Confused.into());
+    };
+    let (expected, found) = (1 + 2 * report.steps.len(), descriptors.len());
+    let mut descriptors = descriptors.into_iter();
+    let Some(listener) = descriptors.next().filter(|_| found == expected) else {
+        return Err(FenceError::Descriptors { expected, found });
+    };
+    let mut pipes = Vec::new();
+    while let (Some(stdout), Some(stderr)) = (descriptors.next(), descriptors.next()) {
+        pipes.push([stdout, stderr]);
+    }
+    Ok(Adopted { report, listener, pipes, events })
+}
+
+type SharedLog = Arc<Mutex<LogFile>>;
+
+pub(super) struct Fence {
+    pub id: FenceId,
+    component: String,
+    launcher: Launcher,
+    events: FenceEvents,
+    /// Events that came before this daemon.
+    replay: VecDeque<Event>,
+    steps: BTreeMap<StepId, (StepKind, i32)>,
+    next_step: u64,
+    token: Token,
+    environment: BTreeMap<String, String>,
+    log: SharedLog,
+    drains: JoinSet<()>,
+    /// Dropped to stop serving the component's socket.
+    ipc: oneshot::Sender<()>,
+    noted: Option<Note>,
+}
+
+impl Fence {
+    pub async fn open(
+        around: &Arc<Surroundings>,
+        definition: &Definition,
+        machine: &Machine,
+    ) -> Result<Self, FenceError> {
+        let id = fresh_id(definition.slot);
+        let token = Token::generate()?;
+        let (listener, spare) = bind(&around.layout, definition.slot)?;
+        let events = around.launcher.listen(id.clone());
+        let mut fence = Self::around(around, definition, id, token, listener, events);
+        let note = fence.to_note(machine, &definition.digest, 0);
+        let open = Request::Open {
+            plan: Box::new(definition.plan(fence.id.clone())),
+            note: serde_json::to_string(&note).unwrap_or_default(),
+        };
+        fence.noted = Some(note);
+        match around.launcher.run(open, vec![spare]).await {
+            Ok(()) => Ok(fence),
+            Err(error) => {
+                around.launcher.forget(&fence.id);
+                Err(error.into())
+            }
+        }
+    }
+
+    pub async fn adopt(
+        around: &Arc<Surroundings>,
+        definition: &Definition,
+        note: Note,
+        adopted: Adopted,
+    ) -> Result<Self, FenceError> {
+        let Adopted { report, listener, pipes, events } = adopted;
+        let path = around.layout.ipc_socket(definition.slot);
+        let listener =
+            listener_from(listener).map_err(|source| FenceError::Socket { path, source })?;
+        let token = Token::parse(&note.token).map_err(|_| CallError::Confused)?;
+        let id = report.plan.fence.clone();
+        let mut fence = Self::around(around, definition, id, token, listener, events);
+        for (step, [stdout, stderr]) in report.steps.into_iter().zip(pipes) {
+            let kind = note.steps.iter().find(|(id, _)| *id == step.id).map(|(_, kind)| *kind);
+            fence.next_step = fence.next_step.max(step.id.0 + 1);
+            if let Some(kind) = kind {
+                fence.steps.insert(step.id, (kind, step.pid));
+                fence.drain(kind, stdout, stderr);
+            }
+            if let Some(exit) = step.exit {
+                let exited = Event::StepExited { fence: fence.id.clone(), step: step.id, exit };
+                fence.replay.push_back(exited);
+            }
+        }
+        fence.noted = Some(note);
+        Ok(fence)
+    }
+
+    fn around(
+        around: &Arc<Surroundings>,
+        definition: &Definition,
+        id: FenceId,
+        token: Token,
+        listener: UnixListener,
+        events: FenceEvents,
+    ) -> Self {
+        let log = &around.settings.log;
+        let file = LogFile::new(around.layout.log(&definition.name), log.max_size, log.files);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let identity = Identity {
+            principal: Principal::Component(definition.name.as_str().into()),
+            token: token.clone(),
+            uids: definition.ids.first
+                ..definition.ids.first + hedgerow_isolation::plan::IdRange::COUNT,
+        };
+        tokio::spawn(hedgerow_ipc::serve(
+            listener,
+            identity,
+            around.hub.clone(),
+            Arc::clone(&around.services),
+            async move {
+                // Either way the fence is gone.
+                let _ = stopped.await;
+            },
+        ));
+        Self {
+            id,
+            events,
+            component: definition.name.clone(),
+            launcher: around.launcher.clone(),
+            replay: VecDeque::new(),
+            steps: BTreeMap::new(),
+            next_step: 1,
+            environment: environment(around, definition, token.as_str()),
+            token,
+            log: Arc::new(Mutex::new(file)),
+            drains: JoinSet::new(),
+            ipc: stop,
+            noted: None,
+        }
+    }
+
+    pub async fn start(&mut self, kind: StepKind, step: &StepDefinition) -> Result<(), FenceError> {
+        let id = StepId(self.next_step);
+        self.next_step += 1;
+        let mut env = self.environment.clone();
+        env.extend(step.environment.clone());
+        let request = Request::Start {
+            fence: self.id.clone(),
+            step: Step {
+                id,
+                argv: vec!["sh".into(), "-c".into(), step.script.clone()],
+                env,
+                cwd: inside::work(&self.component).into(),
+                user: User::GGC,
+            },
+        };
+        let (response, descriptors) = self.launcher.call(request, vec![]).await?;
+        let Response::Started { pid } = response else { return Err(CallError::Confused.into()) };
+        let found = descriptors.len();
+        let Ok([stdout, stderr]) = <[OwnedFd; 2]>::try_from(descriptors) else {
+            return Err(FenceError::Descriptors { expected: 2, found });
+        };
+        self.steps.insert(id, (kind, pid));
+        self.drain(kind, stdout, stderr);
+        Ok(())
+    }
+
+    fn drain(&mut self, kind: StepKind, stdout: OwnedFd, stderr: OwnedFd) {
+        for (pipe, stream) in [(stdout, Stream::Stdout), (stderr, Stream::Stderr)] {
+            match Drain::new(pipe) {
+                Ok(drain) => {
+                    let log = Arc::clone(&self.log);
+                    self.drains.spawn(drain_into(drain, log, kind.name(), stream));
+                }
+                Err(error) => {
+                    tracing::error!("cannot read the output of {}: {error}", self.component);
+                }
+            }
+        }
+    }
+
+    pub async fn next_event(&mut self) -> Option<Event> {
+        match self.replay.pop_front() {
+            Some(event) => Some(event),
+            None => self.events.recv().await,
+        }
+    }
+
+    /// Which step it was, once: the exit is acknowledged.
+    pub async fn exited(&mut self, step: StepId) -> Option<StepKind> {
+        let (kind, _) = self.steps.remove(&step)?;
+        let acknowledge = Request::Acknowledge { fence: self.id.clone(), step };
+        if let Err(error) = self.launcher.run(acknowledge, vec![]).await {
+            tracing::warn!("cannot acknowledge an exit of {}: {error}", self.component);
+        }
+        Some(kind)
+    }
+
+    /// SIGTERM to every process. The launcher tells when none is left, at once where there is none now.
+    pub async fn terminate(&self) {
+        let signal =
+            Request::Signal { fence: self.id.clone(), step: None, signal: Signal::SIGTERM as i32 };
+        if let Err(error) = self.launcher.run(signal, vec![]).await {
+            tracing::warn!("cannot signal {}: {error}", self.component);
+        }
+    }
+
+    /// Returns when nothing of the fence is left and its last words are in the log.
+    pub async fn close(mut self) {
+        let close = || Request::Close { fence: self.id.clone() };
+        let mut closed = self.launcher.run(close(), vec![]).await;
+        if matches!(closed, Err(CallError::Gone)) {
+            // It ended the fence by ending itself; its successor cleans up and answers.
+            closed = self.launcher.run(close(), vec![]).await;
+        }
+        if let Err(error) = closed {
+            tracing::error!("cannot close the fence of {}: {error}", self.component);
+        }
+        self.launcher.forget(&self.id);
+        drop(self.ipc);
+        while self.drains.join_next().await.is_some() {}
+    }
+
+    /// Leaves with the launcher what the next daemon must know, if it is new.
+    pub async fn note(&mut self, machine: &Machine, digest: &str, sessions: u32) {
+        let note = self.to_note(machine, digest, sessions);
+        if self.noted.as_ref() == Some(&note) {
+            return;
+        }
+        let text = serde_json::to_string(&note).unwrap_or_default();
+        let request = Request::Note { fence: self.id.clone(), note: text };
+        match self.launcher.run(request, vec![]).await {
+            Ok(()) => self.noted = Some(note),
+            Err(error) => tracing::warn!("cannot note the state of {}: {error}", self.component),
+        }
+    }
+
+    fn to_note(&self, machine: &Machine, digest: &str, sessions: u32) -> Note {
+        Note {
+            component: self.component.clone(),
+            digest: digest.to_owned(),
+            machine: machine.clone(),
+            token: self.token.as_str().to_owned(),
+            sessions,
+            steps: self.steps.iter().map(|(id, (kind, _))| (*id, *kind)).collect(),
+        }
+    }
+
+    pub fn main_pid(&self, main: Option<StepKind>) -> Option<i32> {
+        self.steps.values().find(|(kind, _)| Some(*kind) == main).map(|(_, pid)| *pid)
+    }
+
+    /// A line of the supervisor's own in the component's log.
+    pub fn log_line(&self, text: &str) {
+        let written = self.log.lock().unwrap_or_else(PoisonError::into_inner).say(text);
+        if let Err(error) = written {
+            tracing::error!("cannot write the log of {}: {error}", self.component);
+        }
+    }
+}
+
+/// Never one that was used before, by this daemon or by its predecessors of this boot.
+fn fresh_id(slot: u32) -> FenceId {
+    let milliseconds = Moment::now().boottime / 1_000_000;
+    FenceId::try_from(format!("c{slot}-{milliseconds:x}"))
+        .unwrap_or_else(|_| unreachable!("digits and lower-case letters, at most 28"))
+}
+
+/// The component's own socket, new, and a second descriptor of it for the launcher to keep.
+fn bind(layout: &Layout, slot: u32) -> Result<(UnixListener, OwnedFd), FenceError> {
+    let path = layout.ipc_socket(slot);
+    let bound = || -> io::Result<_> {
+        if let Some(directory) = path.parent() {
+            // Nobody on the host gets this far: the directory above is the daemon's alone.
+            fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
+        }
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = std::os::unix::net::UnixListener::bind(&path)?;
+        // Any user of the fence may connect; who is in the fence is what counts.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
+        let spare = OwnedFd::from(listener.try_clone()?);
+        Ok((listener_from(listener.into())?, spare))
+    };
+    bound().map_err(|source| FenceError::Socket { path: path.clone(), source })
+}
+
+fn listener_from(descriptor: OwnedFd) -> io::Result<UnixListener> {
+    let listener = std::os::unix::net::UnixListener::from(descriptor);
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
+/// What every step of the component finds in its environment (inventory 1.8).
+fn environment(
+    around: &Surroundings,
+    definition: &Definition,
+    token: &str,
+) -> BTreeMap<String, String> {
+    let device = &around.settings.device;
+    let work = inside::work(&definition.name);
+    let mut environment: BTreeMap<String, String> = [
+        ("SVCUID", token),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", token),
+        ("AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH", inside::IPC_SOCKET),
+        ("AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT", inside::IPC_SOCKET),
+        ("AWS_IOT_THING_NAME", &device.thing_name),
+        ("GGC_VERSION", NUCLEUS_VERSION),
+        ("HOME", &work),
+        ("USER", "ggc_user"),
+        ("LOGNAME", "ggc_user"),
+        ("SHELL", "/bin/sh"),
+        ("LANG", "C.UTF-8"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    if !device.region.is_empty() {
+        environment.insert("AWS_REGION".into(), device.region.clone());
+        environment.insert("AWS_DEFAULT_REGION".into(), device.region.clone());
+    }
+    environment
+}
+
+/// Ends with the pipe. A log that cannot be written is said once and does not stop the component.
+async fn drain_into(mut drain: Drain, log: SharedLog, step: &'static str, stream: Stream) {
+    let mut failing = false;
+    loop {
+        let bytes = match drain.peek().await {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return,
+            Err(error) => return tracing::error!("reading the output of a step: {error}"),
+        };
+        let written =
+            log.lock().unwrap_or_else(PoisonError::into_inner).write(step, stream, &bytes);
+        match written {
+            Ok(()) => failing = false,
+            Err(error) if !failing => {
+                failing = true;
+                tracing::error!("output of a step is lost: {error}");
+            }
+            Err(_) => {}
+        }
+        if let Err(error) = drain.consume(bytes.len()) {
+            return tracing::error!("reading the output of a step: {error}");
+        }
+        // One component that writes without end must not starve the others.
+        tokio::task::yield_now().await;
+    }
+}

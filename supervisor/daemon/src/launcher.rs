@@ -1,0 +1,237 @@
+//! The daemon's end of the launcher's socket: calls with replies, and events by fence.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hedgerow_isolation::connection::Connection;
+use hedgerow_isolation::moment::Moment;
+use hedgerow_isolation::plan::FenceId;
+use hedgerow_isolation::protocol::{self, Call, Event, Message, Request, Response};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, oneshot};
+
+/// Calls that may wait for a launcher that is away.
+const QUEUE: usize = 256;
+
+/// Events of one fence that may wait for its driver: a fence has a handful of steps.
+const FENCE_EVENTS: usize = 64;
+
+/// Between two tries to reach the launcher.
+const RETRY: Duration = Duration::from_millis(100);
+
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    #[error("the launcher ended before it answered")]
+    Gone,
+    #[error(transparent)]
+    Refused(#[from] protocol::Error),
+    #[error("the launcher answered something else than was asked")]
+    Confused,
+}
+
+type Answer = Result<(Response, Vec<OwnedFd>), CallError>;
+
+struct Outgoing {
+    request: Request,
+    descriptors: Vec<OwnedFd>,
+    answer: oneshot::Sender<Answer>,
+}
+
+type Listeners = Arc<Mutex<HashMap<FenceId, mpsc::Sender<Event>>>>;
+
+/// A handle on the connection; clones share it.
+#[derive(Clone)]
+pub struct Launcher {
+    calls: mpsc::Sender<Outgoing>,
+    listeners: Listeners,
+}
+
+impl std::fmt::Debug for Launcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Launcher").finish_non_exhaustive()
+    }
+}
+
+/// The events of one fence, until dropped or [`Launcher::forget`].
+pub type FenceEvents = mpsc::Receiver<Event>;
+
+impl Launcher {
+    /// Connects (waiting for the launcher where it is not up yet) and learns which fences it holds.
+    pub async fn connect(socket: PathBuf) -> (Self, Vec<FenceId>) {
+        let (calls, queue) = mpsc::channel(QUEUE);
+        let listeners = Listeners::default();
+        let (link, fences) = open(&socket).await;
+        let handle = Self { calls, listeners: Arc::clone(&listeners) };
+        tokio::spawn(serve(socket, link, queue, listeners));
+        (handle, fences)
+    }
+
+    /// Subscribes to a fence's events; to be done before it is opened or adopted.
+    pub fn listen(&self, fence: FenceId) -> FenceEvents {
+        let (sender, receiver) = mpsc::channel(FENCE_EVENTS);
+        self.lock().insert(fence, sender);
+        receiver
+    }
+
+    pub fn forget(&self, fence: &FenceId) {
+        self.lock().remove(fence);
+    }
+
+    /// Waits for the launcher where it is away, but not for one that ended with this call under way.
+    pub async fn call(&self, request: Request, descriptors: Vec<OwnedFd>) -> Answer {
+        let (answer, reply) = oneshot::channel();
+        let outgoing = Outgoing { request, descriptors, answer };
+        self.calls.send(outgoing).await.map_err(|_| CallError::Gone)?;
+        reply.await.map_err(|_| CallError::Gone)?
+    }
+
+    /// For calls whose whole answer is that they are done.
+    pub async fn run(&self, request: Request, descriptors: Vec<OwnedFd>) -> Result<(), CallError> {
+        match self.call(request, descriptors).await? {
+            (Response::Done, _) => Ok(()),
+            _ => Err(CallError::Confused),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<FenceId, mpsc::Sender<Event>>> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Link = AsyncFd<Connection>;
+
+async fn open(socket: &Path) -> (Link, Vec<FenceId>) {
+    let mut said = false;
+    loop {
+        match greet(socket).await {
+            Ok(greeted) => return greeted,
+            Err(error) if !said => {
+                tracing::warn!("waiting for the launcher at {}: {error}", socket.display());
+                said = true;
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn greet(socket: &Path) -> io::Result<(Link, Vec<FenceId>)> {
+    let link = register(Connection::connect(socket)?)?;
+    let hello = Call { serial: 0, request: Request::Hello { version: protocol::VERSION } };
+    send(&link, &hello, &[]).await?;
+    match receive(&link).await? {
+        Some((Message::Reply { result: Ok(Response::Welcome { fences }), .. }, _)) => {
+            Ok((link, fences))
+        }
+        Some((Message::Reply { result: Err(error), .. }, _)) => Err(io::Error::other(error)),
+        Some(_) => Err(io::Error::other("it did not answer the greeting")),
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// Carries calls and events for as long as the daemon lives, over one connection after another.
+async fn serve(
+    socket: PathBuf,
+    mut link: Link,
+    mut queue: mpsc::Receiver<Outgoing>,
+    listeners: Listeners,
+) {
+    loop {
+        match carry(&link, &mut queue, &listeners).await {
+            Ok(()) => return,
+            Err(error) => tracing::error!("the launcher is gone, and every fence with it: {error}"),
+        }
+        // The launcher's death ended every fence: say so to each driver.
+        let fences: Vec<_> = listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|(fence, sender)| (fence.clone(), sender.clone()))
+            .collect();
+        for (fence, sender) in fences {
+            let cause = "the launcher ended".to_owned();
+            deliver(&sender, Event::FenceEnded { fence, cause, at: Moment::now() });
+        }
+        let (again, fences) = open(&socket).await;
+        tracing::info!("the launcher is back with {} fences", fences.len());
+        link = again;
+    }
+}
+
+/// `Ok` when the last handle is gone, `Err` when the connection is.
+async fn carry(
+    link: &Link,
+    queue: &mut mpsc::Receiver<Outgoing>,
+    listeners: &Listeners,
+) -> io::Result<()> {
+    let mut waiting: HashMap<u64, oneshot::Sender<Answer>> = HashMap::new();
+    let mut serial = 0;
+    loop {
+        tokio::select! {
+            outgoing = queue.recv() => {
+                let Some(Outgoing { request, descriptors, answer }) = outgoing else { return Ok(()) };
+                serial += 1;
+                let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+                waiting.insert(serial, answer);
+                send(link, &Call { serial, request }, &borrowed).await?;
+            }
+            received = receive(link) => {
+                let (message, descriptors) =
+                    received?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+                match message {
+                    Message::Reply { serial, result } => {
+                        if let Some(answer) = waiting.remove(&serial) {
+                            // A caller that went away needs no answer.
+                            let _ = answer.send(result.map(|r| (r, descriptors)).map_err(CallError::from));
+                        }
+                    }
+                    Message::Event(event) => dispatch(event, listeners),
+                }
+            }
+        }
+    }
+}
+
+fn dispatch(event: Event, listeners: &Listeners) {
+    let fence = match &event {
+        Event::StepExited { fence, .. }
+        | Event::Emptied { fence }
+        | Event::FenceEnded { fence, .. } => fence,
+    };
+    let sender = listeners.lock().unwrap_or_else(PoisonError::into_inner).get(fence).cloned();
+    match sender {
+        Some(sender) => deliver(&sender, event),
+        None => tracing::debug!("an event of fence {fence}, which nobody listens to"),
+    }
+}
+
+fn deliver(sender: &mpsc::Sender<Event>, event: Event) {
+    if let Err(mpsc::error::TrySendError::Full(event)) = sender.try_send(event) {
+        tracing::error!("a driver does not keep up with its fence: {event:?} is dropped");
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "its replacement is unsafe; a Connection owns one descriptor all its life"
+)]
+fn register(connection: Connection) -> io::Result<Link> {
+    AsyncFd::new(connection)
+}
+
+async fn send<T: serde::Serialize>(
+    link: &Link,
+    message: &T,
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    link.async_io(Interest::WRITABLE, |inner| Ok(inner.send(message, descriptors)?)).await
+}
+
+async fn receive(link: &Link) -> io::Result<Option<(Message, Vec<OwnedFd>)>> {
+    link.async_io(Interest::READABLE, |inner| Ok(inner.recv()?)).await
+}

@@ -1,0 +1,92 @@
+//! Where everything is, on the host and inside a fence.
+
+use std::path::{Path, PathBuf};
+
+/// `{kernel:rootPath}`: where Greengrass's layout stands inside every fence.
+pub const ROOT_PATH: &str = "/greengrass/v2";
+
+/// The host's directories. Paths carry a component's slot number, never its name: a name may be 128
+/// characters long and the address of a socket 108 bytes (unix(7)).
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// What survives a reboot.
+    pub state: PathBuf,
+    /// What does not.
+    pub runtime: PathBuf,
+    /// `hedgerow.toml` and `hedgerow.toml.d/`.
+    pub config: PathBuf,
+}
+
+impl Layout {
+    pub fn system() -> Self {
+        Self {
+            state: "/var/lib/hedgerow".into(),
+            runtime: "/run/hedgerow".into(),
+            config: "/etc/hedgerow".into(),
+        }
+    }
+
+    /// Everything below one directory, so that several run side by side.
+    pub fn below(root: &Path) -> Self {
+        Self { state: root.join("state"), runtime: root.join("run"), config: root.join("etc") }
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.state.join("state.redb")
+    }
+
+    pub fn log_directory(&self) -> PathBuf {
+        self.state.join("logs")
+    }
+
+    pub fn log(&self, component: &str) -> PathBuf {
+        self.log_directory().join(format!("{component}.log"))
+    }
+
+    pub fn packages(&self) -> PathBuf {
+        self.state.join("packages")
+    }
+
+    pub fn ipc_socket(&self, slot: u32) -> PathBuf {
+        self.runtime.join(ipc_directory(slot)).join("ipc.socket")
+    }
+
+    pub fn launcher_socket(&self) -> PathBuf {
+        self.runtime.join("launch/launch.sock")
+    }
+
+    pub fn bus_socket(&self) -> PathBuf {
+        self.runtime.join("bus.sock")
+    }
+}
+
+/// Relative to [`Layout::runtime`]. The directory is what a fence sees: a bound socket *file* would be dead
+/// once a restarted daemon had made it anew.
+pub fn ipc_directory(slot: u32) -> PathBuf {
+    format!("ipc/c{slot}").into()
+}
+
+/// Relative to [`Layout::state`].
+pub fn work_directory(slot: u32) -> PathBuf {
+    format!("work/c{slot}").into()
+}
+
+/// Paths of one component inside its fence.
+pub mod inside {
+    use super::ROOT_PATH;
+
+    pub const IPC_DIRECTORY: &str = "/greengrass/v2/ipc";
+    pub const IPC_SOCKET: &str = "/greengrass/v2/ipc/ipc.socket";
+
+    pub fn artifacts(name: &str, version: &str) -> String {
+        format!("{ROOT_PATH}/packages/artifacts/{name}/{version}")
+    }
+
+    pub fn unarchived(name: &str, version: &str) -> String {
+        format!("{ROOT_PATH}/packages/artifacts-unarchived/{name}/{version}")
+    }
+
+    pub fn work(name: &str) -> String {
+        format!("{ROOT_PATH}/work/{name}")
+    }
+}

@@ -1,0 +1,252 @@
+//! What the daemon keeps, in its own words: each method is one decision or one question.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use hedgerow_component::configuration::{Configuration, Leaf};
+use hedgerow_component::recipe::Invalid;
+use hedgerow_component::{ComponentName, Recipe, Version};
+use hedgerow_isolation::plan::IdRange;
+use hedgerow_store::{
+    CommitPoint, DESIRED, INSTALLS, Ids, JOBS, PACKAGES, Query, Store, StoreError, Write,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::deployment::{Ingredients, Prepared};
+use crate::jobs::Job;
+use crate::lifecycle::Goal;
+
+/// A component that is to be on the device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desired {
+    pub version: Version,
+    pub goal: Goal,
+    /// Asked for by name, not only depended on.
+    pub root: bool,
+}
+
+/// A recipe, and where its artifacts are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Package {
+    /// Name of its directory.
+    pub id: String,
+    /// The recipe's file, for messages.
+    pub file: String,
+    pub recipe: String,
+}
+
+impl Package {
+    pub fn parse(&self) -> Result<Recipe, Invalid> {
+        Ok(Recipe::parse(&self.file, self.recipe.as_bytes())?.recipe)
+    }
+
+    fn key(name: &ComponentName, version: &Version) -> String {
+        format!("{name}@{version}")
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RecordsError {
+    #[error("the store: {0}")]
+    Store(#[from] StoreError),
+    #[error("the store has a row that this version cannot read: {0}")]
+    Row(#[from] serde_json::Error),
+    #[error("a stored recipe is not valid any more: {0}")]
+    Recipe(#[from] Invalid),
+    #[error("the store has no {0}, which a desired component needs")]
+    Missing(String),
+}
+
+#[derive(Debug)]
+pub struct Records {
+    store: Store,
+}
+
+impl Records {
+    pub fn open(path: &Path) -> Result<Self, RecordsError> {
+        Ok(Self { store: Store::open(path)? })
+    }
+
+    /// For crash tests: `observer` is called around every commit.
+    #[must_use]
+    pub fn observed_by(
+        self,
+        observer: impl Fn(&'static str, CommitPoint) + Send + Sync + 'static,
+    ) -> Self {
+        Self { store: self.store.with_commit_observer(observer) }
+    }
+
+    /// Everything that a deployment decides, in one transaction: what is desired, its packages, its configuration
+    /// leaf by leaf, its id ranges, and the job that tells how it goes.
+    pub fn commit_deployment(&self, prepared: &Prepared, job: &Job) -> Result<(), RecordsError> {
+        self.store.write_two_phase("deploy", |tx| {
+            for name in &prepared.removed {
+                tx.remove(DESIRED, name.as_str())?;
+                tx.remove(INSTALLS, name.as_str())?;
+                tx.remove_all_config(name.as_str())?;
+            }
+            for (name, chosen) in &prepared.components {
+                let recipe = chosen.package.parse()?;
+                let old = tx.get_json::<Desired>(DESIRED, name.as_str())?;
+                let goal = old.map_or(Goal::Run, |row| match row.goal {
+                    // What an operator stopped stays stopped while its version does.
+                    Goal::Stop if row.version == recipe.version => Goal::Stop,
+                    Goal::Stop | Goal::Run | Goal::Remove => Goal::Run,
+                });
+                let row = Desired { version: recipe.version.clone(), goal, root: chosen.root };
+                tx.put_json(DESIRED, name.as_str(), &row)?;
+                tx.put_json(PACKAGES, &Package::key(name, &recipe.version), &chosen.package)?;
+                tx.allocate_ids(name.as_str())?;
+                let changes = chosen.after.changes_since(&chosen.before);
+                for leaf in &changes.removed {
+                    tx.remove_config(name.as_str(), &leaf.key())?;
+                }
+                for leaf in &changes.written {
+                    tx.put_config(name.as_str(), &leaf.key(), &serde_json::to_vec(leaf)?)?;
+                }
+            }
+            drop_unused_packages(tx)?;
+            tx.put_json(JOBS, &job_key(job.id), job)?;
+            Ok(())
+        })
+    }
+
+    pub fn set_goal(
+        &self,
+        name: &ComponentName,
+        goal: Goal,
+        job: &Job,
+    ) -> Result<(), RecordsError> {
+        self.store.write("goal", |tx| {
+            let row = tx.get_json::<Desired>(DESIRED, name.as_str())?;
+            let row = row.ok_or_else(|| RecordsError::Missing(name.to_string()))?;
+            tx.put_json(DESIRED, name.as_str(), &Desired { goal, ..row })?;
+            tx.put_json(JOBS, &job_key(job.id), job)?;
+            Ok(())
+        })
+    }
+
+    pub fn desired(&self) -> Result<BTreeMap<ComponentName, Desired>, RecordsError> {
+        let rows = self.store.read(|tx| tx.rows_json::<Desired>(DESIRED))?;
+        rows.into_iter()
+            .map(|(name, row)| {
+                let missing = |_| RecordsError::Missing(format!("valid name for {name:?}"));
+                Ok((ComponentName::try_from(name.clone()).map_err(missing)?, row))
+            })
+            .collect()
+    }
+
+    pub fn packages(&self) -> Result<Vec<Package>, RecordsError> {
+        let rows = self.store.read(|tx| tx.rows_json::<Package>(PACKAGES))?;
+        Ok(rows.into_iter().map(|(_, package)| package).collect())
+    }
+
+    /// What the definitions of `desired` are made from.
+    pub fn ingredients(
+        &self,
+        desired: &BTreeMap<ComponentName, Desired>,
+    ) -> Result<BTreeMap<ComponentName, Ingredients>, RecordsError> {
+        self.store.read(|tx| {
+            let mut all = BTreeMap::new();
+            for (name, row) in desired {
+                let key = Package::key(name, &row.version);
+                let package = tx
+                    .get_json::<Package>(PACKAGES, &key)?
+                    .ok_or_else(|| RecordsError::Missing(format!("package {key}")))?;
+                let ids = tx
+                    .ids_of(name.as_str())?
+                    .ok_or_else(|| RecordsError::Missing(format!("id range of {name}")))?;
+                let ingredients = Ingredients {
+                    recipe: package.parse()?,
+                    package: format!("packages/{}", package.id),
+                    slot: slot(ids),
+                    ids: IdRange { first: ids.first },
+                    configuration: configuration(tx, name)?.value(),
+                };
+                all.insert(name.clone(), ingredients);
+            }
+            Ok(all)
+        })
+    }
+
+    pub fn configuration_of(&self, name: &ComponentName) -> Result<Configuration, RecordsError> {
+        self.store.read(|tx| configuration(tx, name))
+    }
+
+    /// The value at a path of keys; `None` where there is nothing.
+    pub fn configuration(
+        &self,
+        name: &str,
+        path: &[String],
+    ) -> Result<Option<Value>, RecordsError> {
+        let Ok(name) = ComponentName::try_from(name.to_owned()) else { return Ok(None) };
+        Ok(self.configuration_of(&name)?.get(path))
+    }
+
+    /// Whether the install step has succeeded with this fingerprint. A store that cannot say repeats it.
+    pub fn is_installed(&self, name: &str, fingerprint: &str) -> bool {
+        let row = self.store.read(|tx| tx.get(INSTALLS, name));
+        row.is_ok_and(|row| row.as_deref() == Some(fingerprint.as_bytes()))
+    }
+
+    pub fn set_installed(&self, name: &str, fingerprint: &str) -> Result<(), RecordsError> {
+        self.store.write("installed", |tx| {
+            tx.put(INSTALLS, name, fingerprint.as_bytes())?;
+            Ok(())
+        })
+    }
+
+    pub fn jobs(&self) -> Result<Vec<Job>, RecordsError> {
+        let rows = self.store.read(|tx| tx.rows_json::<Job>(JOBS))?;
+        Ok(rows.into_iter().map(|(_, job)| job).collect())
+    }
+
+    pub fn put_job(&self, job: &Job) -> Result<(), RecordsError> {
+        self.store.write("job", |tx| {
+            tx.put_json(JOBS, &job_key(job.id), job)?;
+            Ok(())
+        })
+    }
+
+    pub fn forget_jobs(&self, ids: &[u64]) -> Result<(), RecordsError> {
+        self.store.write("forget jobs", |tx| {
+            for id in ids {
+                tx.remove(JOBS, &job_key(*id))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+fn configuration(tx: &impl Query, name: &ComponentName) -> Result<Configuration, RecordsError> {
+    let rows = tx.config_of(name.as_str())?;
+    let leaves = rows
+        .into_iter()
+        .map(|(_, row)| serde_json::from_slice::<Leaf>(&row))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Configuration::from_leaves(name.clone(), leaves))
+}
+
+/// Only what is desired is kept: a replaced version's artifacts take flash that the device needs.
+fn drop_unused_packages(tx: &mut Write) -> Result<(), RecordsError> {
+    let desired = tx.rows_json::<Desired>(DESIRED)?;
+    let used: Vec<String> =
+        desired.iter().map(|(name, row)| format!("{name}@{}", row.version)).collect();
+    for (key, _) in tx.rows(PACKAGES)? {
+        if !used.contains(&key) {
+            tx.remove(PACKAGES, &key)?;
+        }
+    }
+    Ok(())
+}
+
+/// Number of the component's id range: its short name in host paths.
+fn slot(ids: Ids) -> u32 {
+    ids.slot()
+}
+
+/// In the order of their numbers.
+fn job_key(id: u64) -> String {
+    format!("{id:020}")
+}

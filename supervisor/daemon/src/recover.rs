@@ -1,0 +1,80 @@
+//! What a new daemon does with what the last one left: fences, half-done jobs, packages.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hedgerow_component::platform::Platform;
+use hedgerow_isolation::plan::FenceId;
+use hedgerow_isolation::protocol::FenceReport;
+
+use crate::definition::Definition;
+use crate::deployment::{self, ReconcileError, await_components, collect_packages};
+use crate::driver::{self, Driver, Note, Surroundings};
+use crate::jobs::Jobs;
+use crate::lifecycle::Goal;
+
+/// Decides per fence: the same definition and nobody waiting on a dead connection: keep. Anything else:
+/// close, and start anew what is desired.
+pub async fn recover(
+    around: &Arc<Surroundings>,
+    platform: &Platform,
+    fences: Vec<FenceId>,
+) -> Result<(), ReconcileError> {
+    let desired: BTreeMap<String, (Definition, Goal)> = deployment::definitions(around, platform)?
+        .into_iter()
+        .map(|(definition, goal)| (definition.name.clone(), (definition, goal)))
+        .collect();
+    for fence in fences {
+        let adopted = match driver::adopt(&around.launcher, fence.clone()).await {
+            Ok(adopted) => adopted,
+            Err(error) => {
+                tracing::warn!("cannot keep fence {fence}: {error}");
+                driver::discard(around, fence).await;
+                continue;
+            }
+        };
+        let Some((definition, goal, note)) = keepable(&adopted.report, &desired) else {
+            tracing::info!(component = adopted.report.plan.name, "closing fence {fence}");
+            driver::discard(around, fence).await;
+            continue;
+        };
+        let name = definition.name.clone();
+        match Driver::adopt(around, definition, goal, note, adopted).await {
+            Ok(()) => tracing::info!(component = name, "goes on in fence {fence}"),
+            Err(error) => {
+                tracing::warn!(component = name, "cannot keep fence {fence}: {error}");
+                driver::discard(around, fence).await;
+            }
+        }
+    }
+    deployment::reconcile(around, platform).await?;
+    collect_packages(around);
+    Ok(())
+}
+
+fn keepable(
+    report: &FenceReport,
+    desired: &BTreeMap<String, (Definition, Goal)>,
+) -> Option<(Definition, Goal, Note)> {
+    let note: Note = serde_json::from_str(&report.note).ok()?;
+    let (definition, goal) = desired.get(&note.component)?;
+    let same = note.digest == definition.digest && report.ended.is_none();
+    (same && note.is_adoptable()).then(|| (definition.clone(), *goal, note))
+}
+
+/// Jobs that were at work when the last daemon ended: what they decided is desired by now, so what is left of
+/// them is the wait.
+pub fn resume_jobs(around: &Arc<Surroundings>, jobs: &Arc<Jobs>) {
+    for job in jobs.unfinished() {
+        let (around, jobs) = (Arc::clone(around), Arc::clone(jobs));
+        tokio::spawn(async move {
+            let id = job.id;
+            let outcome =
+                await_components(&around, &job.components, job.outcome, |percent, stage| {
+                    jobs.progress(id, percent, stage);
+                })
+                .await;
+            jobs.finish(id, outcome);
+        });
+    }
+}
