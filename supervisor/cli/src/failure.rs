@@ -1,0 +1,91 @@
+//! How a command can fail, in words for the person at the terminal.
+
+use std::io;
+use std::path::PathBuf;
+
+use hedgerow_api::zbus;
+use hedgerow_api::{Bus, Error};
+use thiserror::Error as ThisError;
+
+#[derive(Debug, ThisError)]
+pub enum Failure {
+    #[error("no daemon answers at {bus}: is {} running? ({reason})", daemon_of(.bus))]
+    Unreachable { bus: Bus, reason: String },
+    #[error("the daemon went away before it had finished; `hedgerow status` shows how it goes on")]
+    Gone,
+    #[error("you are not in group hedgerow: run this as root, or add yourself to the group ({0})")]
+    NotAuthorized(String),
+    #[error("{0}")]
+    Refused(Error),
+    #[error("{0}")]
+    Job(Box<JobFailure>),
+    #[error("cannot open directory {}: {error}", .path.display())]
+    Directory { path: PathBuf, error: io::Error },
+    #[error("the log or message stream broke: {0}")]
+    Stream(io::Error),
+    #[error("the daemon sent what is not a message: {0}")]
+    Record(serde_json::Error),
+    #[error("cannot write: {0}")]
+    Output(io::Error),
+}
+
+/// A job that was accepted and went wrong.
+#[derive(Debug, ThisError)]
+pub struct JobFailure {
+    pub error: Error,
+    pub component: Option<String>,
+    pub step: Option<String>,
+    pub log: Vec<String>,
+}
+
+impl std::fmt::Display for JobFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.error)?;
+        let place = [("component", &self.component), ("step", &self.step)];
+        for (what, name) in place {
+            if let Some(name) = name {
+                write!(f, "\n  {what}: {name}")?;
+            }
+        }
+        if !self.log.is_empty() {
+            write!(f, "\n  its last lines:")?;
+        }
+        self.log.iter().try_for_each(|line| write!(f, "\n    {line}"))
+    }
+}
+
+impl Failure {
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Unreachable { .. } | Self::Gone => 3,
+            _ => 1,
+        }
+    }
+
+    /// The failure that a connection error of this bus is.
+    pub fn of(bus: &Bus, error: zbus::Error) -> Self {
+        Self::Unreachable { bus: bus.clone(), reason: error.to_string() }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotAuthorized(why) => Self::NotAuthorized(why),
+            other => Self::Refused(other),
+        }
+    }
+}
+
+impl From<zbus::Error> for Failure {
+    fn from(error: zbus::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+fn daemon_of(bus: &Bus) -> String {
+    match bus {
+        Bus::System => "hedgerow.service".to_owned(),
+        Bus::Root(root) => format!("`hedgerowd --root {}`", root.display()),
+    }
+}

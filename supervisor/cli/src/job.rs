@@ -1,0 +1,187 @@
+//! Follows a job to its end.
+
+use std::io::IsTerminal;
+
+use futures_util::StreamExt;
+use hedgerow_api::zbus::OwnedObjectPath;
+use hedgerow_api::{Error, JobKind, JobProperties, JobProxy, JobState, Progress};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::failure::{Failure, JobFailure};
+use crate::output::{Output, print};
+use crate::session::Session;
+
+/// What can be asked of one component.
+#[derive(Debug, Clone, Copy)]
+pub enum Change {
+    Start,
+    Stop,
+    Restart,
+}
+
+/// `hedgerow start|stop|restart`.
+pub async fn change(
+    session: &Session,
+    output: &Output,
+    change: Change,
+    name: &str,
+) -> Result<(), Failure> {
+    let component = session.component(name).await?;
+    let job = match change {
+        Change::Start => component.start().await?,
+        Change::Stop => component.stop().await?,
+        Change::Restart => component.restart().await?,
+    };
+    follow_and_report(session, output, job).await?;
+    if !output.json {
+        print(&format!("{name} is {}", component.state().await?))?;
+    }
+    Ok(())
+}
+
+/// Shows the job's progress, prints its result, and fails if it failed.
+pub async fn follow_and_report(
+    session: &Session,
+    output: &Output,
+    path: OwnedObjectPath,
+) -> Result<(), Failure> {
+    let job = follow(session, &path).await?;
+    output.print(&Report::of(&path, &job), Report::summary)?;
+    if job.state == JobState::Succeeded {
+        return Ok(());
+    }
+    let unnamed = || Error::Internal("the daemon does not say why".to_owned());
+    Err(Failure::Job(Box::new(JobFailure {
+        error: Error::from_job(&job.error).unwrap_or_else(unnamed),
+        component: job.result.component,
+        step: job.result.step,
+        log: job.result.log.unwrap_or_default(),
+    })))
+}
+
+async fn follow(session: &Session, path: &OwnedObjectPath) -> Result<JobProperties, Failure> {
+    let job = JobProxy::builder(&session.connection).path(path).build().await?;
+    let mut owner = job.inner().receive_owner_changed().await?;
+    let mut progress = job.receive_progress_changed().await;
+    let mut states = job.receive_state_changed().await;
+    let mut display = Display::new();
+    loop {
+        // A stream of a property begins with the present value, so nothing is missed.
+        tokio::select! {
+            state = states.next() => match state {
+                Some(state) if state.get().await?.is_final() => break,
+                Some(_) => {}
+                None => return Err(Failure::Gone),
+            },
+            step = progress.next() => match step {
+                Some(step) => display.show(&step.get().await?),
+                None => return Err(Failure::Gone),
+            },
+            change = owner.next() => if change.flatten().is_none() {
+                return Err(Failure::Gone);
+            },
+        }
+    }
+    let job = JobProperties::of(&session.connection, path).await?;
+    display.show(&job.progress);
+    Ok(job)
+}
+
+/// A bar on a terminal, plain lines elsewhere; both on the standard error stream.
+struct Display {
+    bar: Option<ProgressBar>,
+    last: Progress,
+}
+
+impl Display {
+    fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{spinner} {bar:24} {percent:>3}% {msg}");
+            let bar = ProgressBar::new(100);
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.enable_steady_tick(std::time::Duration::from_millis(100));
+            bar
+        });
+        Self { bar, last: Progress::default() }
+    }
+
+    fn show(&mut self, progress: &Progress) {
+        if *progress == self.last {
+            return;
+        }
+        self.last = progress.clone();
+        let Progress { percent, stage } = progress;
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(u64::from(*percent));
+                bar.set_message(stage.clone());
+            }
+            None => eprintln!("{percent:3}% {stage}"),
+        }
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A finished job, as `--json` prints it.
+#[derive(Serialize)]
+struct Report<'a> {
+    job: &'a str,
+    kind: JobKind,
+    state: JobState,
+    started: &'a [String],
+    kept: &'a [String],
+    removed: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct ErrorReport<'a> {
+    name: &'a str,
+    message: &'a str,
+    component: Option<&'a str>,
+    step: Option<&'a str>,
+    log: &'a [String],
+}
+
+impl<'a> Report<'a> {
+    fn of(path: &'a OwnedObjectPath, job: &'a JobProperties) -> Self {
+        let list = |names: &'a Option<Vec<String>>| names.as_deref().unwrap_or_default();
+        Self {
+            job: path.as_str(),
+            kind: job.kind,
+            state: job.state,
+            started: list(&job.result.started),
+            kept: list(&job.result.kept),
+            removed: list(&job.result.removed),
+            error: (job.state == JobState::Failed).then(|| ErrorReport {
+                name: &job.error.name,
+                message: &job.error.message,
+                component: job.result.component.as_deref(),
+                step: job.result.step.as_deref(),
+                log: list(&job.result.log),
+            }),
+        }
+    }
+
+    /// What a deployment did; nothing for a job whose outcome is plain.
+    fn summary(&self) -> String {
+        if self.kind != JobKind::Deploy || self.state != JobState::Succeeded {
+            return String::new();
+        }
+        let parts = [("started", self.started), ("kept", self.kept), ("removed", self.removed)];
+        let lines = parts.into_iter().filter(|(_, names)| !names.is_empty());
+        lines
+            .map(|(what, names)| format!("{what}: {}", names.join(", ")))
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}

@@ -1,0 +1,67 @@
+//! The connection to the bus on which the daemon is.
+
+use std::path::PathBuf;
+
+use hedgerow_api::zbus::{self, Connection};
+use hedgerow_api::{Bus, ComponentProxy, Error, ManagerProxy, MessagingProxy};
+
+use crate::failure::Failure;
+
+#[derive(Debug)]
+pub struct Session {
+    bus: Bus,
+    pub connection: Connection,
+}
+
+impl Session {
+    pub async fn open(root: Option<PathBuf>) -> Result<Self, Failure> {
+        let bus = root.map_or(Bus::System, Bus::Root);
+        match bus.connect().await {
+            Ok(connection) => Ok(Self { bus, connection }),
+            Err(error) => Err(Failure::of(&bus, error)),
+        }
+    }
+
+    pub async fn manager(&self) -> Result<ManagerProxy<'_>, Failure> {
+        Ok(ManagerProxy::new(&self.connection).await?)
+    }
+
+    pub async fn messaging(&self) -> Result<MessagingProxy<'_>, Failure> {
+        Ok(MessagingProxy::new(&self.connection).await?)
+    }
+
+    pub async fn component(&self, name: &str) -> Result<ComponentProxy<'_>, Failure> {
+        let path = self.manager().await?.get_component(name).await?;
+        Ok(ComponentProxy::builder(&self.connection).path(path).build().await?)
+    }
+
+    /// Says it in terms of the daemon where the bus itself refused.
+    pub fn explain(&self, failure: Failure) -> Failure {
+        let Failure::Refused(Error::Bus(error)) = failure else { return failure };
+        match bus_error_name(&error) {
+            Some(
+                "org.freedesktop.DBus.Error.ServiceUnknown"
+                | "org.freedesktop.DBus.Error.NameHasNoOwner"
+                | "org.freedesktop.DBus.Error.NoReply"
+                | "org.freedesktop.DBus.Error.Disconnected",
+            ) => Failure::of(&self.bus, error),
+            // Starting it by activation went wrong.
+            Some(name) if name.starts_with("org.freedesktop.DBus.Error.Spawn.") => {
+                Failure::of(&self.bus, error)
+            }
+            Some("org.freedesktop.DBus.Error.AccessDenied") => {
+                Failure::NotAuthorized(error.to_string())
+            }
+            Some(_) => Failure::Refused(Error::Bus(error)),
+            None if self.connection.is_closed() => Failure::of(&self.bus, error),
+            None => Failure::Refused(Error::Bus(error)),
+        }
+    }
+}
+
+fn bus_error_name(error: &zbus::Error) -> Option<&str> {
+    match error {
+        zbus::Error::MethodError(name, ..) => Some(name.as_str()),
+        _ => None,
+    }
+}

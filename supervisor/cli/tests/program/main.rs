@@ -1,0 +1,6 @@
+//! The program against the daemon's own bus code over a simulated control, on a private bus.
+
+mod commands;
+#[path = "../../../daemon/examples/simulated-daemon/simulated.rs"]
+mod simulated;
+mod support;
