@@ -1,1 +1,46 @@
-//! To be written.
+//! A Hedgerow of one's own: started in a temporary directory from the built binaries, driven through its
+//! command line, and gone without a trace at the end. Needs root.
+//!
+//! ```no_run
+//! # fn main() -> anyhow::Result<()> {
+//! let hedgerow = hedgerow_harness::Hedgerow::start("")?;
+//! hedgerow.deploy(&hedgerow_harness::components(), &["test.ticker=1.0.0"])?;
+//! hedgerow.wait_for("test.ticker", "RUNNING", |component| component.state == "RUNNING")?;
+//! hedgerow.finish()?;
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod hedgerow;
+mod patience;
+mod traces;
+
+use std::path::{Path, PathBuf};
+
+pub use hedgerow::{Component, Hedgerow, Said, Source};
+pub use patience::{PATIENCE, eventually};
+pub use traces::Traces;
+
+/// The components of `tests/components`.
+pub fn components() -> Source {
+    let directory = project().join("tests/components");
+    Source { recipes: directory.join("recipes"), artifacts: None }
+}
+
+/// The examples, as `cargo xtask build` lays them out.
+pub fn examples() -> Source {
+    let directory = project().join("target/examples");
+    Source { recipes: directory.join("recipes"), artifacts: Some(directory.join("artifacts")) }
+}
+
+/// Where the four binaries are: `$HEDGEROW_BIN`, or where `cargo xtask build` collects them.
+fn binaries() -> PathBuf {
+    std::env::var_os("HEDGEROW_BIN")
+        .map_or_else(|| project().join("target/hedgerow"), PathBuf::from)
+}
+
+fn project() -> &'static Path {
+    let harness = Path::new(env!("CARGO_MANIFEST_DIR"));
+    harness.ancestors().nth(2).unwrap_or(harness)
+}

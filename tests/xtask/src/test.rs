@@ -26,15 +26,11 @@ pub fn run(parts: &mut Parts, with_guest: bool) -> Result<()> {
         shown(part, cargo)
     })?;
     let binaries = build::release(parts)?;
-    let examples = examples::lay_out(parts)?;
+    examples::lay_out(parts)?;
     parts.run("the end-to-end cases", |part| {
         for test in case_binaries()? {
             let mut command = as_root("env");
-            command
-                .arg(format!("HEDGEROW_BIN={}", binaries.display()))
-                .arg(format!("HEDGEROW_RECIPES={}", examples.recipes.display()))
-                .arg(format!("HEDGEROW_ARTIFACTS={}", examples.artifacts.display()))
-                .arg(&test);
+            command.arg(format!("HEDGEROW_BIN={}", binaries.display())).arg(&test);
             shown(part, command)?;
         }
         Ok(())

@@ -1,0 +1,110 @@
+//! What a Hedgerow leaves on the machine: processes, mounts, cgroups.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// What belongs to the Hedgerow under one directory, seen at one moment.
+#[derive(Debug, Default)]
+pub struct Traces {
+    /// Processes whose arguments name the directory, or that see it mounted.
+    pub processes: Vec<(i32, String)>,
+    /// Mount points of the host below the directory.
+    pub mounts: Vec<String>,
+    /// Cgroups of the processes, and those seen before that still exist.
+    pub cgroups: BTreeSet<PathBuf>,
+}
+
+impl Traces {
+    /// Looks now. `before` is what was seen earlier: an empty cgroup names nobody, so it is only known from when
+    /// it had processes.
+    pub fn of(root: &Path, before: &Traces) -> Traces {
+        let needle = root.to_string_lossy().into_owned();
+        let mut traces = Traces {
+            cgroups: before.cgroups.iter().filter(|path| path.exists()).cloned().collect(),
+            ..Traces::default()
+        };
+        for pid in pids() {
+            let directory = PathBuf::from(format!("/proc/{pid}"));
+            let arguments = text(&directory.join("cmdline")).replace('\0', " ");
+            let sees = text(&directory.join("mountinfo")).contains(&needle);
+            let own = pid == std::process::id().cast_signed();
+            if own || !(sees || is_ours(&arguments, &needle)) {
+                continue;
+            }
+            traces.cgroups.extend(cgroups(&text(&directory.join("cgroup"))));
+            traces.processes.push((pid, arguments));
+        }
+        let mounts = text(Path::new("/proc/self/mountinfo"));
+        let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+        traces.mounts =
+            points.filter(|point| point.starts_with(&needle)).map(str::to_owned).collect();
+        traces
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.processes.is_empty() && self.mounts.is_empty() && self.cgroups.is_empty()
+    }
+
+    /// Ends what is left, for a test that failed already.
+    pub fn kill(&self) {
+        for (pid, _) in &self.processes {
+            // Gone meanwhile is as good.
+            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
+        }
+    }
+}
+
+/// The binaries and the bus are started with the directory in their arguments; so is a shell that mentions it,
+/// which is not ours.
+fn is_ours(arguments: &str, needle: &str) -> bool {
+    let program = arguments.split(' ').next().unwrap_or_default();
+    let name = program.rsplit('/').next().unwrap_or_default();
+    (name.starts_with("hedgerow") || name == "dbus-daemon") && arguments.contains(needle)
+}
+
+/// The cgroups that a launcher makes are called `hedgerow-…`; what stands above those is not ours.
+fn cgroups(lines: &str) -> impl Iterator<Item = PathBuf> {
+    lines.lines().filter_map(|line| {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        let hierarchy = match controllers.strip_prefix("name=").unwrap_or(controllers) {
+            "" if Path::new("/sys/fs/cgroup/unified").exists() => "unified",
+            other => other,
+        };
+        let mut ours = path.split_inclusive('/').scan(String::new(), |so_far, element| {
+            so_far.push_str(element);
+            Some((so_far.clone(), element.starts_with("hedgerow-") && !element.contains('.')))
+        });
+        let (path, _) = ours.find(|(_, ours)| *ours)?;
+        let path = path.trim_matches('/');
+        Some(Path::new("/sys/fs/cgroup").join(hierarchy).join(path))
+    })
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// A process may end while it is looked at.
+fn text(path: &Path) -> String {
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cgroup_of_ours_is_the_topmost_one_that_the_launcher_made() {
+        let lines =
+            "2:memory:/user/hedgerow-0a1b/fence-c1\n1:name=systemd:/user\n0::/hedgerow-0a1b/x\n";
+        let found: Vec<PathBuf> = cgroups(lines).collect();
+        assert_eq!(found[0], Path::new("/sys/fs/cgroup/memory/user/hedgerow-0a1b"));
+        assert!(found[1].ends_with("hedgerow-0a1b"), "{found:?}");
+        assert_eq!(found.len(), 2);
+    }
+}
