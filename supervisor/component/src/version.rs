@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use nodejs_semver as npm;
+use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
 /// A component's version: semantic versioning 2.0.0, at most 64 characters, each number at most
@@ -35,12 +37,12 @@ impl FromStr for Version {
         if text.len() > Self::MAX_LENGTH {
             return Err(InvalidVersion::Length(text.len()));
         }
-        // The library also takes "v1.0.0" and surrounding space; a recipe may not.
-        if !text.starts_with(|c: char| c.is_ascii_digit()) || text.ends_with(char::is_whitespace) {
-            return Err(InvalidVersion::Syntax(text.to_owned()));
+        let invalid = || InvalidVersion::Syntax(text.to_owned());
+        let version = npm::Version::parse(text).map_err(|_| invalid())?;
+        // The library reads over what it does not understand; a recipe's author has to hear of it.
+        if version.to_string() != text {
+            return Err(invalid());
         }
-        let version =
-            npm::Version::parse(text).map_err(|_| InvalidVersion::Syntax(text.to_owned()))?;
         let numbers = [version.major(), version.minor(), version.patch()];
         match numbers.into_iter().find(|&n| n > Self::MAX_NUMBER) {
             Some(n) => Err(InvalidVersion::Number(n)),
@@ -112,13 +114,23 @@ impl FromStr for VersionReq {
 
     fn from_str(text: &str) -> Result<Self, InvalidRange> {
         let invalid = || InvalidRange(text.chars().take(128).collect());
-        if text.len() > Self::MAX_LENGTH {
+        // The library reads over what it does not understand, which would widen the range.
+        if text.len() > Self::MAX_LENGTH || !text.split("||").all(|set| SET.is_match(set)) {
             return Err(invalid());
         }
         let range = npm::Range::parse(text.trim()).map_err(|_| invalid())?;
         Ok(Self { text: text.to_owned(), range })
     }
 }
+
+/// What stands between two `||` in node-semver's grammar: `1.0 - 2.0`, or comparators that all
+/// have to hold.
+static SET: LazyLock<Regex> = LazyLock::new(|| {
+    let partial = r"v?(?:[xX*]|\d+)(?:\.(?:[xX*]|\d+)){0,2}(?:-[\w.-]+)?(?:\+[\w.-]+)?";
+    let comparator = format!(r"(?:>=|<=|~>|[<>=~^])?\s*{partial}");
+    let set = format!(r"^\s*(?:{partial}\s+-\s+{partial}|{comparator}(?:\s+{comparator})*)?\s*$");
+    Regex::new(&set).expect("a valid expression")
+});
 
 impl PartialEq for VersionReq {
     fn eq(&self, other: &Self) -> bool {
@@ -172,6 +184,10 @@ mod tests {
             ("*", "7.0.0", true),
             ("", "7.0.0", true),
             (" ^2.0.0 ", "2.1.0", true),
+            ("~>1.2", "1.2.7", true),
+            ("=1.0.0", "1.0.0", true),
+            ("1.2.3 || 1.3", "1.3.9", true),
+            (">=1.0.0 <1.5.0 || >=2.0.0", "1.7.0", false),
             ("^1.0.0", "1.1.0-beta", false),
             (">=1.1.0-alpha <2.0.0", "1.1.0-beta", true),
         ];
@@ -179,7 +195,21 @@ mod tests {
             let range: VersionReq = range.parse().unwrap();
             assert_eq!(range.matches(&version.parse().unwrap()), expected, "{range} {version}");
         }
-        for bad in ["latest", "^", ">=a.b.c", "1.0.0 &&", "{VERSION}"] {
+        for bad in [
+            "latest",
+            "^",
+            ">=a.b.c",
+            "1.0.0 &&",
+            "{VERSION}",
+            "^1.0.0 latest",
+            "1.0.0 , 2",
+            ">=1.0.0,<2.0.0",
+            "foo || 1.0.0",
+            "1.0.0foo",
+            "1 - ",
+            "1.0.0 - 2.0.0 - 3.0.0",
+            "1.0.0.0",
+        ] {
             assert!(bad.parse::<VersionReq>().is_err(), "{bad}");
         }
     }
@@ -190,8 +220,19 @@ mod tests {
             assert_eq!(good.parse::<Version>().unwrap().to_string(), good);
         }
         let long = format!("1.0.0-{}", "a".repeat(60));
-        for bad in ["", "1", "1.0", "v1.0.0", " 1.0.0", "1.0.0 ", "1000000.0.0", "1.0.0/..", &long]
-        {
+        for bad in [
+            "",
+            "1",
+            "1.0",
+            "v1.0.0",
+            " 1.0.0",
+            "1.0.0 ",
+            "1000000.0.0",
+            "1.0.0/..",
+            "1.0.0 foo",
+            "1.0.0-01",
+            &long,
+        ] {
             assert!(bad.parse::<Version>().is_err(), "{bad}");
         }
         let ordered: Vec<Version> = ["1.0.0-alpha", "1.0.0-beta", "1.0.0", "1.2.0", "1.10.0"]

@@ -1,8 +1,7 @@
 //! Opening the file, and bringing what is in it up to date.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io;
+use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -26,8 +25,10 @@ impl Source {
         let name = path.display().to_string();
         let path = path.to_owned();
         let open = move |builder: &Builder| {
-            let file = open_file(&path)?;
-            builder.create_with_backend(FileBackend::new(file)?)
+            if !path.try_exists()? {
+                create(builder, &path)?;
+            }
+            open_file(builder, &path, OpenOptions::new().read(true).write(true))
         };
         Self { name, cache_bytes, open: Box::new(open) }
     }
@@ -56,17 +57,25 @@ impl fmt::Debug for Source {
     }
 }
 
-fn open_file(path: &Path) -> io::Result<File> {
+/// Makes the file under another name first: one that a power cut left half made could not be
+/// told from one that is damaged.
+fn create(builder: &Builder, path: &Path) -> Result<(), DatabaseError> {
+    let mut half_made = path.as_os_str().to_owned();
+    half_made.push(".new");
+    let half_made = Path::new(&half_made);
     let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
-    match options.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let file = options.create_new(true).open(path)?;
-            // A file is only durable when its name is.
-            let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
-            Ok(file)
-        }
-        opened => opened,
-    }
+    options.read(true).write(true).create(true).truncate(true).mode(0o600);
+    open_file(builder, half_made, &options)?.close()?;
+    fs::rename(half_made, path)?;
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    Ok(())
+}
+
+fn open_file(
+    builder: &Builder,
+    path: &Path,
+    options: &OpenOptions,
+) -> Result<Database, DatabaseError> {
+    builder.create_with_backend(FileBackend::new(options.open(path)?)?)
 }

@@ -9,9 +9,13 @@ use tempfile::TempDir;
 use super::*;
 use disk::Disk;
 
-fn store_on(disk: &Disk) -> Store {
+fn source_on(disk: &Disk) -> Source {
     let disk = disk.clone();
-    Store::from_source(Source::backend(move || disk.clone())).unwrap()
+    Source::backend(move || disk.clone())
+}
+
+fn store_on(disk: &Disk) -> Store {
+    Store::from_source(source_on(disk)).unwrap()
 }
 
 fn temporary() -> (TempDir, Store) {
@@ -231,7 +235,7 @@ fn every_damaged_page_is_found_or_harmless() {
             *byte ^= 0x5a;
         }
         let damaged = Disk::of(image);
-        let opened = Store::from_source(Source::backend(move || damaged.clone()));
+        let opened = Store::from_source(source_on(&damaged));
         match opened {
             Err(StoreError::Corrupt(_)) => {}
             Err(other) => panic!("page {page}: {other}"),
@@ -257,7 +261,16 @@ fn a_newer_schema_is_refused_and_an_older_one_migrated() {
     drop(store_on(&disk));
     open(&[|_| panic!("schema 1 is there already"), add_table]).unwrap();
     assert!(matches!(open(&[add_table]), Err(StoreError::TooNew { found: 2, known: 1 })));
-    let reopened = disk.clone();
-    let refused = Store::from_source(Source::backend(move || reopened.clone()));
+    let refused = Store::from_source(source_on(&disk));
     assert!(matches!(refused, Err(StoreError::TooNew { found: 2, known: 1 })));
+}
+
+#[test]
+fn a_power_cut_while_the_file_is_made_is_forgotten() {
+    let directory = tempfile::tempdir().unwrap();
+    // As far as it came: a file that is not a database yet.
+    std::fs::write(directory.path().join("state.redb.new"), [0; 8192]).unwrap();
+    let store = Store::open(&directory.path().join("state.redb")).unwrap();
+    store.write("put", |tx| tx.put(META, "a", b"1")).unwrap();
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
 }

@@ -131,12 +131,13 @@ pub(super) fn read(
     let Some(mut fields) = reader.fields(place) else { return Lifecycle::default() };
     let setenv = environment(reader, &mut fields);
     let mut take = |reader: &mut Reader<'_>, key| {
-        fields.take(reader, key).and_then(|place| step(reader, place, refusals))
+        let place = fields.take(reader, key);
+        (place.clone(), place.and_then(|place| step(reader, place, refusals)))
     };
-    let install = take(reader, "install");
-    let startup = take(reader, "startup");
-    let run = take(reader, "run");
-    let shutdown = take(reader, "shutdown");
+    let (_, install) = take(reader, "install");
+    let (_, startup) = take(reader, "startup");
+    let (run_place, run) = take(reader, "run");
+    let (_, shutdown) = take(reader, "shutdown");
     if let Some(place) = fields.take(reader, "bootstrap") {
         let message = format!("the step bootstrap is {NOT_YET}");
         refusals.push(reader.refusal(&place, message, "move what it does into install"));
@@ -146,7 +147,7 @@ pub(super) fn read(
             reader.warn(&place, format_args!("the step {key} is {NOT_YET}; it will not run"), "");
         }
     }
-    if let (Some(_), Some(place)) = (&startup, fields.take(reader, "run")) {
+    if let (Some(_), Some(place)) = (&startup, run_place) {
         let message = "run is not used, because startup is defined";
         reader.warn(&place, message, "define one of them");
     }

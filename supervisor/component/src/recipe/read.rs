@@ -320,7 +320,7 @@ fn manifests(
     shared: Option<&Place<'_>>,
 ) -> Vec<Manifest> {
     let items = reader.items(place);
-    if items.is_empty() && matches!(place.node.content, Content::List(_)) {
+    if matches!(&place.node.content, Content::List(items) if items.is_empty()) {
         reader.error(
             place,
             "there is no manifest",

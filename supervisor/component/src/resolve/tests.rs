@@ -1,1 +1,185 @@
+use super::*;
+use proptest::prelude::*;
 
+/// Recipes written as `name version: dependency range, …`, each for every device.
+fn recipes(lines: &[&str]) -> Vec<Recipe> {
+    lines.iter().map(|line| recipe(line, "{}")).collect()
+}
+
+fn recipe(line: &str, manifest: &str) -> Recipe {
+    let (head, dependencies) = line.split_once(':').unwrap_or((line, ""));
+    let (name, version) = head.trim().split_once(' ').unwrap();
+    let mut text = format!(
+        "RecipeFormatVersion: '2020-01-25'\nComponentName: {name}\nComponentVersion: {version}\n\
+         Manifests: [{manifest}]\nComponentDependencies:\n"
+    );
+    for dependency in dependencies.split(',').map(str::trim).filter(|d| !d.is_empty()) {
+        let (name, range) = dependency.split_once(' ').unwrap();
+        text += &format!("  {name}: {{VersionRequirement: '{range}'}}\n");
+    }
+    Recipe::parse(&format!("{name}.yaml"), text.as_bytes()).unwrap().recipe
+}
+
+fn named<V: std::str::FromStr<Err: std::fmt::Debug>>(pairs: &[(&str, &str)]) -> BTreeMap<ComponentName, V> {
+    pairs.iter().map(|(name, v)| (name.parse().unwrap(), v.parse().unwrap())).collect()
+}
+
+fn try_resolve<'r>(
+    recipes: &'r [Recipe],
+    roots: &[(&str, &str)],
+    running: &[(&str, &str)],
+) -> Result<Resolution<'r>, Conflict> {
+    let available = |name: &ComponentName| recipes.iter().filter(|r| r.name == *name).collect();
+    let platform = Platform::from_uname("Linux", "x86_64");
+    resolve(&named(roots), &available, &named(running), &platform)
+}
+
+fn resolved(lines: &[&str], roots: &[(&str, &str)], running: &[(&str, &str)]) -> String {
+    let recipes = recipes(lines);
+    let resolution = try_resolve(&recipes, roots, running).unwrap_or_else(|e| panic!("{e}"));
+    let shown = |c: &Resolved<'_>| format!("{} {}", c.recipe.name, c.recipe.version);
+    resolution.components.iter().map(shown).collect::<Vec<_>>().join(", ")
+}
+
+fn conflict(lines: &[&str], roots: &[(&str, &str)]) -> Conflict {
+    let recipes = recipes(lines);
+    try_resolve(&recipes, roots, &[]).map(|r| r.components.len()).expect_err("a conflict")
+}
+
+#[test]
+fn the_newest_that_satisfies_is_taken_dependencies_first() {
+    let lines = ["a 1.0.0: b ^1.0.0, c *", "b 1.0.0", "b 1.5.0: c *", "b 2.0.0", "c 1.0.0", "c 3.0.0-beta"];
+    assert_eq!(resolved(&lines, &[("a", "1.0.0")], &[]), "c 1.0.0, b 1.5.0, a 1.0.0");
+}
+
+#[test]
+fn every_range_has_to_hold() {
+    let lines = ["a 1.0.0: c >=1.0.0", "b 1.0.0: c <2.0.0", "c 1.0.0", "c 1.9.0", "c 2.0.0"];
+    assert_eq!(resolved(&lines, &[("a", "*"), ("b", "*")], &[]), "c 1.9.0, a 1.0.0, b 1.0.0");
+}
+
+#[test]
+fn a_running_version_is_kept_where_it_satisfies() {
+    let lines = ["a 1.0.0: b *", "b 1.0.0", "b 2.0.0"];
+    assert_eq!(resolved(&lines, &[("a", "*")], &[("b", "1.0.0")]), "b 1.0.0, a 1.0.0");
+    assert_eq!(resolved(&lines, &[("a", "*"), ("b", "^2.0.0")], &[("b", "1.0.0")]), "b 2.0.0, a 1.0.0");
+}
+
+#[test]
+fn an_older_version_is_taken_where_the_newest_leads_nowhere() {
+    let lines = ["a 1.0.0: c ^1.0.0", "a 2.0.0: c ^2.0.0", "b 1.0.0: c ^1.0.0", "c 1.0.0", "c 2.0.0"];
+    assert_eq!(resolved(&lines, &[("a", "*"), ("b", "*")], &[]), "c 1.0.0, a 1.0.0, b 1.0.0");
+    let lines = ["a 1.0.0", "a 2.0.0: missing *"];
+    assert_eq!(resolved(&lines, &[("a", "*")], &[]), "a 1.0.0");
+}
+
+#[test]
+fn what_no_one_asks_for_is_left_out_and_roots_are_marked() {
+    let recipes = recipes(&["a 1.0.0: b *", "b 1.0.0", "c 1.0.0"]);
+    let resolution = try_resolve(&recipes, &[("a", "*")], &[]).unwrap();
+    let roots: Vec<_> = resolution.components.iter().map(|c| (c.recipe.name.as_str(), c.root)).collect();
+    assert_eq!(roots, [("b", false), ("a", true)]);
+    assert_eq!(resolution.get("a").unwrap().dependencies.values().next(), Some(&DependencyKind::Hard));
+}
+
+#[test]
+fn a_missing_component_is_named_with_who_wants_it() {
+    let found = conflict(&["a 1.0.0: b ^1.0.0"], &[("a", "*")]);
+    assert_eq!(found.to_string(), "there is no recipe of b; a 1.0.0 requires b ^1.0.0");
+    let found = conflict(&[], &[("a", "^1.0.0")]);
+    assert_eq!(found.to_string(), "there is no recipe of a; the deployment requires a ^1.0.0");
+}
+
+#[test]
+fn a_conflict_names_every_requirement_and_who_made_it() {
+    let lines = ["a 1.0.0: c ^1.0.0", "b 1.0.0: c ^2.0.0", "c 1.0.0", "c 2.0.0"];
+    let found = conflict(&lines, &[("a", "*"), ("b", "*"), ("c", "<9.0.0")]);
+    let Conflict::NoVersion { component, available, requirements } = &found else { panic!("{found}") };
+    assert_eq!((component.as_str(), available.len(), requirements.len()), ("c", 2, 3));
+    assert_eq!(
+        found.to_string(),
+        "no version of c satisfies every requirement; the deployment requires c <9.0.0; \
+         a 1.0.0 requires c ^1.0.0; b 1.0.0 requires c ^2.0.0; there is 1.0.0; 2.0.0"
+    );
+}
+
+#[test]
+fn a_cycle_is_named() {
+    let found = conflict(&["a 1.0.0: b *", "b 1.0.0: c *, d *", "c 1.0.0: b *", "d 1.0.0"], &[("a", "*")]);
+    assert_eq!(found.to_string(), "these components depend on each other in a circle: b -> c -> b");
+    let found = conflict(&["a 1.0.0: a *"], &[("a", "*")]);
+    assert_eq!(found.to_string(), "these components depend on each other in a circle: a -> a");
+}
+
+#[test]
+fn a_component_for_other_devices_says_so() {
+    let recipes = [recipe("a 1.0.0", "{Platform: {os: windows}}")];
+    let found = try_resolve(&recipes, &[("a", "*")], &[]).unwrap_err();
+    assert_eq!(
+        found.to_string(),
+        "a.yaml: no manifest of a 1.0.0 is for this device (architecture=amd64 os=linux): \
+         wants os=windows, this device has linux"
+    );
+    let recipes = [recipe("a 1.0.0", "{}"), recipe("a 2.0.0", "{Platform: {os: windows}}")];
+    let resolution = try_resolve(&recipes, &[("a", "*")], &[]).unwrap();
+    assert_eq!(resolution.components[0].recipe.version.to_string(), "1.0.0");
+}
+
+#[test]
+fn what_is_not_provided_is_refused() {
+    let recipes = [recipe("a 1.0.0", "{Lifecycle: {bootstrap: x}}")];
+    let found = try_resolve(&recipes, &[("a", "*")], &[]).unwrap_err();
+    assert!(matches!(&found, Conflict::Refused { findings, .. } if findings.len() == 1), "{found}");
+    assert!(found.to_string().contains("not provided yet"), "{found}");
+}
+
+#[test]
+fn many_components_are_resolved_and_a_hopeless_search_ends() {
+    let mut lines: Vec<String> = (1..1000).map(|n| format!("c{n} 1.0.0: c{} *", n - 1)).collect();
+    lines.push("c0 1.0.0".into());
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    assert!(resolved(&lines, &[("c999", "*")], &[]).starts_with("c0 1.0.0, c1 1.0.0"));
+
+    // 20 components of 4 versions each, and one that none of them can change.
+    let mut lines: Vec<String> =
+        (0..20).flat_map(|n| (1..5).map(move |v| format!("c{n} {v}.0.0"))).collect();
+    lines.push("z 1.0.0: missing *".into());
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let mut roots: Vec<(String, &str)> = (0..20).map(|n| (format!("c{n}"), "*")).collect();
+    roots.push(("z".into(), "*"));
+    let roots: Vec<(&str, &str)> = roots.iter().map(|(n, r)| (n.as_str(), *r)).collect();
+    assert!(matches!(conflict(&lines, &roots), Conflict::Missing { .. } | Conflict::TooComplex { .. }));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_resolution_satisfies_every_requirement_in_order(
+        edges in prop::collection::vec((0..6u8, 1..4u8, 0..6u8, prop::sample::select(vec!["*", "^1.0.0", ">=2.0.0", "<3.0.0", "3.0.0"])), 0..12),
+        roots in prop::collection::btree_set(0..6u8, 1..4),
+    ) {
+        let lines: Vec<String> = (0..6u8).flat_map(|n| (1..4u8).map(move |v| (n, v))).map(|(n, v)| {
+            let mut wanted = BTreeMap::new();
+            for (_, _, to, range) in edges.iter().filter(|(from, version, ..)| (*from, *version) == (n, v)) {
+                wanted.insert(to, range);
+            }
+            let wanted: Vec<_> = wanted.iter().map(|(to, range)| format!("c{to} {range}")).collect();
+            format!("c{n} {v}.0.0: {}", wanted.join(", "))
+        }).collect();
+        let recipes = recipes(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+        let names: Vec<String> = roots.iter().map(|n| format!("c{n}")).collect();
+        let roots: Vec<(&str, &str)> = names.iter().map(|n| (n.as_str(), "*")).collect();
+        if let Ok(resolution) = try_resolve(&recipes, &roots, &[]) {
+            let mut seen: BTreeMap<&str, &Version> = BTreeMap::new();
+            for component in &resolution.components {
+                for (name, dependency) in &component.recipe.dependencies {
+                    let version = seen.get(name.as_str());
+                    prop_assert!(version.is_some_and(|v| dependency.requirement.matches(v)));
+                }
+                seen.insert(component.recipe.name.as_str(), &component.recipe.version);
+            }
+            prop_assert!(names.iter().all(|n| seen.contains_key(n.as_str())));
+        }
+    }
+}
