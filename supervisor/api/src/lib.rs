@@ -14,7 +14,7 @@
 //! Every method checks its caller by the credentials that the bus vouches for: user 0, or a member of
 //! group [`GROUP`] (with `--root`: also the user who started the daemon). Anyone else is answered
 //! [`Error::NotAuthorized`]. Properties carry no secrets and are not checked again; on the system bus
-//! the bus policy lets only root and that group talk to the name at all.
+//! the bus policy lets only root and that group talk to the name, or hear its signals.
 //!
 //! # Times
 //! A time is a [`Moment`], `(stx)`: the boot id, nanoseconds of CLOCK_BOOTTIME in that boot, nanoseconds
