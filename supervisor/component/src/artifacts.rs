@@ -14,6 +14,7 @@ mod import;
 mod recipes;
 mod unarchive;
 
+pub use beneath::Source;
 pub use error::{ArtifactFault, EntryFault, ImportError};
 pub use import::{Destination, Imported, import};
 pub use recipes::{MAX_RECIPES, RecipeFile, UnreadableDirectory, recipes_in};

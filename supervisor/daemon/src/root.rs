@@ -12,9 +12,9 @@ use nix::unistd::{Gid, Uid, User, geteuid, setgid, setgroups, setuid};
 
 use crate::layout::Layout;
 
-/// The daemon's user and group where this machine has no user `hedgerow`: within the range that systemd leaves
-/// to dynamic users (systemd.io/UIDS-GIDS), and hardly its first choice.
-const FALLBACK_ID: u32 = 65_471;
+/// Whose identity the daemon takes: the first of these that this machine has. `daemon` is the unprivileged user
+/// that the Linux Standard Base has every system keep; dbus-daemon refuses a uid without a name.
+const USERS: [&str; 2] = ["hedgerow", "daemon"];
 
 /// How long the launcher keeps the fences without a daemon, in seconds.
 const LINGER: u32 = 60;
@@ -23,6 +23,8 @@ const LINGER: u32 = 60;
 pub enum PrivateError {
     #[error("--root needs root: fences are made of mounts and cgroups. Run it with sudo")]
     NotRoot,
+    #[error("this machine has neither of the users {}: add one", USERS.join(", "))]
+    NoUser,
     #[error("{what} {}: {source}", path.display())]
     Path { what: &'static str, path: PathBuf, source: io::Error },
     #[error("cannot become the unprivileged user {user}: {source}")]
@@ -44,11 +46,10 @@ pub struct Identity {
 }
 
 impl Identity {
-    pub fn choose() -> Self {
-        match User::from_name("hedgerow") {
-            Ok(Some(user)) => Self { uid: user.uid.as_raw(), gid: user.gid.as_raw() },
-            Ok(None) | Err(_) => Self { uid: FALLBACK_ID, gid: FALLBACK_ID },
-        }
+    fn choose() -> Result<Self, PrivateError> {
+        let found = USERS.iter().find_map(|name| User::from_name(name).ok().flatten());
+        let user = found.ok_or(PrivateError::NoUser)?;
+        Ok(Self { uid: user.uid.as_raw(), gid: user.gid.as_raw() })
     }
 }
 
@@ -57,7 +58,7 @@ pub fn prepare(root: &Path, launcher: &Path) -> Result<(Layout, Identity), Priva
     if !geteuid().is_root() {
         return Err(PrivateError::NotRoot);
     }
-    let identity = Identity::choose();
+    let identity = Identity::choose()?;
     make_directory(root, 0o755)?;
     let root = root.canonicalize().map_err(|source| path_error("cannot use", root, source))?;
     let layout = Layout::below(&root);
@@ -103,7 +104,6 @@ fn start_launcher(program: &Path, layout: &Layout, identity: Identity) -> Result
         .arg(&layout.config)
         .args(["--daemon-uid", &identity.uid.to_string()])
         .args(["--linger", &LINGER.to_string()])
-        .arg("--respawn")
         // It outlives the daemon, so it must not be in reach of a signal to the daemon's group.
         .process_group(0)
         .env_clear()

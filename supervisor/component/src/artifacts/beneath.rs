@@ -2,10 +2,20 @@
 
 use std::fs::File;
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+
+/// A directory that an author's files are read beneath.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    pub directory: BorrowedFd<'a>,
+    /// Someone named it by its path, so that this process opened it and not they: only files that every user
+    /// may read (mode `o+r`) are read.
+    pub public_only: bool,
+}
 
 /// Why a file beneath a directory could not be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,11 +23,12 @@ pub(super) enum NotOpened {
     Missing,
     SymbolicLink,
     NotAFile,
+    NotPublic,
     Device(Errno),
 }
 
 /// Opens a regular file for reading. A pipe or a device is refused without waiting for it.
-pub(super) fn open_file(directory: BorrowedFd<'_>, path: &Path) -> Result<(File, u64), NotOpened> {
+pub(super) fn open_file(source: Source<'_>, path: &Path) -> Result<(File, u64), NotOpened> {
     let how = OpenHow::new()
         // Without O_NONBLOCK the open of a pipe waits for its writer.
         .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY)
@@ -27,7 +38,7 @@ pub(super) fn open_file(directory: BorrowedFd<'_>, path: &Path) -> Result<(File,
                 | ResolveFlag::RESOLVE_NO_MAGICLINKS,
         );
     let file = loop {
-        match openat2(directory, path, how) {
+        match openat2(source.directory, path, how) {
             Ok(descriptor) => break File::from(descriptor),
             // RESOLVE_BENEATH gives up with EAGAIN when something was renamed meanwhile.
             Err(Errno::EAGAIN | Errno::EINTR) => {}
@@ -41,5 +52,12 @@ pub(super) fn open_file(directory: BorrowedFd<'_>, path: &Path) -> Result<(File,
     let metadata = file.metadata().map_err(|error| {
         NotOpened::Device(Errno::from_raw(error.raw_os_error().unwrap_or_default()))
     })?;
-    if metadata.is_file() { Ok((file, metadata.len())) } else { Err(NotOpened::NotAFile) }
+    if !metadata.is_file() {
+        return Err(NotOpened::NotAFile);
+    }
+    let public = metadata.permissions().mode() & 0o004 != 0;
+    if source.public_only && !public {
+        return Err(NotOpened::NotPublic);
+    }
+    Ok((file, metadata.len()))
 }

@@ -26,6 +26,8 @@ pub enum ArtifactFault {
     SymbolicLink,
     #[error("it is not a regular file")]
     NotAFile,
+    #[error("not every user may read it; make it so, or let the client open the directory")]
+    NotPublic,
     #[error("its SHA-256 is {found}, the recipe says {expected}")]
     Digest { expected: String, found: String },
     #[error("it has more than {limit} bytes")]
@@ -86,6 +88,7 @@ impl From<NotOpened> for Failure {
             NotOpened::Missing => Self::Fault(ArtifactFault::Missing),
             NotOpened::SymbolicLink => Self::Fault(ArtifactFault::SymbolicLink),
             NotOpened::NotAFile => Self::Fault(ArtifactFault::NotAFile),
+            NotOpened::NotPublic => Self::Fault(ArtifactFault::NotPublic),
             NotOpened::Device(errno) => Self::Write(errno.into()),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::fd::BorrowedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::Limits;
-use super::beneath::open_file;
+use super::beneath::{Source, open_file};
 use super::durable::{Partial, create_directories};
 use super::error::{ArtifactFault, Failure, ImportError};
 use super::unarchive::{Unpacked, unarchive};
@@ -45,7 +44,7 @@ pub struct Imported {
 /// mode says so; who can see them is decided by what is mounted into a fence. An earlier import of
 /// the same file is replaced. On an error nothing of this artifact is left.
 pub fn import(
-    source: BorrowedFd<'_>,
+    source: Source<'_>,
     component: &ComponentName,
     version: &Version,
     artifact: &Artifact,
@@ -78,7 +77,7 @@ type Copied = ([u8; 32], u64);
 
 /// The copy's digest and size; or what went wrong, and with which path.
 fn copy(
-    source: BorrowedFd<'_>,
+    source: Source<'_>,
     relative: &Path,
     artifact: &Artifact,
     target: &Path,

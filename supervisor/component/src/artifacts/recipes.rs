@@ -1,14 +1,13 @@
 //! The recipes of a directory.
 
 use std::io::{self, Read};
-use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use nix::dir::Dir;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 
-use super::beneath::{NotOpened, open_file};
+use super::beneath::{NotOpened, Source, open_file};
 use crate::finding::Finding;
 use crate::recipe::{Invalid, MAX_BYTES, Parsed, Recipe};
 
@@ -36,9 +35,10 @@ pub enum UnreadableDirectory {
 /// Reads every `.json`, `.yaml` and `.yml` directly in a directory, in the order of their names.
 ///
 /// A file that is not a recipe does not keep the others from being read.
-pub fn recipes_in(directory: BorrowedFd<'_>) -> Result<Vec<RecipeFile>, UnreadableDirectory> {
+pub fn recipes_in(source: Source<'_>) -> Result<Vec<RecipeFile>, UnreadableDirectory> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let mut listing = Dir::openat(directory, ".", flags, Mode::empty()).map_err(io::Error::from)?;
+    let mut listing =
+        Dir::openat(source.directory, ".", flags, Mode::empty()).map_err(io::Error::from)?;
     let mut names = Vec::new();
     for entry in listing.iter() {
         let entry = entry.map_err(io::Error::from)?;
@@ -52,21 +52,26 @@ pub fn recipes_in(directory: BorrowedFd<'_>) -> Result<Vec<RecipeFile>, Unreadab
         }
     }
     names.sort();
-    Ok(names.into_iter().map(|name| read(directory, name)).collect())
+    Ok(names.into_iter().map(|name| read(source, name)).collect())
 }
 
-fn read(directory: BorrowedFd<'_>, file: String) -> RecipeFile {
+fn read(source: Source<'_>, file: String) -> RecipeFile {
     let unread = |message: String| {
         let findings = vec![Finding::of_file(&file, message, "")];
         RecipeFile { file: file.clone(), text: Vec::new(), parsed: Err(Invalid { findings }) }
     };
-    let input = match open_file(directory, Path::new(&file)) {
+    let input = match open_file(source, Path::new(&file)) {
         Ok((input, _)) => input,
         Err(NotOpened::Missing) => {
             return unread("the file is gone, or its name is not UTF-8".into());
         }
         Err(NotOpened::SymbolicLink) => return unread("a recipe cannot be a symbolic link".into()),
         Err(NotOpened::NotAFile) => return unread("this is not a regular file".into()),
+        Err(NotOpened::NotPublic) => {
+            return unread(
+                "not every user may read it; make it so, or let the client open it".into(),
+            );
+        }
         Err(NotOpened::Device(errno)) => return unread(format!("cannot be read: {errno}")),
     };
     let mut text = Vec::new();

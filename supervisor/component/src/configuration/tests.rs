@@ -48,7 +48,12 @@ fn merging_follows_greengrass() {
         (json!({"a": {}}), json!({"a": {"b": 1}}), 1, json!({"a": {"b": 1}})),
         (json!({"a": 1}), json!({"a": null}), 100, json!({"a": null})),
         (json!({"Key": {"In": 1}}), json!({"kEY": {"iN": 2}}), 100, json!({"Key": {"In": 2}})),
-        (json!({"Key": {"in": 1}}), json!({"KEY": {"new": 2}}), 100, json!({"Key": {"in": 1, "new": 2}})),
+        (
+            json!({"Key": {"in": 1}}),
+            json!({"KEY": {"new": 2}}),
+            100,
+            json!({"Key": {"in": 1, "new": 2}}),
+        ),
         (json!({"Key": {"in": 1}}), json!({"KEY": 2}), 100, json!({"Key": 2})),
         (json!({"a": 1}), json!({}), 100, json!({"a": 1})),
     ];
@@ -83,7 +88,8 @@ fn defaults_only_fill_gaps() {
         &mut configuration,
         json!({"a": 9, "list": [9], "m": {"x": 9, "y": 2}, "s": {"t": 9}, "e": {"f": 3}, "n": 4, "M": 5, "z": {}}),
     );
-    let expected = json!({"a": 1, "list": [1], "m": {"x": 1, "y": 2}, "s": 1, "e": {"f": 3}, "n": 4, "z": {}});
+    let expected =
+        json!({"a": 1, "list": [1], "m": {"x": 1, "y": 2}, "s": 1, "e": {"f": 3}, "n": 4, "z": {}});
     assert_eq!(configuration.value(), expected);
     let filled = configuration.leaves().find(|leaf| leaf.path == ["n"]).unwrap();
     assert_eq!(filled.timestamp, DEFAULT_TIMESTAMP);
@@ -133,7 +139,8 @@ fn paths_are_looked_up_in_any_case() {
     assert_eq!(configuration.get(&["LIMITS"]), Some(json!({"High": 30, "e": {}})));
     assert_eq!(configuration.get(&["limits", "e"]), Some(json!({})));
     assert_eq!(configuration.get(&[] as &[&str]), Some(configuration.value()));
-    for missing in [&["limit"][..], &["limits", "high", "x"], &["list", "0"], &["limits", "e", "x"]] {
+    for missing in [&["limit"][..], &["limits", "high", "x"], &["list", "0"], &["limits", "e", "x"]]
+    {
         assert_eq!(configuration.get(missing), None, "{missing:?}");
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use granit_parser::{Event, Marker, Options, Parser, ScalarStyle, ScanError, Tag};
+use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, ScanError, Tag};
 use serde_json::Number;
 
 use super::{
@@ -244,7 +244,11 @@ fn position(marker: &Marker) -> Position {
 }
 
 fn syntax(scan: &ScanError) -> Remark {
-    error(position(scan.marker()), scan.info())
+    let message = match scan.kind() {
+        ErrorKind::RecursionLimitExceeded => too_deep(),
+        _ => scan.info(),
+    };
+    error(position(scan.marker()), message)
 }
 
 fn error(at: Position, message: impl Into<String>) -> Remark {

@@ -20,7 +20,9 @@ fn recipe(line: &str, manifest: &str) -> Recipe {
     Recipe::parse(&format!("{name}.yaml"), text.as_bytes()).unwrap().recipe
 }
 
-fn named<V: std::str::FromStr<Err: std::fmt::Debug>>(pairs: &[(&str, &str)]) -> BTreeMap<ComponentName, V> {
+fn named<V: std::str::FromStr<Err: std::fmt::Debug>>(
+    pairs: &[(&str, &str)],
+) -> BTreeMap<ComponentName, V> {
     pairs.iter().map(|(name, v)| (name.parse().unwrap(), v.parse().unwrap())).collect()
 }
 
@@ -48,7 +50,8 @@ fn conflict(lines: &[&str], roots: &[(&str, &str)]) -> Conflict {
 
 #[test]
 fn the_newest_that_satisfies_is_taken_dependencies_first() {
-    let lines = ["a 1.0.0: b ^1.0.0, c *", "b 1.0.0", "b 1.5.0: c *", "b 2.0.0", "c 1.0.0", "c 3.0.0-beta"];
+    let lines =
+        ["a 1.0.0: b ^1.0.0, c *", "b 1.0.0", "b 1.5.0: c *", "b 2.0.0", "c 1.0.0", "c 3.0.0-beta"];
     assert_eq!(resolved(&lines, &[("a", "1.0.0")], &[]), "c 1.0.0, b 1.5.0, a 1.0.0");
 }
 
@@ -62,12 +65,16 @@ fn every_range_has_to_hold() {
 fn a_running_version_is_kept_where_it_satisfies() {
     let lines = ["a 1.0.0: b *", "b 1.0.0", "b 2.0.0"];
     assert_eq!(resolved(&lines, &[("a", "*")], &[("b", "1.0.0")]), "b 1.0.0, a 1.0.0");
-    assert_eq!(resolved(&lines, &[("a", "*"), ("b", "^2.0.0")], &[("b", "1.0.0")]), "b 2.0.0, a 1.0.0");
+    assert_eq!(
+        resolved(&lines, &[("a", "*"), ("b", "^2.0.0")], &[("b", "1.0.0")]),
+        "b 2.0.0, a 1.0.0"
+    );
 }
 
 #[test]
 fn an_older_version_is_taken_where_the_newest_leads_nowhere() {
-    let lines = ["a 1.0.0: c ^1.0.0", "a 2.0.0: c ^2.0.0", "b 1.0.0: c ^1.0.0", "c 1.0.0", "c 2.0.0"];
+    let lines =
+        ["a 1.0.0: c ^1.0.0", "a 2.0.0: c ^2.0.0", "b 1.0.0: c ^1.0.0", "c 1.0.0", "c 2.0.0"];
     assert_eq!(resolved(&lines, &[("a", "*"), ("b", "*")], &[]), "c 1.0.0, a 1.0.0, b 1.0.0");
     let lines = ["a 1.0.0", "a 2.0.0: missing *"];
     assert_eq!(resolved(&lines, &[("a", "*")], &[]), "a 1.0.0");
@@ -77,9 +84,13 @@ fn an_older_version_is_taken_where_the_newest_leads_nowhere() {
 fn what_no_one_asks_for_is_left_out_and_roots_are_marked() {
     let recipes = recipes(&["a 1.0.0: b *", "b 1.0.0", "c 1.0.0"]);
     let resolution = try_resolve(&recipes, &[("a", "*")], &[]).unwrap();
-    let roots: Vec<_> = resolution.components.iter().map(|c| (c.recipe.name.as_str(), c.root)).collect();
+    let roots: Vec<_> =
+        resolution.components.iter().map(|c| (c.recipe.name.as_str(), c.root)).collect();
     assert_eq!(roots, [("b", false), ("a", true)]);
-    assert_eq!(resolution.get("a").unwrap().dependencies.values().next(), Some(&DependencyKind::Hard));
+    assert_eq!(
+        resolution.get("a").unwrap().dependencies.values().next(),
+        Some(&DependencyKind::Hard)
+    );
 }
 
 #[test]
@@ -94,7 +105,9 @@ fn a_missing_component_is_named_with_who_wants_it() {
 fn a_conflict_names_every_requirement_and_who_made_it() {
     let lines = ["a 1.0.0: c ^1.0.0", "b 1.0.0: c ^2.0.0", "c 1.0.0", "c 2.0.0"];
     let found = conflict(&lines, &[("a", "*"), ("b", "*"), ("c", "<9.0.0")]);
-    let Conflict::NoVersion { component, available, requirements } = &found else { panic!("{found}") };
+    let Conflict::NoVersion { component, available, requirements } = &found else {
+        panic!("{found}")
+    };
     assert_eq!((component.as_str(), available.len(), requirements.len()), ("c", 2, 3));
     assert_eq!(
         found.to_string(),
@@ -105,7 +118,8 @@ fn a_conflict_names_every_requirement_and_who_made_it() {
 
 #[test]
 fn a_cycle_is_named() {
-    let found = conflict(&["a 1.0.0: b *", "b 1.0.0: c *, d *", "c 1.0.0: b *", "d 1.0.0"], &[("a", "*")]);
+    let found =
+        conflict(&["a 1.0.0: b *", "b 1.0.0: c *, d *", "c 1.0.0: b *", "d 1.0.0"], &[("a", "*")]);
     assert_eq!(found.to_string(), "these components depend on each other in a circle: b -> c -> b");
     let found = conflict(&["a 1.0.0: a *"], &[("a", "*")]);
     assert_eq!(found.to_string(), "these components depend on each other in a circle: a -> a");
@@ -148,7 +162,10 @@ fn many_components_are_resolved_and_a_hopeless_search_ends() {
     let mut roots: Vec<(String, &str)> = (0..20).map(|n| (format!("c{n}"), "*")).collect();
     roots.push(("z".into(), "*"));
     let roots: Vec<(&str, &str)> = roots.iter().map(|(n, r)| (n.as_str(), *r)).collect();
-    assert!(matches!(conflict(&lines, &roots), Conflict::Missing { .. } | Conflict::TooComplex { .. }));
+    assert!(matches!(
+        conflict(&lines, &roots),
+        Conflict::Missing { .. } | Conflict::TooComplex { .. }
+    ));
 }
 
 proptest! {

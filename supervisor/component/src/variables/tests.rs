@@ -63,7 +63,9 @@ fn what_has_no_value_stays_and_is_named() {
 
 #[test]
 fn a_shells_own_braces_are_left_alone() {
-    for text in ["${HOME:-/root}", "{a:b}", "f() { echo a:b; }", "awk '{print $1}'", "{\"a\":1}", "{::}"] {
+    for text in
+        ["${HOME:-/root}", "{a:b}", "f() { echo a:b; }", "awk '{print $1}'", "{\"a\":1}", "{::}"]
+    {
         let found = interpolate(text);
         assert_eq!((found.text.as_str(), found.unresolved.len()), (text, 0));
     }

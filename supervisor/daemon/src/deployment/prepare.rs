@@ -7,7 +7,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use hedgerow_component::artifacts::{self, Destination, ImportError, Limits, UnreadableDirectory};
+use hedgerow_component::artifacts::{
+    self, Destination, ImportError, Limits, Source, UnreadableDirectory,
+};
 use hedgerow_component::configuration::Configuration;
 use hedgerow_component::platform::Platform;
 use hedgerow_component::recipe::{Invalid, Manifest};
@@ -29,6 +31,12 @@ pub struct Request {
     pub public_only: bool,
     pub add: BTreeMap<ComponentName, VersionReq>,
     pub remove: BTreeSet<ComponentName>,
+}
+
+impl Request {
+    fn source<'a>(&self, directory: &'a OwnedFd) -> Source<'a> {
+        Source { directory: directory.as_fd(), public_only: self.public_only }
+    }
 }
 
 /// What it comes to, ready to be committed in one transaction.
@@ -141,7 +149,7 @@ fn candidates(
     let mut candidates: BTreeMap<_, Candidate> = BTreeMap::new();
     let mut findings = Vec::new();
     let files = match &request.recipe_dir {
-        Some(directory) => artifacts::recipes_in(directory.as_fd())?,
+        Some(directory) => artifacts::recipes_in(request.source(directory))?,
         None => vec![],
     };
     for file in files {
@@ -222,7 +230,7 @@ fn import(
             .ok_or_else(|| PrepareError::NoArtifactDirectory { component: recipe.name.clone() })?;
         let (name, version) = (&recipe.name, &recipe.version);
         let imported = artifacts::import(
-            source.as_fd(),
+            request.source(source),
             name,
             version,
             artifact,

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use hedgerow_api::zbus::fdo::{ObjectManagerProxy, PropertiesProxy};
 use hedgerow_api::{
-    BUS_NAME, ComponentState, DeployOptions, Error, JobKind, JobState, ROOT_PATH, components, path,
+    BUS_NAME, ComponentState, DeployOptions, Error, JobKind, JobProperties, JobState, ManagerProxy,
+    ROOT_PATH, components, path,
 };
 use hedgerow_daemon::bus::{Access, JobId, ServeError, serve};
 
@@ -181,6 +182,20 @@ async fn wrong_deployments_are_refused_by_name() {
     assert!(matches!(twice, Err(Error::InvalidArgument(_))), "{twice:?}");
     let no_recipes = manager.deploy(&one, &[], DeployOptions::default()).await;
     assert!(matches!(no_recipes, Err(Error::InvalidRecipe(_))), "{no_recipes:?}");
+}
+
+#[tokio::test]
+async fn a_job_is_there_before_its_path_is_answered() {
+    let (root, _bus) = private_bus().await;
+    let access = Access::system().with_user(nix::unistd::getuid().as_raw());
+    // Held and not run: nothing mirrors changes but the calls themselves.
+    let _served = serve(connect(&root).await, Arc::new(Simulated::new()), access).await.unwrap();
+    let client = connect(&root).await;
+    let manager = ManagerProxy::new(&client).await.unwrap();
+    let nothing = DeployOptions::default();
+    let job = manager.deploy(&BTreeMap::new(), &["a".into()], nothing).await.unwrap();
+    let job = JobProperties::of(&client, &job).await.unwrap();
+    assert_eq!(job.kind, JobKind::Deploy);
 }
 
 #[tokio::test]
