@@ -28,9 +28,9 @@ pub trait Services: Send + Sync + 'static {
         request: Request,
     ) -> impl Future<Output = Result<Response, OperationError>> + Send;
 
-    /// A peer has been accepted.
+    /// A peer has been accepted. Called on the peer's task: it must not block.
     fn session_opened(&self, who: &Principal);
 
-    /// A peer that had been accepted is gone.
+    /// A peer that had been accepted is gone. It must not block either.
     fn session_closed(&self, who: &Principal);
 }

@@ -6,7 +6,7 @@ use hedgerow_ipc::client::{Client, ClientError};
 use hedgerow_ipc::model::Operation;
 use hedgerow_ipc::{Limits, Message, Principal};
 use serde_json::{Value, json};
-use support::{Device, error_of, patient, publish};
+use support::{Device, PATIENCE, error_of, patient, publish};
 
 #[tokio::test]
 async fn a_message_goes_from_one_component_to_another() {
@@ -107,6 +107,17 @@ async fn operations_are_answered_by_the_services() {
     let answer =
         client.call(Operation::GetComponentDetails, &json!({ "componentName": "a" })).await;
     assert_eq!(answer.unwrap(), json!({ "componentDetails": details }));
+}
+
+#[tokio::test]
+async fn a_response_that_no_frame_holds_becomes_an_error() {
+    let device = Device::new(Limits { frame_bytes: 10_000, ..Limits::default() });
+    let component = device.component("a");
+    let mut client = component.connect().await;
+    let request = |size: &str| json!({ "keyPath": [size] });
+    let error = error_of(client.call(Operation::GetConfiguration, &request("10000")).await);
+    assert_eq!(error, ("ServiceError".into(), "the response is too large for a frame".into()));
+    assert!(client.call(Operation::GetConfiguration, &request("5000")).await.is_ok());
 }
 
 #[tokio::test]
@@ -250,7 +261,9 @@ async fn stopping_closes_the_sessions() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_are_closed_and_room_comes_back() {
-    let device = Device::new(Limits { connections: 2, ..Limits::default() });
+    // Were they left to the handshake deadline, this would fail by its impatience.
+    let limits = Limits { connections: 2, handshake_deadline: 2 * PATIENCE, ..Limits::default() };
+    let device = Device::new(limits);
     let component = device.component("a");
     let (one, _two) = (component.connect().await, component.connect().await);
     assert_eq!(component.raw().await.rest().await, b"");

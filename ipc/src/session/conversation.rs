@@ -3,7 +3,7 @@
 use super::Shared;
 use super::receiver::{FrameHandler, ReceiveError};
 use crate::limits::Limits;
-use crate::model::{Operation, OperationError, Response};
+use crate::model::{OperationError, Response};
 use crate::outbox::Outbox;
 use crate::principal::Principal;
 use crate::pubsub::broker::Dirty;
@@ -19,6 +19,9 @@ use tokio::task::{JoinError, JoinSet};
 
 /// Largest frame before the peer has shown its token.
 const HANDSHAKE_BYTES: usize = 8 * 1024;
+
+/// Room in a frame for all but the payload, generously.
+const ENVELOPE: usize = 1024;
 
 pub(super) struct Conversation<S: Services> {
     pub shared: Arc<Shared<S>>,
@@ -40,8 +43,8 @@ pub(super) enum Stream {
     Subscription(Filter, SubscriberId),
 }
 
-/// The end of a call: its stream, operation and outcome.
-pub(super) type Answer = (i32, Operation, Result<Response, OperationError>);
+/// The end of a call: its stream and outcome.
+pub(super) type Answer = (i32, Result<Response, OperationError>);
 
 /// The session that the daemon has been told of.
 struct Open<S: Services> {
@@ -218,40 +221,33 @@ impl<S: Services> Conversation<S> {
 
     /// Sends the outcome of a call, unless the peer has closed its stream.
     pub fn answer(&mut self, done: Result<Answer, JoinError>) -> Result<(), Finish> {
-        let (stream, operation, outcome) = done.map_err(Finish::Panicked)?;
+        let (stream, outcome) = done.map_err(Finish::Panicked)?;
         if self.streams.remove(&stream).is_some() {
-            self.reply(stream, operation, outcome);
+            self.reply(stream, outcome);
             self.outbox.flush();
         }
         Ok(())
     }
 
     /// Appends the reply that ends a stream.
-    pub fn reply(
-        &self,
-        stream: i32,
-        operation: Operation,
-        outcome: Result<Response, OperationError>,
-    ) {
-        let limit = self.limits().frame_bytes - HANDSHAKE_BYTES.min(self.limits().frame_bytes);
-        let payload = match &outcome {
-            Ok(response) => response.to_json().ok().filter(|json| json.len() <= limit),
-            Err(_) => None,
-        };
-        if let Some(payload) = payload {
-            let model_type = operation.response_type();
-            self.outbox.reply(|out| {
-                rpc::write_json(out, Kind::Application, TERMINATE, stream, model_type, &payload);
-            });
-            return;
-        }
-        let error = outcome.err().unwrap_or_else(|| {
-            OperationError::service("the response does not fit into a frame of the IPC protocol")
+    pub fn reply(&self, stream: i32, outcome: Result<Response, OperationError>) {
+        let outcome = outcome.and_then(|response| {
+            let payload = response.to_json().map_err(|e| OperationError::service(e.to_string()))?;
+            if payload.len() > self.limits().frame_bytes.saturating_sub(ENVELOPE) {
+                return Err(OperationError::service("the response is too large for a frame"));
+            }
+            Ok((response.operation().response_type(), payload))
         });
-        let payload = error.to_json().unwrap_or_else(|_| b"{}".to_vec());
-        let (kind, model_type) = (Kind::ApplicationError, error.kind().model_type());
-        self.outbox
-            .reply(|out| rpc::write_json(out, kind, TERMINATE, stream, model_type, &payload));
+        self.outbox.reply(|out| match outcome {
+            Ok((model_type, payload)) => {
+                rpc::write_json(out, Kind::Application, TERMINATE, stream, model_type, &payload);
+            }
+            Err(error) => {
+                let (kind, model_type) = (Kind::ApplicationError, error.kind().model_type());
+                let payload = error.to_json().unwrap_or_else(|_| b"{}".to_vec());
+                rpc::write_json(out, kind, TERMINATE, stream, model_type, &payload);
+            }
+        });
     }
 }
 

@@ -51,7 +51,7 @@ impl<S: Services> Conversation<S> {
         let Some(operation) = Operation::from_header(header) else {
             // An error of the model, so that clients show it: they have no words for other answers.
             let error = OperationError::service(format!("there is no operation {header:?}"));
-            self.reply(stream, Operation::UpdateState, Err(error));
+            self.reply(stream, Err(error));
             return;
         };
         let done = match operation {
@@ -64,7 +64,7 @@ impl<S: Services> Conversation<S> {
                 let (who, message) = (&self.shared.identity.principal, error.message());
                 tracing::debug!(%who, ?operation, message, "IPC request refused");
             }
-            self.reply(stream, operation, outcome);
+            self.reply(stream, outcome);
         }
     }
 
@@ -133,10 +133,7 @@ impl<S: Services> Conversation<S> {
         let _permit = hub.authorize(&who, operation, &resource(&request))?;
         let services = Arc::clone(&self.shared.services);
         self.streams.insert(stream, Stream::Call);
-        self.calls.spawn(async move {
-            let outcome = services.call(&who, request).await;
-            (stream, operation, outcome)
-        });
+        self.calls.spawn(async move { (stream, services.call(&who, request).await) });
         Ok(())
     }
 
