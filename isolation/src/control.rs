@@ -50,4 +50,6 @@ pub enum Report {
         step: StepId,
         status: ExitStatus,
     },
+    /// No child is left. Sent each time that becomes so, and in answer to a signal to all when it is so.
+    Emptied,
 }

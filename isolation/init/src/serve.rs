@@ -11,6 +11,7 @@ use hedgerow_isolation::protocol::ExitStatus;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, WaitOptions};
 use rustix::thread::CapabilitySet;
 
@@ -93,7 +94,7 @@ impl Init {
         };
         match command {
             Command::Start(step) => self.start(&step, descriptors)?,
-            Command::Signal { step, signal } => self.signal(step, signal),
+            Command::Signal { step, signal } => self.signal(step, signal)?,
         }
         Ok(true)
     }
@@ -109,24 +110,34 @@ impl Init {
         Ok(self.control.send(&report, &[])?)
     }
 
-    fn signal(&self, step: Option<StepId>, signal: i32) {
+    fn signal(&self, step: Option<StepId>, signal: i32) -> Result<(), Error> {
         let pid = match step {
             // kill(2): every process that may be signalled, never process 1 itself.
             None => -1,
             // A step that has exited meanwhile is not a fault: its report is on the way.
             Some(wanted) => match self.running.iter().find(|&(_, &id)| id == wanted) {
                 Some((&pid, _)) => pid,
-                None => return,
+                None => return Ok(()),
             },
         };
         // SAFETY: kill has no memory effects. (nix's Signal knows no real-time signals.)
-        unsafe { libc::kill(pid, signal) };
+        let result = unsafe { libc::kill(pid, signal) };
+        if result != 0 && step.is_none() {
+            // ESRCH: there is nobody.
+            self.control.send(&Report::Emptied, &[])?;
+        }
+        Ok(())
     }
 
     fn reap(&mut self) -> Result<(), Error> {
         while let Ok(Some(_)) = self.children.read_signal() {}
-        // ECHILD, once there is no child at all, is the end as well.
-        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+        let mut reaped = false;
+        let end = loop {
+            let (pid, status) = match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some(ended)) => ended,
+                other => break other.map(drop),
+            };
+            reaped = true;
             let status = match (status.exit_status(), status.terminating_signal()) {
                 (Some(code), _) => ExitStatus::Code(code),
                 (None, Some(signal)) => ExitStatus::Signal(signal),
@@ -135,6 +146,9 @@ impl Init {
             if let Some(step) = self.running.remove(&pid.as_raw_nonzero().get()) {
                 self.control.send(&Report::Exited { step, status }, &[])?;
             }
+        };
+        if reaped && end == Err(Errno::CHILD) {
+            self.control.send(&Report::Emptied, &[])?;
         }
         Ok(())
     }

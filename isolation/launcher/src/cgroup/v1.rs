@@ -1,0 +1,108 @@
+//! Fences in cgroup v1: a directory in the hierarchy of each controller.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hedgerow_isolation::plan::Limits;
+use hedgerow_isolation::protocol::Usage;
+
+use super::layout::Controller;
+use super::{Error, create, field, read_number, write};
+
+/// Microseconds over which `cpu.cfs_quota_us` counts.
+const PERIOD: u64 = 100_000;
+
+#[derive(Debug)]
+pub struct Tree {
+    own: Vec<(Controller, PathBuf)>,
+}
+
+#[derive(Debug)]
+pub struct Cgroup {
+    own: Vec<(Controller, PathBuf)>,
+}
+
+impl Tree {
+    pub fn take(own: Vec<(Controller, PathBuf)>, name: &str) -> Result<Self, Error> {
+        let own: Vec<_> = own.into_iter().map(|(c, directory)| (c, directory.join(name))).collect();
+        own.iter().try_for_each(|(_, directory)| create(directory))?;
+        Ok(Self { own })
+    }
+
+    pub fn directories(&self) -> impl Iterator<Item = &Path> {
+        distinct(&self.own)
+    }
+
+    pub fn create(&self, name: &str) -> Result<Cgroup, Error> {
+        let own: Vec<_> =
+            self.own.iter().map(|(c, directory)| (*c, directory.join(name))).collect();
+        own.iter().try_for_each(|(_, directory)| create(directory))?;
+        Ok(Cgroup { own })
+    }
+
+    pub fn release(&self) {
+        for directory in self.directories() {
+            let _ = fs::remove_dir(directory);
+        }
+    }
+}
+
+impl Cgroup {
+    /// Controllers may share a hierarchy: each directory once.
+    pub fn directories(&self) -> impl Iterator<Item = &Path> {
+        distinct(&self.own)
+    }
+
+    fn file(&self, controller: Controller, name: &str) -> Result<PathBuf, Error> {
+        let found = self.own.iter().find(|(c, _)| *c == controller);
+        found.map(|(_, d)| d.join(name)).ok_or(Error::NoController(controller.name()))
+    }
+
+    pub fn limit(&self, limits: Limits) -> Result<(), Error> {
+        if let Some(bytes) = limits.memory {
+            write(&self.file(Controller::Memory, "memory.limit_in_bytes")?, &bytes.to_string())?;
+            // Absent where the kernel does not account swap: then there is none to limit.
+            let swap = self.file(Controller::Memory, "memory.memsw.limit_in_bytes")?;
+            if swap.exists() {
+                write(&swap, &bytes.to_string())?;
+            }
+        }
+        if let Some(thousandths) = limits.cpu {
+            let quota = u64::from(thousandths) * PERIOD / 1000;
+            write(&self.file(Controller::Cpu, "cpu.cfs_period_us")?, &PERIOD.to_string())?;
+            write(&self.file(Controller::Cpu, "cpu.cfs_quota_us")?, &quota.to_string())?;
+        }
+        if let Some(processes) = limits.pids {
+            write(&self.file(Controller::Pids, "pids.max")?, &processes.to_string())?;
+        }
+        Ok(())
+    }
+
+    pub fn usage(&self) -> Result<Usage, Error> {
+        let number = |controller, name| match self.file(controller, name) {
+            Ok(file) => read_number(&file),
+            Err(_) => Ok(0),
+        };
+        Ok(Usage {
+            memory: number(Controller::Memory, "memory.usage_in_bytes")?,
+            cpu_usec: number(Controller::Cpuacct, "cpuacct.usage")? / 1000,
+            pids: number(Controller::Pids, "pids.current")?,
+            oom_kills: self.oom_kills(),
+        })
+    }
+
+    pub fn oom_kills(&self) -> u64 {
+        self.file(Controller::Memory, "memory.oom_control")
+            .ok()
+            .and_then(|file| fs::read_to_string(file).ok())
+            .and_then(|text| field(&text, "oom_kill"))
+            .unwrap_or(0)
+    }
+}
+
+fn distinct(own: &[(Controller, PathBuf)]) -> impl Iterator<Item = &Path> {
+    own.iter()
+        .enumerate()
+        .filter(|(i, (_, directory))| !own.iter().take(*i).any(|(_, earlier)| earlier == directory))
+        .map(|(_, (_, directory))| directory.as_path())
+}

@@ -1,0 +1,233 @@
+//! Whether a plan or step may be carried out. The daemon may be subverted: nothing it says is taken for granted.
+
+use std::path::{Component, Path, PathBuf};
+
+use hedgerow_isolation::plan::{IdRange, Limits, Mount, Network, Plan, Step, User};
+use hedgerow_isolation::protocol::{Error, ErrorKind, MAX_NOTE, MAX_PLAN};
+
+/// First ids of the ranges that Hedgerow gives out: systemd's "unused" part of the 32-bit space.
+const FIRST_IDS: std::ops::RangeInclusive<u32> = 1_879_048_192..=2_147_418_112;
+
+/// Directories inside a fence below which a plan may mount: those that are the fence's own memory.
+const TARGETS: [&str; 3] = ["/greengrass", "/run", "/tmp"];
+
+const MAX_MOUNTS: usize = 64;
+
+/// Below these the builder itself, which works within the limits, would be killed.
+const LEAST: Limits = Limits { memory: Some(16 << 20), cpu: Some(10), pids: Some(8) };
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Invalid, message)
+}
+
+fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(invalid(message())) }
+}
+
+/// Everything about a plan but its grants and what the file system says.
+pub fn plan(plan: &Plan, others: impl IntoIterator<Item = IdRange>) -> Result<(), Error> {
+    let size = serde_json::to_vec(plan).map_or(usize::MAX, |json| json.len());
+    ensure(size <= MAX_PLAN, || format!("a plan of {size} bytes: {MAX_PLAN} at most"))?;
+    let named = (1..=128).contains(&plan.name.len()) && !plan.name.chars().any(char::is_control);
+    ensure(named, || {
+        format!("component name {:?}: 1 to 128 bytes, no control characters", plan.name)
+    })?;
+    ids(plan.ids, others)?;
+    limits(plan.limits)?;
+    ensure(plan.network != Network::Nat, || {
+        "network \"nat\" is not provided yet: \"none\", or \"host\" by grant".to_owned()
+    })?;
+    mounts(&plan.mounts)
+}
+
+fn ids(range: IdRange, others: impl IntoIterator<Item = IdRange>) -> Result<(), Error> {
+    let first = range.first;
+    ensure(FIRST_IDS.contains(&first) && first % IdRange::COUNT == 0, || {
+        format!(
+            "ids from {first}: must begin in {}..={} at a multiple of {}",
+            FIRST_IDS.start(),
+            FIRST_IDS.end(),
+            IdRange::COUNT
+        )
+    })?;
+    // Ranges are aligned: they overlap only where they are the same.
+    ensure(others.into_iter().all(|other| other != range), || {
+        format!("ids from {first} belong to another open fence")
+    })
+}
+
+fn limits(limits: Limits) -> Result<(), Error> {
+    let enough = |given: Option<u64>, least: Option<u64>| given.is_none() || given >= least;
+    let checks = [
+        ("memory", "bytes", limits.memory, LEAST.memory),
+        ("cpu", "thousandths", limits.cpu.map(u64::from), LEAST.cpu.map(u64::from)),
+        ("pids", "processes", limits.pids.map(u64::from), LEAST.pids.map(u64::from)),
+    ];
+    checks.into_iter().try_for_each(|(name, unit, given, least)| {
+        ensure(enough(given, least), || {
+            format!(
+                "{name} limit of {} {unit}: {} at least",
+                given.unwrap_or(0),
+                least.unwrap_or(0)
+            )
+        })
+    })
+}
+
+fn mounts(mounts: &[Mount]) -> Result<(), Error> {
+    ensure(mounts.len() <= MAX_MOUNTS, || {
+        format!("{} mounts: {MAX_MOUNTS} at most", mounts.len())
+    })?;
+    for (index, mount) in mounts.iter().enumerate() {
+        ensure(is_plain(&mount.source) && mount.source.is_relative(), || {
+            format!("mount source {:?}: a relative path without \"..\"", mount.source)
+        })?;
+        let plain = mount.target.strip_prefix("/").is_ok_and(is_plain);
+        let below =
+            TARGETS.iter().any(|t| mount.target.starts_with(t) && mount.target != Path::new(t));
+        ensure(plain && below, || {
+            format!("mount target {:?}: must lie below {}", mount.target, TARGETS.join(", "))
+        })?;
+        let nested =
+            |other: &PathBuf| other.starts_with(&mount.target) || mount.target.starts_with(other);
+        let earlier = mounts.iter().take(index).map(|m| &m.target).find(|other| nested(other));
+        ensure(earlier.is_none(), || {
+            format!("mount target {:?} and {earlier:?} lie in one another", mount.target)
+        })?;
+        mount.owner.map_or(Ok(()), user)?;
+    }
+    Ok(())
+}
+
+/// Names only, and at least one.
+fn is_plain(path: &Path) -> bool {
+    path.file_name().is_some()
+        && path.components().all(|component| matches!(component, Component::Normal(_)))
+        && !path.as_os_str().as_encoded_bytes().contains(&0)
+}
+
+fn user(user: User) -> Result<(), Error> {
+    ensure(user.uid < IdRange::COUNT && user.gid < IdRange::COUNT, || {
+        format!("user {}:{}: ids of a fence are below {}", user.uid, user.gid, IdRange::COUNT)
+    })
+}
+
+pub fn note(note: &str) -> Result<(), Error> {
+    ensure(note.len() <= MAX_NOTE, || format!("a note of {} bytes: {MAX_NOTE} at most", note.len()))
+}
+
+pub fn step(step: &Step) -> Result<(), Error> {
+    let has_nul = |text: &str| text.contains('\0');
+    ensure(step.argv.first().is_some_and(|p| !p.is_empty()), || {
+        "a step without a program".to_owned()
+    })?;
+    ensure(!step.argv.iter().any(|a| has_nul(a)), || "a NUL character in an argument".to_owned())?;
+    for (name, value) in &step.env {
+        let ok = !name.is_empty() && !name.contains('=') && !has_nul(name) && !has_nul(value);
+        ensure(ok, || {
+            format!("environment variable {name:?}: no empty name, no '=' in it, no NUL")
+        })?;
+    }
+    let cwd = step.cwd.is_absolute() && !step.cwd.as_os_str().as_encoded_bytes().contains(&0);
+    ensure(cwd, || format!("working directory {:?}: must be absolute", step.cwd))?;
+    user(step.user)
+}
+
+pub fn signal(signal: i32) -> Result<(), Error> {
+    ensure((1..=64).contains(&signal), || format!("signal {signal}: 1 to 64"))
+}
+
+#[cfg(test)]
+mod tests {
+    use hedgerow_isolation::plan::{Access, Base, StepId};
+
+    use super::*;
+
+    fn good() -> Plan {
+        Plan {
+            fence: "sensor-1".to_owned().try_into().unwrap(),
+            name: "com.example.Sensor".to_owned(),
+            ids: IdRange { first: 1_879_048_192 },
+            network: Network::None,
+            limits: Limits::default(),
+            mounts: vec![mount("work/a", "/greengrass/v2/work/a"), mount("ipc/a", "/run/ipc")],
+        }
+    }
+
+    fn mount(source: &str, target: &str) -> Mount {
+        Mount {
+            base: Base::State,
+            source: source.into(),
+            target: target.into(),
+            access: Access::ReadOnly,
+            owner: Some(User::GGC),
+        }
+    }
+
+    fn refusal(change: impl FnOnce(&mut Plan)) -> String {
+        let mut changed = good();
+        change(&mut changed);
+        plan(&changed, [IdRange { first: 1_879_113_728 }]).unwrap_err().message
+    }
+
+    #[test]
+    fn each_reason_to_refuse_a_plan_is_named() {
+        plan(&good(), []).unwrap();
+        let cases: [(&str, fn(&mut Plan)); 17] = [
+            ("component name", |p| p.name = String::new()),
+            ("component name", |p| p.name = "a\nb".into()),
+            ("must begin in", |p| p.ids.first = 0),
+            ("must begin in", |p| p.ids.first += 1),
+            ("must begin in", |p| p.ids.first = 2_147_418_112 + 65_536),
+            ("another open fence", |p| p.ids.first += 65_536),
+            ("not provided yet", |p| p.network = Network::Nat),
+            ("memory limit of 1 bytes", |p| p.limits.memory = Some(1)),
+            ("cpu limit", |p| p.limits.cpu = Some(9)),
+            ("pids limit", |p| p.limits.pids = Some(2)),
+            ("mount source", |p| p.mounts[0].source = "../x".into()),
+            ("mount source", |p| p.mounts[0].source = "/etc".into()),
+            ("mount source", |p| p.mounts[0].source = "".into()),
+            ("mount target", |p| p.mounts[0].target = "/etc/x".into()),
+            ("mount target", |p| p.mounts[0].target = "/tmp/../etc".into()),
+            ("in one another", |p| p.mounts[0].target = "/run/ipc/x".into()),
+            ("ids of a fence", |p| p.mounts[0].owner = Some(User { uid: 65_536, gid: 0 })),
+        ];
+        for (reason, change) in cases {
+            let message = refusal(change);
+            assert!(message.contains(reason), "{message:?} should say {reason:?}");
+        }
+        let many =
+            |p: &mut Plan| p.mounts = (0..65).map(|i| mount("a", &format!("/run/{i}"))).collect();
+        assert!(refusal(many).contains("64 at most"));
+        let large = |p: &mut Plan| p.mounts[0].source = "a".repeat(MAX_PLAN).into();
+        assert!(refusal(large).contains("a plan of"));
+    }
+
+    #[test]
+    fn each_reason_to_refuse_a_step_is_named() {
+        let good = Step {
+            id: StepId(1),
+            argv: vec!["true".into()],
+            env: [("A".to_owned(), "=b".to_owned())].into(),
+            cwd: "/".into(),
+            user: User::GGC,
+        };
+        step(&good).unwrap();
+        let cases: [(&str, fn(&mut Step)); 6] = [
+            ("without a program", |s| s.argv.clear()),
+            ("NUL", |s| s.argv.push("\0".into())),
+            ("environment variable", |s| s.env = [("A=B".into(), String::new())].into()),
+            ("environment variable", |s| s.env = [(String::new(), String::new())].into()),
+            ("absolute", |s| s.cwd = "tmp".into()),
+            ("ids of a fence", |s| s.user.gid = u32::MAX),
+        ];
+        for (reason, change) in cases {
+            let mut changed = good.clone();
+            change(&mut changed);
+            let message = step(&changed).unwrap_err().message;
+            assert!(message.contains(reason), "{message:?} should say {reason:?}");
+        }
+        assert!(signal(15).is_ok() && signal(0).is_err() && signal(65).is_err());
+        assert!(note(&"n".repeat(MAX_NOTE)).is_ok() && note(&"n".repeat(MAX_NOTE + 1)).is_err());
+    }
+}

@@ -1,0 +1,577 @@
+//! One fence and what it is going through.
+//!
+//! ```text
+//!            Built + Ready                     init gone
+//!  Opening ─────────────────► Open ───────────────────────────► Ended
+//!     │ failed                  │ Close                           │ Close
+//!     └───────────────────────► Closing ◄─────────────────────────┘
+//!                                  │ no process, no cgroup
+//!                                  ▼ gone
+//! ```
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hedgerow_isolation::connection::Connection;
+use hedgerow_isolation::control::{Command as InitCommand, Report};
+use hedgerow_isolation::moment::Moment;
+use hedgerow_isolation::plan::{Plan, Step, StepId};
+use hedgerow_isolation::protocol::{
+    Error, ErrorKind, Event, Exit, ExitStatus, FenceReport, MAX_STEPS, Response, StepReport, Usage,
+};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, Signal};
+
+use crate::builder::{Blueprint, Built};
+use crate::cgroup::Cgroup;
+use crate::daemon::{Output, Ticket};
+
+/// How long the builder may take. It needs milliseconds; a machine that swaps may need more.
+const OPENING: Duration = Duration::from_secs(60);
+
+/// How long the builder may then take to say why the init has ended.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+pub struct Fence {
+    plan: Plan,
+    pub note: String,
+    listener: Option<OwnedFd>,
+    cgroup: Cgroup,
+    /// Children of this process that are not yet reaped.
+    builder: Option<i32>,
+    init: Option<i32>,
+    phase: Phase,
+    steps: BTreeMap<StepId, Run>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Opening {
+        channel: Connection,
+        /// `None` once closed.
+        control: Option<Connection>,
+        ready: bool,
+        ticket: Ticket,
+        deadline: Instant,
+    },
+    Open {
+        control: Option<Connection>,
+    },
+    Ended {
+        cause: String,
+    },
+    Closing {
+        closers: Vec<Ticket>,
+        failed: Option<(Ticket, Error)>,
+    },
+}
+
+/// A step from the request to start it until its exit is acknowledged.
+#[derive(Debug)]
+struct Run {
+    /// 0 until the step's process has reported itself.
+    pid: i32,
+    started: Moment,
+    oom_kills_before: u64,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Starting(Ticket),
+    Running,
+    Exited(Exit),
+}
+
+/// What every fence is made of, see [`Blueprint`].
+#[derive(Debug, Clone, Copy)]
+pub struct Materials<'a> {
+    pub filter: BorrowedFd<'a>,
+    pub init: BorrowedFd<'a>,
+}
+
+/// A descriptor of a fence that [`Fence::ready`] is to be called for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Channel,
+    Control,
+}
+
+fn system(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::System, message)
+}
+
+impl Fence {
+    /// Starts the builder. The answer to `ticket` comes later.
+    pub fn open(
+        plan: Plan,
+        note: String,
+        listener: Option<OwnedFd>,
+        cgroup: Cgroup,
+        tree: OwnedFd,
+        sources: Vec<OwnedFd>,
+        materials: Materials<'_>,
+        ticket: Ticket,
+    ) -> Result<Self, Error> {
+        let failed =
+            |e: &dyn std::fmt::Display| system(format!("cannot start the fence's builder: {e}"));
+        let (channel, builder_end) = Connection::pair().map_err(|e| failed(&e))?;
+        let (control, init_end) = Connection::pair().map_err(|e| failed(&e))?;
+        for end in [&channel, &control] {
+            end.set_nonblocking().map_err(|e| failed(&e))?;
+        }
+        control.name_senders().map_err(|e| failed(&e))?;
+
+        let child = Command::new("/proc/self/exe")
+            .arg("build")
+            .env_clear()
+            .current_dir("/")
+            .stdin(OwnedFd::from(builder_end))
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|e| failed(&e))?;
+        let pid = child.id().cast_signed();
+        let fence = Self {
+            builder: Some(pid),
+            init: None,
+            phase: Phase::Closing { closers: Vec::new(), failed: None },
+            steps: BTreeMap::new(),
+            plan,
+            note,
+            listener,
+            cgroup,
+        };
+        // The builder waits for its blueprint: whatever it makes is in the cgroup from the start.
+        let told = fence.cgroup.add(pid).map_err(|e| failed(&e)).and_then(|()| {
+            let blueprint = Blueprint {
+                plan: fence.plan.clone(),
+                unified_cgroup: fence.cgroup.unified_path().map(Into::into),
+            };
+            let mut descriptors =
+                vec![init_end.as_fd(), materials.filter, materials.init, tree.as_fd()];
+            descriptors.extend(sources.iter().map(AsFd::as_fd));
+            channel.send(&blueprint, &descriptors).map_err(|e| failed(&e))
+        });
+        let deadline = Instant::now() + OPENING;
+        let mut fence = Self {
+            phase: Phase::Opening {
+                channel,
+                control: Some(control),
+                ready: false,
+                ticket,
+                deadline,
+            },
+            ..fence
+        };
+        if let Err(error) = told {
+            fence.fail_opening(error);
+        }
+        Ok(fence)
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing { .. })
+    }
+
+    /// Descriptors to wait for.
+    pub fn sources(&self) -> impl Iterator<Item = (Source, BorrowedFd<'_>)> {
+        let (channel, control) = match &self.phase {
+            Phase::Opening { channel, control, .. } => (Some(channel), control.as_ref()),
+            Phase::Open { control } => (None, control.as_ref()),
+            Phase::Ended { .. } | Phase::Closing { .. } => (None, None),
+        };
+        let channel = channel.map(|c| (Source::Channel, c.as_fd()));
+        channel.into_iter().chain(control.map(|c| (Source::Control, c.as_fd())))
+    }
+
+    /// When [`Self::tick`] has something to do even if nothing happens.
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Opening { deadline, .. } => Some(*deadline),
+            // Removing a cgroup has no event of its own.
+            Phase::Closing { .. } if self.builder.is_none() && self.init.is_none() => {
+                Some(Instant::now() + Duration::from_millis(2))
+            }
+            _ => None,
+        }
+    }
+
+    pub fn ready(&mut self, source: Source, out: &mut Vec<Output>) {
+        match source {
+            Source::Channel => self.hear_builder(),
+            Source::Control => self.hear_init(out),
+        }
+        self.finish_opening(out);
+    }
+
+    /// Moves a closing fence on; true once nothing of it is left.
+    pub fn tick(&mut self, out: &mut Vec<Output>) -> bool {
+        if let Phase::Opening { deadline, .. } = &self.phase
+            && Instant::now() >= *deadline
+        {
+            self.fail_opening(system("the fence's builder did not finish in time"));
+        }
+        let Phase::Closing { closers, failed } = &mut self.phase else { return false };
+        let gone = match self.cgroup.remove() {
+            Ok(true) => self.builder.is_none() && self.init.is_none(),
+            Ok(false) => {
+                self.cgroup.kill();
+                false
+            }
+            Err(error) => {
+                eprintln!("fence {}: {error}", self.plan.fence);
+                self.builder.is_none() && self.init.is_none()
+            }
+        };
+        if gone {
+            out.extend(closers.drain(..).map(|t| Output::Reply(t, Ok(Response::Done), Vec::new())));
+            out.extend(failed.take().map(|(t, error)| Output::Reply(t, Err(error), Vec::new())));
+        }
+        gone
+    }
+
+    /// A child of the launcher has ended; false if it was not of this fence.
+    pub fn reaped(&mut self, pid: i32, how: &str, out: &mut Vec<Output>) -> bool {
+        if self.builder == Some(pid) {
+            self.builder = None;
+            // What it said before it ended comes first.
+            self.hear_builder();
+            self.finish_opening(out);
+            if matches!(self.phase, Phase::Opening { .. }) && self.init.is_none() {
+                self.fail_opening(system(format!("the fence's builder ended ({how})")));
+            }
+            return true;
+        }
+        if self.init != Some(pid) {
+            return false;
+        }
+        // Exits that the init still reported come first.
+        self.hear_init(out);
+        self.init = None;
+        match &self.phase {
+            Phase::Opening { .. } => {
+                self.fail_opening(system(format!("the fence's init ended at once ({how})")));
+            }
+            Phase::Open { .. } => self.end(how, out),
+            Phase::Ended { .. } | Phase::Closing { .. } => {}
+        }
+        true
+    }
+
+    /// Begins to remove everything; `ticket`'s answer comes when nothing is left.
+    pub fn close(&mut self, ticket: Option<Ticket>) {
+        match &mut self.phase {
+            Phase::Closing { closers, .. } => closers.extend(ticket),
+            _ => self.begin_closing(ticket, None),
+        }
+    }
+
+    pub fn start(&mut self, step: Step, ticket: Ticket) -> Result<(), Error> {
+        let oom_kills_before = self.cgroup.oom_kills();
+        let control = self.control()?;
+        if self.steps.contains_key(&step.id) {
+            let message = format!("step {} is there already", step.id.0);
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        if self.steps.len() >= MAX_STEPS {
+            let message = format!("{MAX_STEPS} steps at most whose exit is not acknowledged");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        let (stdout, stdout_end) = self.pipe(&step)?;
+        let (stderr, stderr_end) = self.pipe(&step)?;
+        let id = step.id;
+        control
+            .send(&InitCommand::Start(step), &[stdout_end.as_fd(), stderr_end.as_fd()])
+            .map_err(|e| system(format!("the fence's init does not take commands: {e}")))?;
+        let run = Run {
+            pid: 0,
+            started: Moment::now(),
+            oom_kills_before,
+            stdout,
+            stderr,
+            stage: Stage::Starting(ticket),
+        };
+        self.steps.insert(id, run);
+        Ok(())
+    }
+
+    pub fn signal(&self, step: Option<StepId>, signal: i32) -> Result<Response, Error> {
+        let control = self.control()?;
+        if let Some(id) = step {
+            let run = self.steps.get(&id).ok_or_else(|| no_step(id))?;
+            if matches!(run.stage, Stage::Exited(_)) {
+                return Err(Error::new(ErrorKind::NoSuchStep, format!("step {} has exited", id.0)));
+            }
+        }
+        control
+            .send(&InitCommand::Signal { step, signal }, &[])
+            .map_err(|e| system(format!("the fence's init does not take commands: {e}")))?;
+        Ok(Response::Done)
+    }
+
+    pub fn acknowledge(&mut self, step: StepId) -> Result<Response, Error> {
+        match self.steps.get(&step).map(|run| &run.stage) {
+            None => Err(no_step(step)),
+            Some(Stage::Exited(_)) => {
+                self.steps.remove(&step);
+                Ok(Response::Done)
+            }
+            Some(_) => {
+                let message =
+                    format!("step {} still runs: there is no exit to acknowledge", step.0);
+                Err(Error::new(ErrorKind::Invalid, message))
+            }
+        }
+    }
+
+    /// What a new daemon is told, with duplicates of all that is kept for it.
+    pub fn adopt(&self) -> Result<(Response, Vec<OwnedFd>), Error> {
+        let duplicate = |fd: &OwnedFd| {
+            fd.try_clone().map_err(|e| system(format!("cannot duplicate a descriptor: {e}")))
+        };
+        let mut descriptors = Vec::new();
+        if let Some(listener) = &self.listener {
+            descriptors.push(duplicate(listener)?);
+        }
+        for run in self.steps.values() {
+            descriptors.push(duplicate(&run.stdout)?);
+            descriptors.push(duplicate(&run.stderr)?);
+        }
+        let response =
+            Response::Adopted { fence: self.report(), listener: self.listener.is_some() };
+        Ok((response, descriptors))
+    }
+
+    pub fn usage(&self) -> Result<Usage, Error> {
+        if self.is_closing() {
+            return Err(Error::new(ErrorKind::NoSuchFence, "the fence is closing"));
+        }
+        self.cgroup.usage().map_err(|e| system(e.to_string()))
+    }
+
+    fn report(&self) -> FenceReport {
+        let steps = self.steps.iter().map(|(&id, run)| StepReport {
+            id,
+            pid: run.pid,
+            started: run.started.clone(),
+            exit: match &run.stage {
+                Stage::Exited(exit) => Some(exit.clone()),
+                Stage::Starting(_) | Stage::Running => None,
+            },
+        });
+        FenceReport {
+            plan: Box::new(self.plan.clone()),
+            note: self.note.clone(),
+            steps: steps.collect(),
+            ended: match &self.phase {
+                Phase::Ended { cause } => Some(cause.clone()),
+                Phase::Closing { .. } => Some("it is being closed".to_owned()),
+                Phase::Opening { .. } | Phase::Open { .. } => None,
+            },
+        }
+    }
+
+    fn control(&self) -> Result<&Connection, Error> {
+        match &self.phase {
+            Phase::Open { control: Some(control) } => Ok(control),
+            Phase::Open { control: None } => Err(system("the fence is ending")),
+            Phase::Opening { .. } => {
+                Err(Error::new(ErrorKind::Invalid, "the fence is not open yet"))
+            }
+            Phase::Ended { cause } => {
+                let message = format!("the fence has ended ({cause}): close it");
+                Err(Error::new(ErrorKind::NoSuchFence, message))
+            }
+            Phase::Closing { .. } => {
+                Err(Error::new(ErrorKind::NoSuchFence, "the fence is closing"))
+            }
+        }
+    }
+
+    /// A pipe whose write end the step may open again by name (`/dev/stdout`): it must be its own.
+    fn pipe(&self, step: &Step) -> Result<(OwnedFd, OwnedFd), Error> {
+        let failed = |e: rustix::io::Errno| system(format!("cannot make a pipe: {e}"));
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
+        let id = |inside| self.plan.ids.host(inside).unwrap_or(self.plan.ids.first);
+        let (uid, gid) = (id(step.user.uid), id(step.user.gid));
+        rustix::fs::fchown(
+            &write,
+            Some(rustix::fs::Uid::from_raw(uid)),
+            Some(rustix::fs::Gid::from_raw(gid)),
+        )
+        .map_err(failed)?;
+        Ok((read, write))
+    }
+
+    fn hear_builder(&mut self) {
+        let Phase::Opening { channel, .. } = &self.phase else { return };
+        match channel.recv::<Built>() {
+            Ok(Some((Built::Init(pid), _))) => self.init = Some(pid),
+            Ok(Some((Built::Failed(message), _))) => {
+                self.fail_opening(system(format!("the fence cannot be built: {message}")));
+            }
+            // Its exit will be reaped, and says more.
+            Ok(None) => {}
+            Err(failure) if failure.would_block() => {}
+            Err(failure) => self.fail_opening(system(format!("the fence's builder: {failure}"))),
+        }
+    }
+
+    /// Takes every report that has arrived.
+    fn hear_init(&mut self, out: &mut Vec<Output>) {
+        loop {
+            let (Phase::Opening { control: Some(control), .. }
+            | Phase::Open { control: Some(control) }) = &self.phase
+            else {
+                return;
+            };
+            let packet = match control.recv_packet() {
+                Ok(Some(packet)) => packet,
+                Err(failure) if failure.would_block() => return,
+                Ok(None) | Err(_) => return self.lose_init(),
+            };
+            match serde_json::from_slice(&packet.bytes) {
+                Ok(report) => self.note_report(report, packet.sender.unwrap_or(0), out),
+                Err(error) => eprintln!("fence {}: its init said: {error}", self.plan.fence),
+            }
+        }
+    }
+
+    /// The control socket is closed: the init is ending, or what would have become it has.
+    fn lose_init(&mut self) {
+        match &mut self.phase {
+            // The builder's own account of it says more; it may still come.
+            Phase::Opening { control, deadline, .. } => {
+                *control = None;
+                *deadline = (*deadline).min(Instant::now() + LAST_WORD);
+            }
+            // Its exit will be reaped.
+            Phase::Open { control } => {
+                *control = None;
+                if let Some(init) = self.init.and_then(Pid::from_raw) {
+                    let _ = rustix::process::kill_process(init, Signal::KILL);
+                }
+            }
+            Phase::Ended { .. } | Phase::Closing { .. } => {}
+        }
+    }
+
+    fn note_report(&mut self, report: Report, sender: i32, out: &mut Vec<Output>) {
+        match report {
+            Report::Ready => {
+                if let Phase::Opening { ready, .. } = &mut self.phase {
+                    *ready = true;
+                }
+            }
+            Report::Forked { step } => {
+                if let Some(run) = self.steps.get_mut(&step) {
+                    run.pid = sender;
+                }
+            }
+            Report::Started { step } => self.note_start(step, out),
+            Report::Failed { step, reason } => self.note_failure(step, reason, out),
+            Report::Exited { step, status } => self.note_exit(step, status, out),
+            Report::Emptied => {
+                out.push(Output::Event(Event::Emptied { fence: self.plan.fence.clone() }));
+            }
+        }
+    }
+
+    fn note_start(&mut self, step: StepId, out: &mut Vec<Output>) {
+        let Some(run) = self.steps.get_mut(&step) else { return };
+        let Stage::Starting(ticket) = run.stage else { return };
+        run.stage = Stage::Running;
+        out.push(match (run.stdout.try_clone(), run.stderr.try_clone()) {
+            (Ok(stdout), Ok(stderr)) => {
+                Output::Reply(ticket, Ok(Response::Started { pid: run.pid }), vec![stdout, stderr])
+            }
+            (Err(error), _) | (_, Err(error)) => {
+                // The step runs; it can be adopted once descriptors are free again.
+                let error = system(format!("cannot duplicate a descriptor: {error}"));
+                Output::Reply(ticket, Err(error), Vec::new())
+            }
+        });
+    }
+
+    fn note_failure(&mut self, step: StepId, reason: String, out: &mut Vec<Output>) {
+        if let Some(Run { stage: Stage::Starting(ticket), .. }) = self.steps.remove(&step) {
+            let error = Error::new(ErrorKind::Exec, reason);
+            out.push(Output::Reply(ticket, Err(error), Vec::new()));
+        }
+    }
+
+    fn note_exit(&mut self, step: StepId, status: ExitStatus, out: &mut Vec<Output>) {
+        let oom_kills = self.cgroup.oom_kills();
+        let Some(run) = self.steps.get_mut(&step) else { return };
+        let oom_kills = oom_kills.saturating_sub(run.oom_kills_before);
+        let exit = Exit { status, oom_kills, at: Moment::now() };
+        run.stage = Stage::Exited(exit.clone());
+        let fence = self.plan.fence.clone();
+        out.push(Output::Event(Event::StepExited { fence, step, exit }));
+    }
+
+    fn finish_opening(&mut self, out: &mut Vec<Output>) {
+        let Phase::Opening { ready: true, ticket, .. } = self.phase else { return };
+        if self.init.is_none() {
+            return;
+        }
+        out.push(Output::Reply(ticket, Ok(Response::Done), Vec::new()));
+        let closing = Phase::Closing { closers: Vec::new(), failed: None };
+        if let Phase::Opening { control, .. } = std::mem::replace(&mut self.phase, closing) {
+            // Dropping the channel tells the builder to go.
+            self.phase = Phase::Open { control };
+        }
+    }
+
+    fn fail_opening(&mut self, error: Error) {
+        if let Phase::Opening { ticket, .. } = self.phase {
+            self.begin_closing(None, Some((ticket, error)));
+        }
+    }
+
+    /// The init is gone, and with it every process of the fence.
+    fn end(&mut self, how: &str, out: &mut Vec<Output>) {
+        let unfinished: Vec<_> = self
+            .steps
+            .iter()
+            .filter_map(|(&id, run)| match run.stage {
+                Stage::Starting(ticket) => Some((id, Some(ticket))),
+                Stage::Running => Some((id, None)),
+                Stage::Exited(_) => None,
+            })
+            .collect();
+        for (step, ticket) in unfinished {
+            match ticket {
+                Some(_) => self.note_failure(step, format!("the fence ended ({how})"), out),
+                None => self.note_exit(step, ExitStatus::Signal(Signal::KILL.as_raw()), out),
+            }
+        }
+        let cause = format!("its init ended ({how})");
+        self.phase = Phase::Ended { cause: cause.clone() };
+        let fence = self.plan.fence.clone();
+        out.push(Output::Event(Event::FenceEnded { fence, cause, at: Moment::now() }));
+    }
+
+    fn begin_closing(&mut self, closer: Option<Ticket>, failed: Option<(Ticket, Error)>) {
+        self.phase = Phase::Closing { closers: closer.into_iter().collect(), failed };
+        self.steps.clear();
+        self.listener = None;
+        // Killing process 1 of a pid namespace ends every other process in it, before it is reaped itself.
+        for pid in [self.builder, self.init].into_iter().flatten().filter_map(Pid::from_raw) {
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+fn no_step(step: StepId) -> Error {
+    Error::new(ErrorKind::NoSuchStep, format!("there is no step {}", step.0))
+}

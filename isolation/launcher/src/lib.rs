@@ -1,0 +1,63 @@
+//! `hedgerow-launch`: opens fences for the unprivileged daemon.
+//!
+//! The only part of Hedgerow that runs as root. It has one thread and no network, parses no foreign bytes, and
+//! checks each plan itself against root-owned configuration: a subverted daemon gains what the administrator
+//! granted, and nothing else.
+//!
+//! - [`server`]: the resident process; [`fence`]: what one fence goes through; [`daemon`]: the connection.
+//! - [`check`], [`grants`], [`source`]: whether a plan may be carried out.
+//! - [`cgroup`], [`root`]: what fences are made in and of.
+//! - [`builder`], [`spec`]: the one-shot process that makes a fence; [`filter`]: the one that compiles the
+//!   seccomp filter of steps.
+
+mod builder;
+mod cgroup;
+mod check;
+mod daemon;
+mod fence;
+mod filter;
+mod grants;
+mod mount;
+mod notify;
+mod options;
+mod root;
+mod seal;
+mod server;
+mod source;
+pub mod spec;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use options::{Options, USAGE};
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let outcome = match arguments.first().and_then(|a| a.to_str()) {
+        Some("--help" | "-h") => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        Some("--version" | "-V") => {
+            println!("hedgerow-launch {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        Some("build") => builder::main(),
+        Some("filter") => filter::write(std::io::stdout()).map_err(Into::into),
+        _ => reside(arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hedgerow-launch: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn reside(arguments: Vec<std::ffi::OsString>) -> Result<(), Box<dyn Error>> {
+    let options = Options::parse(arguments).map_err(|misuse| format!("{misuse}\n\n{USAGE}"))?;
+    let home = seal::seal().map_err(|e| format!("cannot protect this program's file: {e}"))?;
+    Ok(server::Server::prepare(options, &home)?.run()?)
+}

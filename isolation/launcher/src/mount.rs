@@ -1,0 +1,82 @@
+//! The mount calls that work on descriptors (open_tree(2), move_mount(2), mount_setattr(2)): a path may be
+//! changed by someone else between check and use, a descriptor not.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::CWD;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
+};
+
+/// How far a change reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// The mount itself.
+    One,
+    /// The mount and everything mounted below it.
+    Tree,
+}
+
+/// A detached copy of what is mounted at `path`, or of the descriptor itself where `path` is empty.
+pub fn copy(at: BorrowedFd<'_>, path: &str, reach: Reach) -> io::Result<OwnedFd> {
+    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if path.is_empty() {
+        flags |= OpenTreeFlags::AT_EMPTY_PATH;
+    }
+    if reach == Reach::Tree {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    Ok(open_tree(at, path, flags)?)
+}
+
+/// Like [`copy`] with an absolute path.
+pub fn copy_path(path: &str, reach: Reach) -> io::Result<OwnedFd> {
+    copy(CWD, path, reach)
+}
+
+/// Adds restrictions to a mount.
+pub fn restrict(mount: BorrowedFd<'_>, attributes: MountAttrFlags, reach: Reach) -> io::Result<()> {
+    let change = libc::mount_attr {
+        attr_set: u64::from(attributes.bits()),
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
+    };
+    let recursive = if reach == Reach::Tree { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the kernel reads an empty string and `change`, both of which outlive the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | recursive,
+            &change,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Puts a detached mount onto a directory or file that is already open.
+pub fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    Ok(move_mount(mount, "", target, "", flags)?)
+}
+
+/// Puts a detached mount onto a path.
+pub fn attach_path(mount: BorrowedFd<'_>, target: &str) -> io::Result<()> {
+    Ok(move_mount(mount, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
+}
+
+/// A new detached tmpfs, its root directory of mode 0755; `size` as in tmpfs(5).
+pub fn tmpfs(size: &str) -> io::Result<OwnedFd> {
+    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(context.as_fd(), "source", "hedgerow")?;
+    fsconfig_set_string(context.as_fd(), "mode", "0755")?;
+    fsconfig_set_string(context.as_fd(), "size", size)?;
+    fsconfig_create(context.as_fd())?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+}

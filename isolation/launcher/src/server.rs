@@ -1,0 +1,491 @@
+//! The resident launcher: one thread, one loop.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hedgerow_isolation::plan::{FenceId, Network, Plan};
+use hedgerow_isolation::protocol::{
+    Error, ErrorKind, MAX_FENCES, Message, Request, Response, VERSION,
+};
+use nix::sched::CloneFlags;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FlockOperation, Gid, MemfdFlags, Mode, OFlags, Uid};
+use rustix::mount::MountPropagationFlags;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::{WaitOptions, WaitStatus};
+
+use crate::cgroup::{self, Cgroups};
+use crate::check;
+use crate::daemon::{Daemon, Incoming, Output, Ticket};
+use crate::fence::{self, Fence, Materials};
+use crate::grants::Grants;
+use crate::notify;
+use crate::options::Options;
+use crate::root::Root;
+use crate::seal;
+use crate::source::{Bases, LAUNCH};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error("{0}: {1}")]
+    Path(PathBuf, io::Error),
+    #[error("{0}: {1}")]
+    System(&'static str, io::Error),
+    #[error("{0}: another launcher serves this runtime directory")]
+    Taken(PathBuf),
+    #[error("{0}: must belong to root and be writable by root only")]
+    NotRoots(PathBuf),
+    #[error("cgroups: {0}")]
+    Cgroups(#[from] cgroup::Error),
+    #[error("the seccomp filter cannot be made")]
+    Filter,
+}
+
+pub struct Server {
+    linger: Option<Duration>,
+    daemon_uid: u32,
+    bases: Bases,
+    grants: Grants,
+    cgroups: Cgroups,
+    root: Root,
+    filter: OwnedFd,
+    init: OwnedFd,
+    files: Files,
+    signals: SignalFd,
+    daemon: Option<Daemon>,
+    connections: u64,
+    alone_since: Instant,
+    fences: BTreeMap<FenceId, Fence>,
+    stopping: bool,
+}
+
+/// The launcher's own directory and socket; removed at an orderly end.
+struct Files {
+    directory: PathBuf,
+    /// Locked for as long as this launcher lives.
+    _lock: OwnedFd,
+    socket: PathBuf,
+    listener: OwnedFd,
+}
+
+enum Source {
+    Signals,
+    Listener,
+    Daemon,
+    Fence(FenceId, fence::Source),
+}
+
+impl Server {
+    /// Prepares everything and tells the service manager. `home` is the directory of this program's file.
+    pub fn prepare(options: Options, home: &Path) -> Result<Self, Failure> {
+        let signals = watch_signals()?;
+        // Whatever a fence leaves behind becomes this process's child, and is reaped.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(|e| Failure::System("cannot become subreaper", e.into()))?;
+        rustix::thread::set_thread_groups(&[])
+            .map_err(|e| Failure::System("cannot drop groups", e.into()))?;
+        // What is mounted for fences is seen here only, and vanishes with this process however it ends.
+        nix::sched::unshare(CloneFlags::CLONE_NEWNS)
+            .map_err(|e| Failure::System("cannot make a mount namespace", e.into()))?;
+        let propagation = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
+        rustix::mount::mount_change("/", propagation)
+            .map_err(|e| Failure::System("cannot detach the mount namespace", e.into()))?;
+
+        let (directory, lock) = launch_directory(&options.runtime)?;
+        let cgroups = Cgroups::take(hash(&directory))?;
+        let mount_point = directory.join("root");
+        create_directory(&mount_point)?;
+        let root = Root::make(&mount_point).map_err(|e| Failure::Path(mount_point, e))?;
+        let init_path = options.init.clone().unwrap_or_else(|| home.join("hedgerow-init"));
+        let init = init_path
+            .to_str()
+            .ok_or(io::Error::from(io::ErrorKind::InvalidInput))
+            .and_then(seal::sealed_file)
+            .map_err(|e| Failure::Path(init_path.clone(), e))?;
+        let socket = options.socket.clone().unwrap_or_else(|| directory.join("launch.sock"));
+        let listener =
+            listen(&socket, options.daemon_uid).map_err(|e| Failure::Path(socket.clone(), e))?;
+        let server = Self {
+            linger: options.linger,
+            daemon_uid: options.daemon_uid,
+            bases: Bases {
+                state: open_directory(&options.state)?,
+                runtime: open_directory(&options.runtime)?,
+                daemon_uid: options.daemon_uid,
+            },
+            grants: Grants::new(open_directory(&options.config)?, options.config),
+            cgroups,
+            root,
+            filter: make_filter()?,
+            init,
+            files: Files { directory, _lock: lock, socket, listener },
+            signals,
+            daemon: None,
+            connections: 0,
+            alone_since: Instant::now(),
+            fences: BTreeMap::new(),
+            stopping: false,
+        };
+        notify::ready().map_err(|e| Failure::System("cannot notify the service manager", e))?;
+        Ok(server)
+    }
+
+    /// Serves until a signal, or until it has been alone for too long; then every fence has ended.
+    pub fn run(mut self) -> Result<(), Failure> {
+        while !(self.stopping && self.fences.is_empty()) {
+            for source in self.wait()? {
+                match source {
+                    Source::Signals => self.handle_signals(),
+                    Source::Listener => self.accept(),
+                    Source::Daemon => self.hear_daemon(),
+                    Source::Fence(id, source) => self.hear_fence(&id, source),
+                }
+            }
+            self.tick();
+        }
+        self.leave();
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<Vec<Source>, Failure> {
+        let mut names = vec![Source::Signals, Source::Listener];
+        let mut sources = vec![
+            PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.files.listener.as_fd(), PollFlags::IN),
+        ];
+        if let Some(daemon) = &self.daemon {
+            let out = if daemon.has_waiting() { PollFlags::OUT } else { PollFlags::empty() };
+            names.push(Source::Daemon);
+            sources.push(PollFd::from_borrowed_fd(daemon.as_fd(), PollFlags::IN | out));
+        }
+        for (id, fence) in &self.fences {
+            for (source, descriptor) in fence.sources() {
+                names.push(Source::Fence(id.clone(), source));
+                sources.push(PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
+            }
+        }
+        let timeout = self.timeout();
+        match poll(&mut sources, timeout.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(Failure::System("cannot wait", errno.into())),
+        }
+        let ready = names.into_iter().zip(&sources);
+        Ok(ready.filter(|(_, s)| !s.revents().is_empty()).map(|(name, _)| name).collect())
+    }
+
+    fn timeout(&self) -> Option<Timespec> {
+        let lonely = self.linger.filter(|_| self.daemon.is_none()).map(|l| self.alone_since + l);
+        let next = self.fences.values().filter_map(Fence::deadline).chain(lonely).min()?;
+        let left = next.saturating_duration_since(Instant::now());
+        // Rounded up, so that the deadline has passed when this returns.
+        Timespec::try_from(left + Duration::from_millis(1)).ok()
+    }
+
+    fn tick(&mut self) {
+        let lonely =
+            self.daemon.is_none() && self.linger.is_some_and(|l| self.alone_since.elapsed() >= l);
+        if lonely && !self.stopping {
+            self.stop();
+        }
+        let mut out = Vec::new();
+        self.fences.retain(|_, fence| !fence.tick(&mut out));
+        self.deliver(out);
+    }
+
+    fn stop(&mut self) {
+        self.stopping = true;
+        self.fences.values_mut().for_each(|fence| fence.close(None));
+    }
+
+    fn handle_signals(&mut self) {
+        while let Ok(Some(signal)) = self.signals.read_signal() {
+            if signal.ssi_signo != Signal::SIGCHLD as u32 {
+                self.stop();
+            }
+        }
+        let mut out = Vec::new();
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
+            let (pid, how) = (pid.as_raw_nonzero().get(), describe(status));
+            // Others are processes that a builder left half-way: reaped, and nothing more to do.
+            let _ = self.fences.values_mut().any(|fence| fence.reaped(pid, &how, &mut out));
+        }
+        self.deliver(out);
+    }
+
+    fn accept(&mut self) {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let Ok(socket) = rustix::net::accept_with(&self.files.listener, flags) else { return };
+        let uid = rustix::net::sockopt::socket_peercred(&socket).map(|peer| peer.uid.as_raw());
+        if !uid.is_ok_and(|uid| uid == 0 || uid == self.daemon_uid) {
+            return;
+        }
+        self.connections += 1;
+        self.daemon = Some(Daemon::new(socket.into(), self.connections));
+    }
+
+    fn disconnect(&mut self) {
+        self.daemon = None;
+        self.alone_since = Instant::now();
+    }
+
+    fn hear_daemon(&mut self) {
+        let Some(daemon) = &mut self.daemon else { return };
+        if !daemon.flush() {
+            return self.disconnect();
+        }
+        let connection = daemon.number;
+        let (serial, result) = match daemon.receive() {
+            Incoming::Nothing => return,
+            Incoming::Gone => return self.disconnect(),
+            Incoming::Unknown(serial, error) => (serial, Err(error)),
+            Incoming::Request(serial, request, descriptors) => {
+                (serial, self.handle(request, descriptors, Ticket { connection, serial }))
+            }
+        };
+        let ticket = Ticket { connection, serial };
+        let output = match result {
+            Ok(Some((response, descriptors))) => Output::Reply(ticket, Ok(response), descriptors),
+            Ok(None) => return,
+            Err(error) => Output::Reply(ticket, Err(error), Vec::new()),
+        };
+        self.deliver(vec![output]);
+    }
+
+    fn hear_fence(&mut self, id: &FenceId, source: fence::Source) {
+        let mut out = Vec::new();
+        if let Some(fence) = self.fences.get_mut(id) {
+            fence.ready(source, &mut out);
+        }
+        self.deliver(out);
+    }
+
+    fn deliver(&mut self, out: Vec<Output>) {
+        for output in out {
+            let Some(daemon) = &mut self.daemon else { return };
+            let sent = match output {
+                Output::Reply(ticket, result, descriptors)
+                    if ticket.connection == daemon.number =>
+                {
+                    daemon.send(&Message::Reply { serial: ticket.serial, result }, descriptors)
+                }
+                Output::Event(event) if daemon.greeted => {
+                    daemon.send(&Message::Event(event), Vec::new())
+                }
+                Output::Reply(..) | Output::Event(_) => true,
+            };
+            if !sent {
+                self.disconnect();
+            }
+        }
+    }
+
+    /// The answer, or `None` where it comes later.
+    fn handle(
+        &mut self,
+        request: Request,
+        descriptors: Vec<OwnedFd>,
+        ticket: Ticket,
+    ) -> Result<Option<(Response, Vec<OwnedFd>)>, Error> {
+        let done = |response| Ok(Some((response, Vec::new())));
+        let greeted = self.daemon.as_ref().is_some_and(|daemon| daemon.greeted);
+        if !greeted && !matches!(request, Request::Hello { .. }) {
+            return Err(Error::new(ErrorKind::Version, "the first message must be \"hello\""));
+        }
+        match request {
+            Request::Hello { version } => done(self.greet(version)?),
+            Request::Open { plan, note } => {
+                self.open(*plan, note, descriptors, ticket)?;
+                Ok(None)
+            }
+            Request::Start { fence, step } => {
+                check::step(&step)?;
+                self.fence(&fence)?.start(step, ticket)?;
+                Ok(None)
+            }
+            Request::Signal { fence, step, signal } => {
+                check::signal(signal)?;
+                done(self.fence(&fence)?.signal(step, signal)?)
+            }
+            Request::Close { fence } => match self.fences.get_mut(&fence) {
+                None => done(Response::Done),
+                Some(fence) => {
+                    fence.close(Some(ticket));
+                    Ok(None)
+                }
+            },
+            Request::Note { fence, note } => {
+                check::note(&note)?;
+                self.fence(&fence)?.note = note;
+                done(Response::Done)
+            }
+            Request::Adopt { fence } => Ok(Some(self.fence(&fence)?.adopt()?)),
+            Request::Acknowledge { fence, step } => done(self.fence(&fence)?.acknowledge(step)?),
+            Request::Usage { fence } => done(Response::Usage(self.fence(&fence)?.usage()?)),
+        }
+    }
+
+    fn greet(&mut self, version: u32) -> Result<Response, Error> {
+        if version != VERSION {
+            let message = format!("this launcher speaks version {VERSION}, not {version}");
+            return Err(Error::new(ErrorKind::Version, message));
+        }
+        if let Some(daemon) = &mut self.daemon {
+            daemon.greeted = true;
+        }
+        Ok(Response::Welcome { fences: self.fences.keys().cloned().collect() })
+    }
+
+    fn fence(&mut self, id: &FenceId) -> Result<&mut Fence, Error> {
+        let missing = || Error::new(ErrorKind::NoSuchFence, format!("there is no fence {id}"));
+        self.fences.get_mut(id).ok_or_else(missing)
+    }
+
+    fn open(
+        &mut self,
+        plan: Plan,
+        note: String,
+        mut descriptors: Vec<OwnedFd>,
+        ticket: Ticket,
+    ) -> Result<(), Error> {
+        if self.stopping {
+            return Err(Error::new(ErrorKind::System, "the launcher is stopping"));
+        }
+        if self.fences.contains_key(&plan.fence) {
+            let message = format!("fence {} is open already", plan.fence);
+            return Err(Error::new(ErrorKind::AlreadyOpen, message));
+        }
+        if self.fences.len() >= MAX_FENCES || descriptors.len() > 1 {
+            let message = format!("{MAX_FENCES} fences and one descriptor at most");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        check::note(&note)?;
+        check::plan(&plan, self.fences.values().map(|fence| fence.plan().ids))?;
+        if plan.network == Network::Host {
+            self.grants.host_network(&plan.name)?;
+        }
+
+        let failed = |e: &dyn std::fmt::Display| Error::new(ErrorKind::System, e.to_string());
+        let sources = plan
+            .mounts
+            .iter()
+            .map(|mount| self.bases.mount(mount, plan.ids))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.root.refresh().map_err(|e| failed(&e))?;
+        let tree = self.root.copy().map_err(|e| failed(&e))?;
+        let cgroup = self.cgroups.create(&plan.fence, plan.limits).map_err(|e| failed(&e))?;
+        let materials = Materials { filter: self.filter.as_fd(), init: self.init.as_fd() };
+        let id = plan.fence.clone();
+        let listener = descriptors.pop();
+        let fence = Fence::open(plan, note, listener, cgroup, tree, sources, materials, ticket)?;
+        self.fences.insert(id, fence);
+        Ok(())
+    }
+
+    /// Removes what lies in the file system.
+    fn leave(self) {
+        self.cgroups.release();
+        drop(self.root);
+        let root = self.files.directory.join("root");
+        let _ = rustix::mount::unmount(&root, rustix::mount::UnmountFlags::DETACH);
+        let _ = fs::remove_dir(root);
+        let _ = fs::remove_file(&self.files.socket);
+        let _ = fs::remove_dir(&self.files.directory);
+    }
+}
+
+fn watch_signals() -> Result<SignalFd, Failure> {
+    let mut watched = SigSet::empty();
+    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
+        watched.add(signal);
+    }
+    let failed = |e: nix::Error| Failure::System("cannot watch for signals", e.into());
+    watched.thread_block().map_err(failed)?;
+    SignalFd::with_flags(&watched, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)
+}
+
+/// `<runtime>/launch`, root's own and locked. The runtime directory itself may be the daemon's.
+fn launch_directory(runtime: &Path) -> Result<(PathBuf, OwnedFd), Failure> {
+    let runtime = fs::canonicalize(runtime).map_err(|e| Failure::Path(runtime.to_owned(), e))?;
+    let directory = runtime.join(LAUNCH);
+    create_directory(&directory)?;
+    let lock = open_directory(&directory)?;
+    let found = rustix::fs::fstat(&lock).map_err(|e| Failure::Path(directory.clone(), e.into()))?;
+    if found.st_uid != 0 || found.st_mode & 0o022 != 0 {
+        return Err(Failure::NotRoots(directory));
+    }
+    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| Failure::Taken(directory.clone()))?;
+    Ok((directory, lock))
+}
+
+fn create_directory(path: &Path) -> Result<(), Failure> {
+    match fs::create_dir(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+            Err(Failure::Path(path.to_owned(), e))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn open_directory(path: &Path) -> Result<OwnedFd, Failure> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
+        .map_err(|e| Failure::Path(path.to_owned(), e.into()))
+}
+
+/// A socket that only root and the daemon may connect to.
+fn listen(path: &Path, daemon_uid: u32) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    // Left by a launcher that was killed: the lock says that it is no more.
+    let _ = fs::remove_file(path);
+    let old = rustix::process::umask(Mode::from_raw_mode(0o177));
+    let bound = rustix::net::bind(&socket, &SocketAddrUnix::new(path)?);
+    rustix::process::umask(old);
+    bound?;
+    rustix::fs::chown(path, Some(Uid::from_raw(daemon_uid)), None::<Gid>)?;
+    rustix::net::listen(&socket, 8)?;
+    Ok(socket)
+}
+
+/// Has the filter compiled in a process of its own: the compiler's memory goes with it.
+fn make_filter() -> Result<OwnedFd, Failure> {
+    let failed = |e: io::Error| Failure::System("cannot make the seccomp filter", e);
+    let file = rustix::fs::memfd_create("seccomp-filter", MemfdFlags::CLOEXEC)
+        .map_err(|e| failed(e.into()))?;
+    let status = Command::new("/proc/self/exe")
+        .arg("filter")
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(File::from(file.try_clone().map_err(failed)?))
+        .status()
+        .map_err(failed)?;
+    if !status.success() {
+        return Err(Failure::Filter);
+    }
+    // Each init reads from the start; none may change it.
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|e| failed(e.into()))
+}
+
+/// FNV-1a: tells runtime directories apart, not more.
+fn hash(path: &Path) -> u32 {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    bytes.iter().fold(0x811c_9dc5, |hash, &b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193))
+}
+
+fn describe(status: WaitStatus) -> String {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "unknown status".to_owned(),
+    }
+}

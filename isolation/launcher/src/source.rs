@@ -1,0 +1,116 @@
+//! The directories that a plan mounts, found without trusting the tree that they lie in: it is the daemon's.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use hedgerow_isolation::plan::{Base, IdRange, Mount, User};
+use hedgerow_isolation::protocol::{Error, ErrorKind};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
+use rustix::io::Errno;
+
+use crate::mount::{self, Reach};
+
+/// The launcher's own part of the runtime directory.
+pub const LAUNCH: &str = "launch";
+
+/// The directories that sources are relative to.
+#[derive(Debug)]
+pub struct Bases {
+    pub state: OwnedFd,
+    pub runtime: OwnedFd,
+    pub daemon_uid: u32,
+}
+
+impl Bases {
+    /// A detached mount of the source, made and given away first where the plan says so.
+    pub fn mount(&self, wanted: &Mount, ids: IdRange) -> Result<OwnedFd, Error> {
+        let refused = |errno: Errno| refusal(wanted, errno);
+        let base = match wanted.base {
+            Base::State => self.state.as_fd(),
+            Base::Runtime if wanted.source.starts_with(LAUNCH) => {
+                let message = format!("mount source {:?} is the launcher's own", wanted.source);
+                return Err(Error::new(ErrorKind::Invalid, message));
+            }
+            Base::Runtime => self.runtime.as_fd(),
+        };
+        let directory = match (wanted.owner, open(base, &wanted.source)) {
+            (None, opened) => opened.map_err(refused)?,
+            (Some(owner), Err(Errno::NOENT)) => {
+                let directory = create(base, &wanted.source).map_err(refused)?;
+                give(directory.as_fd(), owner, ids).map_err(refused)?;
+                directory
+            }
+            (Some(owner), opened) => {
+                let directory = opened.map_err(refused)?;
+                self.give_if_ours(directory.as_fd(), wanted, owner, ids)?;
+                directory
+            }
+        };
+        mount::copy(directory.as_fd(), "", Reach::One).map_err(|e| {
+            let message = format!("mount source {:?}: {e}", wanted.source);
+            Error::new(ErrorKind::System, message)
+        })
+    }
+
+    /// Only what is the daemon's or this fence's already: neither the system's nor another component's.
+    fn give_if_ours(
+        &self,
+        directory: BorrowedFd<'_>,
+        wanted: &Mount,
+        owner: User,
+        ids: IdRange,
+    ) -> Result<(), Error> {
+        let uid = rustix::fs::fstat(directory).map_err(|e| refusal(wanted, e))?.st_uid;
+        if uid != self.daemon_uid && !ids.contains(uid) {
+            let message = format!(
+                "mount source {:?} belongs to user {uid}, who is neither the daemon ({}) nor of this fence",
+                wanted.source, self.daemon_uid
+            );
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        give(directory, owner, ids).map_err(|e| refusal(wanted, e))
+    }
+}
+
+fn refusal(wanted: &Mount, errno: Errno) -> Error {
+    let (kind, reason) = match errno {
+        Errno::LOOP => {
+            (ErrorKind::Invalid, "a symbolic link on the way is not followed".to_owned())
+        }
+        Errno::XDEV => (ErrorKind::Invalid, "leads out of its base directory".to_owned()),
+        Errno::NOENT | Errno::NOTDIR => (ErrorKind::Invalid, "no such directory".to_owned()),
+        other => (ErrorKind::System, other.to_string()),
+    };
+    Error::new(kind, format!("mount source {:?}: {reason}", wanted.source))
+}
+
+fn open(base: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat2(
+        base,
+        path,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
+    )
+}
+
+fn create(base: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+    let name = path.file_name().ok_or(Errno::INVAL)?;
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => open(base, parent)?,
+        _ => rustix::io::fcntl_dupfd_cloexec(base, 0)?,
+    };
+    rustix::fs::mkdirat(&parent, name, Mode::RWXU)?;
+    let directory = open(parent.as_fd(), Path::new(name))?;
+    // The parent may be the daemon's, who could have put something else there meanwhile.
+    let found = rustix::fs::fstat(&directory)?;
+    let fresh = found.st_uid == 0 && found.st_mode & 0o7777 == 0o700 && found.st_nlink <= 2;
+    if fresh { Ok(directory) } else { Err(Errno::STALE) }
+}
+
+fn give(directory: BorrowedFd<'_>, owner: User, ids: IdRange) -> Result<(), Errno> {
+    let uid = ids.host(owner.uid).ok_or(Errno::INVAL)?;
+    let gid = ids.host(owner.gid).ok_or(Errno::INVAL)?;
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    rustix::fs::chownat(directory, "", Some(uid), Some(gid), AtFlags::EMPTY_PATH)
+}

@@ -1,0 +1,190 @@
+//! A fence as an OCI runtime configuration.
+
+use std::path::{Path, PathBuf};
+
+use hedgerow_isolation::control::PATH;
+use hedgerow_isolation::plan::{Access, IdRange, Network, Plan};
+use oci_spec::OciSpecError;
+use oci_spec::runtime::{
+    Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxIdMapping, LinuxIdMappingBuilder,
+    LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, Mount, MountBuilder, ProcessBuilder,
+    RootBuilder, Spec, SpecBuilder, UserBuilder,
+};
+
+/// Where the builder prepared what the configuration refers to.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    pub root: &'a Path,
+    /// One directory for each of the plan's mounts, in order.
+    pub mounts: &'a [PathBuf],
+    /// A copy of the host's `/sys`, for a fence with the host's network: a sysfs shows the network namespace
+    /// of whoever mounts it, and a fence may not mount one for a namespace that is not its own.
+    pub sys: Option<&'a Path>,
+    /// cgroupsPath, and that a cgroup2 file system can be mounted.
+    pub unified_cgroup: Option<&'a Path>,
+}
+
+/// Hidden from the fence: the runtime specification's usual list, as containers know it.
+const MASKED: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
+const READ_ONLY: [&str; 5] =
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// What hedgerow-init needs to start steps as other users and to signal them.
+const CAPABILITIES: [Capability; 4] =
+    [Capability::Setuid, Capability::Setgid, Capability::Setpcap, Capability::Kill];
+
+/// The configuration that makes `plan`'s fence; its process runs `arguments`.
+pub fn spec(plan: &Plan, sources: Sources<'_>, arguments: &[&str]) -> Result<Spec, OciSpecError> {
+    let mut linux = LinuxBuilder::default()
+        .namespaces(namespaces(plan.network)?)
+        .uid_mappings([mapping(plan.ids)?])
+        .gid_mappings([mapping(plan.ids)?])
+        .masked_paths(MASKED.map(str::to_owned))
+        .readonly_paths(READ_ONLY.map(str::to_owned));
+    if let Some(path) = sources.unified_cgroup {
+        linux = linux.cgroups_path(path);
+    }
+
+    let mut linux = linux.build()?;
+    // The cgroup and its limits are the launcher's.
+    linux.set_resources(None);
+
+    let user = UserBuilder::default().uid(0u32).gid(0u32).build()?;
+    let capabilities: std::collections::HashSet<_> = CAPABILITIES
+        .into_iter()
+        // For the loopback interface, in a namespace of its own only.
+        .chain((plan.network == Network::None).then_some(Capability::NetAdmin))
+        .collect();
+    let capabilities = LinuxCapabilitiesBuilder::default()
+        .bounding(capabilities.clone())
+        .permitted(capabilities.clone())
+        .effective(capabilities)
+        .inheritable([])
+        .ambient([])
+        .build()?;
+    let process = ProcessBuilder::default()
+        .terminal(false)
+        .user(user)
+        .cwd("/")
+        .args(arguments.iter().map(|&a| a.to_owned()).collect::<Vec<_>>())
+        // HOME, so that nobody looks for it in the password file.
+        .env([format!("PATH={PATH}"), "HOME=/".to_owned()])
+        .capabilities(capabilities)
+        .no_new_privileges(true)
+        .rlimits([])
+        .build()?;
+
+    SpecBuilder::default()
+        .version("1.0.2")
+        .hostname(host_name(&plan.name))
+        .root(RootBuilder::default().path(sources.root).readonly(true).build()?)
+        .process(process)
+        .mounts(mounts(plan, sources)?)
+        .linux(linux)
+        .build()
+}
+
+fn namespaces(network: Network) -> Result<Vec<LinuxNamespace>, OciSpecError> {
+    use LinuxNamespaceType::{Cgroup, Ipc, Mount, Network as Net, Pid, User, Uts};
+    let own = match network {
+        Network::None | Network::Nat => Some(Net),
+        Network::Host => None,
+    };
+    [User, Pid, Mount, Ipc, Uts, Cgroup]
+        .into_iter()
+        .chain(own)
+        .map(|kind| LinuxNamespaceBuilder::default().typ(kind).build())
+        .collect()
+}
+
+fn mapping(ids: IdRange) -> Result<LinuxIdMapping, OciSpecError> {
+    LinuxIdMappingBuilder::default()
+        .container_id(0u32)
+        .host_id(ids.first)
+        .size(IdRange::COUNT)
+        .build()
+}
+
+/// The component's name as a host name: 63 bytes at most, cut between characters.
+fn host_name(name: &str) -> String {
+    let end = (0..=name.len().min(63)).rev().find(|&i| name.is_char_boundary(i)).unwrap_or(0);
+    name[..end].to_owned()
+}
+
+fn mounts(plan: &Plan, sources: Sources<'_>) -> Result<Vec<Mount>, OciSpecError> {
+    let system = "nosuid,noexec,nodev";
+    let mut mounts = vec![
+        mount("/proc", "proc", "proc", system)?,
+        mount("/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=64k")?,
+        mount(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5",
+        )?,
+        mount("/dev/shm", "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777,size=64m")?,
+        mount("/dev/mqueue", "mqueue", "mqueue", system)?,
+        mount("/tmp", "tmpfs", "tmpfs", "nosuid,nodev,mode=1777,size=128m")?,
+        mount("/run", "tmpfs", "tmpfs", "nosuid,nodev,mode=755,size=16m")?,
+        mount("/greengrass", "tmpfs", "tmpfs", "nosuid,nodev,mode=755,size=64k")?,
+        match sources.sys {
+            None => mount("/sys", "sysfs", "sysfs", &format!("{system},ro"))?,
+            Some(copy) => bind("/sys", copy, &format!("rbind,{system},ro"))?,
+        },
+    ];
+    if sources.unified_cgroup.is_some() && sources.sys.is_none() {
+        mounts.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &format!("{system},relatime,ro"))?);
+    }
+    for (wanted, source) in plan.mounts.iter().zip(sources.mounts) {
+        let access = match wanted.access {
+            Access::ReadOnly => "rbind,nosuid,nodev,ro",
+            Access::ReadWrite => "rbind,nosuid,nodev",
+        };
+        mounts.push(bind(&wanted.target, source, access)?);
+    }
+    Ok(mounts)
+}
+
+fn mount(target: &str, kind: &str, source: &str, options: &str) -> Result<Mount, OciSpecError> {
+    MountBuilder::default()
+        .destination(target)
+        .typ(kind)
+        .source(source)
+        .options(options.split(',').map(str::to_owned).collect::<Vec<_>>())
+        .build()
+}
+
+fn bind(target: impl AsRef<Path>, source: &Path, options: &str) -> Result<Mount, OciSpecError> {
+    MountBuilder::default()
+        .destination(target.as_ref())
+        .typ("bind")
+        .source(source)
+        .options(options.split(',').map(str::to_owned).collect::<Vec<_>>())
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_name_is_cut_between_characters() {
+        assert_eq!(host_name("com.example.Sensor"), "com.example.Sensor");
+        assert_eq!(host_name(&"a".repeat(128)).len(), 63);
+        assert_eq!(host_name(&"é".repeat(64)), "é".repeat(31));
+    }
+}
