@@ -1,6 +1,6 @@
 //! The Greengrass IPC service: its operations, their messages and errors.
 //!
-//! Everything but [`scalar`] is generated from `model/ipc_model.json`.
+//! `enums`, `error`, `messages`, `operation` and `shapes` are generated from `model/ipc_model.json`.
 
 #[rustfmt::skip]
 mod enums;
