@@ -22,7 +22,10 @@ const QUEUE: usize = 256;
 const FENCE_EVENTS: usize = 64;
 
 /// Between two tries to reach the launcher.
-const RETRY: Duration = Duration::from_millis(100);
+const RETRY: Duration = Duration::from_millis(10);
+
+/// Tries before it is worth a warning: a launcher that has just been started takes its time.
+const PATIENCE: u32 = 200;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -106,16 +109,16 @@ impl Launcher {
 type Link = AsyncFd<Connection>;
 
 async fn open(socket: &Path) -> (Link, Vec<FenceId>) {
-    let mut said = false;
+    let mut tries = 0;
     loop {
         match greet(socket).await {
             Ok(greeted) => return greeted,
-            Err(error) if !said => {
+            Err(error) if tries == PATIENCE => {
                 tracing::warn!("waiting for the launcher at {}: {error}", socket.display());
-                said = true;
             }
             Err(_) => {}
         }
+        tries += 1;
         tokio::time::sleep(RETRY).await;
     }
 }

@@ -380,9 +380,12 @@ impl Machine {
             (
                 Startup | Launching,
                 Event::Exited { step: StepKind::Startup | StepKind::Run, success: false }
-                | Event::StartFailed(_)
                 | Event::TimedOut(Timer::Step(StepKind::Startup | StepKind::Run)),
             ) => self.tear_down(Cause::Fault(Source::Starting)),
+            // Nothing was started, so there is nothing for `shutdown` to undo.
+            (Startup | Launching, Event::StartFailed(_)) => {
+                self.terminate(Cause::Fault(Source::Starting))
+            }
             (Launching, Event::Started(StepKind::Run)) => {
                 self.state = Running;
                 vec![]
