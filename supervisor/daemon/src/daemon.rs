@@ -115,17 +115,15 @@ async fn serve_once(
     bus: Bus,
     supervisor: &Arc<Supervisor>,
 ) -> anyhow::Result<ServeError> {
-    let (_private, builder, access) = match bus {
-        Bus::System => (None, zbus::connection::Builder::system(), Access::system()),
+    let (_private, address, access) = match bus {
+        Bus::System => (None, hedgerow_api::Bus::System, Access::system()),
         Bus::Private { uid } => {
-            let socket = layout.bus_socket();
-            let private = PrivateBus::start(&socket, &[uid]).await?;
-            let address = format!("unix:path={}", socket.display());
-            let builder = zbus::connection::Builder::address(address.as_str());
-            (Some(private), builder, Access::system().with_user(uid))
+            let private = PrivateBus::start(&layout.bus_socket(), &[uid]).await?;
+            let root = layout.runtime.parent().unwrap_or(&layout.runtime).to_owned();
+            (Some(private), hedgerow_api::Bus::Root(root), Access::system().with_user(uid))
         }
     };
-    let connection = builder.build().await.context("connecting to the bus")?;
+    let connection = address.connect().await.context("connecting to the bus")?;
     let served = bus::serve(connection, Arc::clone(supervisor), access).await?;
     notify("READY=1");
     let watchdog = tokio::spawn(feed_watchdog());
