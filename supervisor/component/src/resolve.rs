@@ -190,7 +190,7 @@ impl<'r, F: Fn(&ComponentName) -> Vec<&'r Recipe>> Search<'_, 'r, F> {
     fn usable(&self, recipe: &'r Recipe) -> Result<Choice<'r>, Conflict> {
         let (component, version) = (recipe.name.clone(), recipe.version.clone());
         let manifest = recipe.manifest_for(self.platform).map_err(|mismatches| {
-            let (file, platform) = (recipe.file.clone(), self.platform.clone());
+            let (file, platform) = (recipe.file.clone(), Box::new(self.platform.clone()));
             Conflict::NoPlatform {
                 component: component.clone(),
                 version: version.clone(),

@@ -41,7 +41,7 @@ pub(crate) const COUNTERS: TableDefinition<&str, u32> = TableDefinition::new("co
 pub(crate) const NEXT_SLOT: &str = "next_slot";
 const SCHEMA: &str = "schema";
 
-type Migration = fn(&WriteTransaction) -> Result<(), StoreError>;
+pub(crate) type Migration = fn(&WriteTransaction) -> Result<(), StoreError>;
 
 /// The migration at index `n` brings schema `n` to `n + 1`; an empty file has schema 0.
 const MIGRATIONS: &[Migration] = &[first_tables];

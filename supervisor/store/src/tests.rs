@@ -250,7 +250,7 @@ fn every_damaged_page_is_found_or_harmless() {
 #[test]
 fn a_newer_schema_is_refused_and_an_older_one_migrated() {
     let disk = Disk::default();
-    let open = |migrations: &[fn(&redb::WriteTransaction) -> Result<(), StoreError>]| {
+    let open = |migrations: &[schema::Migration]| {
         let database = redb::Builder::new().create_with_backend(disk.clone()).unwrap();
         schema::migrate_by(&database, migrations)
     };

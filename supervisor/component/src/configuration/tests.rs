@@ -255,7 +255,7 @@ proptest! {
         let mut configuration = of(first);
         merge(&mut configuration, second.clone(), 100);
         // Keys that differ only in case overwrite each other within one merge.
-        prop_assume!(second.to_string().to_lowercase() == second.to_string());
+        prop_assume!(!second.to_string().contains('A'));
         let before = configuration.clone();
         merge(&mut configuration, second, 100);
         prop_assert!(configuration.changes_since(&before).is_empty());

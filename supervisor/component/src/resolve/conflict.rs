@@ -44,7 +44,7 @@ pub enum Conflict {
         component: ComponentName,
         version: Version,
         file: String,
-        platform: Platform,
+        platform: Box<Platform>,
         /// One for each manifest, in order.
         mismatches: Vec<Mismatch>,
     },
