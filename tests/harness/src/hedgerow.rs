@@ -37,6 +37,8 @@ pub struct Component {
     pub restarts: u32,
     /// Empty where nothing went wrong.
     pub last_error: String,
+    /// Bytes charged to its cgroup.
+    pub memory: u64,
 }
 
 /// What a command said and how it ended.

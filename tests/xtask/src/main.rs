@@ -4,6 +4,7 @@
 
 mod build;
 mod command;
+mod demo;
 mod examples;
 mod guest;
 mod needs;
@@ -39,6 +40,11 @@ enum Task {
         #[arg(long)]
         no_guest: bool,
     },
+    /// Show Hedgerow at work: two components, a killed daemon, a clean end
+    Demo,
+    /// The part of the demo that needs root
+    #[command(hide = true)]
+    DemoAsRoot,
     /// The booted guest: Debian with systemd and cgroup v2
     #[command(subcommand)]
     Guest(GuestTask),
@@ -71,6 +77,8 @@ fn main() -> ExitCode {
             .and_then(|()| build::release(&mut parts).map(drop))
             .and_then(|()| examples::lay_out(&mut parts).map(drop)),
         Task::Test { no_guest } => test::run(&mut parts, !no_guest),
+        Task::Demo => demo::run(&mut parts),
+        Task::DemoAsRoot => demo::show(&mut parts),
         Task::Guest(GuestTask::Image) => guest::image(&mut parts).map(drop),
         Task::Guest(GuestTask::Run { script, with, limit }) => {
             guest::run_script(&mut parts, &script, with.as_deref(), limit)

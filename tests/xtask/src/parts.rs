@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 #[derive(Debug, Default)]
 pub struct Parts {
@@ -21,7 +21,9 @@ enum Outcome {
 /// The running part: what it says shows on its line.
 #[derive(Debug)]
 pub struct Part {
+    lines: MultiProgress,
     bar: ProgressBar,
+    live: bool,
 }
 
 impl Part {
@@ -33,34 +35,48 @@ impl Part {
 
     /// Prints a line that stays.
     pub fn say(&self, line: &str) {
-        self.bar.suspend(|| println!("  {line}"));
+        self.lines.suspend(|| println!("  {line}"));
     }
 
     /// Runs something that prints by itself.
     pub fn aside<T>(&self, run: impl FnOnce() -> T) -> T {
-        self.bar.suspend(run)
+        self.lines.suspend(run)
+    }
+
+    /// Whether there is a terminal to redraw lines on.
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Another line below, which shows its message until it is finished.
+    pub fn line(&self) -> ProgressBar {
+        let line = self.lines.add(ProgressBar::new_spinner());
+        if let Ok(style) = ProgressStyle::with_template("  {msg}") {
+            line.set_style(style);
+        }
+        line
     }
 }
 
 impl Parts {
     /// Runs a part and keeps its time.
     pub fn run<T>(&mut self, name: &str, work: impl FnOnce(&Part) -> Result<T>) -> Result<T> {
-        let bar = if std::io::stderr().is_terminal() {
-            let bar = ProgressBar::new_spinner();
-            bar.set_prefix(name.to_owned());
+        let live = std::io::stderr().is_terminal();
+        let lines = MultiProgress::new();
+        let bar = lines.add(ProgressBar::new_spinner());
+        if live {
             if let Ok(style) =
                 ProgressStyle::with_template("{spinner} {prefix} {elapsed} {msg:.dim}")
             {
                 bar.set_style(style);
             }
+            bar.set_prefix(name.to_owned());
             bar.enable_steady_tick(Duration::from_millis(120));
-            bar
         } else {
             println!("{name} ...");
-            ProgressBar::hidden()
-        };
+        }
         let start = Instant::now();
-        let result = work(&Part { bar: bar.clone() });
+        let result = work(&Part { lines, bar: bar.clone(), live });
         let took = start.elapsed();
         bar.finish_and_clear();
         let outcome = if result.is_ok() { Outcome::Passed } else { Outcome::Failed };

@@ -1,0 +1,24 @@
+//! The main job: two components on the unmodified AWS SDK, each in its own fence, talking over IPC.
+
+use anyhow::Result;
+use hedgerow_harness::{Hedgerow, examples};
+use serde_json::Value;
+
+#[test]
+fn two_components_on_the_unmodified_sdk_talk() -> Result<()> {
+    let hedgerow = Hedgerow::start("")?;
+    hedgerow.deploy(&examples(), &["com.example.sensor=1.0.0", "com.example.alarm=1.0.0"])?;
+    for component in hedgerow.components()? {
+        assert_eq!(component.state, "RUNNING", "{component:?}");
+    }
+    let words = ["--json", "topic", "sub", "--count", "2", "alarms/host"];
+    for line in hedgerow.run(&words)?.lines() {
+        let message: Value = serde_json::from_str(line)?;
+        let alarm: Value = serde_json::from_str(message["payload"].as_str().unwrap_or_default())?;
+        assert_eq!(alarm["quantity"], "memory_used_mb");
+        assert_eq!(alarm["threshold"], 100, "as in the recipe's DefaultConfiguration");
+    }
+    let log = hedgerow.log("com.example.sensor")?;
+    assert!(log.contains("this machine measures load"), "the install step: {log}");
+    hedgerow.finish()
+}
