@@ -7,6 +7,7 @@
 //! that this device would use ([`Manifest::refusals`]).
 
 mod artifact;
+mod fields;
 mod lifecycle;
 mod read;
 
@@ -105,7 +106,7 @@ impl Recipe {
                 ..Finding::of_file(file, remark.message, "")
             })
         })?;
-        let mut reader = read::Reader::new(file);
+        let mut reader = fields::Reader::new(file);
         for remark in &document.remarks {
             reader.remark(remark);
         }

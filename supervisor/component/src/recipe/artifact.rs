@@ -4,7 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 
-use super::read::{NOT_YET, Place, Reader};
+use super::fields::{Place, Reader};
+use super::read::NOT_YET;
 use crate::finding::Finding;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

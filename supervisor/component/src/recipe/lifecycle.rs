@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::read::{Fields, NOT_YET, Place, Reader};
+use super::fields::{Fields, Place, Reader};
+use super::read::NOT_YET;
 use crate::document::{Content, Node};
 use crate::finding::Finding;
 use crate::variables::Scope;
