@@ -49,6 +49,15 @@ impl Traces {
         self.processes.is_empty() && self.mounts.is_empty() && self.cgroups.is_empty()
     }
 
+    /// Asks the launcher to end, where one is left.
+    pub fn end_launcher(&self) -> nix::Result<()> {
+        let mut launchers = self.processes.iter().filter(|(_, arguments)| {
+            let program = arguments.split(' ').next().unwrap_or_default();
+            program.ends_with("/hedgerow-launch")
+        });
+        launchers.try_for_each(|(pid, _)| kill(Pid::from_raw(*pid), Signal::SIGTERM))
+    }
+
     /// Ends what is left, for a test that failed already.
     pub fn kill(&self) {
         for (pid, _) in &self.processes {

@@ -43,9 +43,17 @@ pub fn show(parts: &mut Parts) -> Result<()> {
         Ok(hedgerow)
     })?;
 
-    parts.run("deploy the sensor and the alarm", |_| {
-        let add = COMPONENTS.map(|name| format!("{name}={VERSION}"));
-        hedgerow.deploy(&hedgerow_harness::examples(), &add.each_ref().map(String::as_str))
+    parts.run("deploy the sensor and the alarm", |part| {
+        let source = hedgerow_harness::examples();
+        let mut deploy = hedgerow.command();
+        deploy.arg("deploy").arg("--recipe-dir").arg(&source.recipes);
+        if let Some(artifacts) = &source.artifacts {
+            deploy.arg("--artifact-dir").arg(artifacts);
+        }
+        for name in COMPONENTS {
+            deploy.arg("--add").arg(format!("{name}={VERSION}"));
+        }
+        shown(part, deploy)
     })?;
     proven.push(
         "two ordinary Greengrass recipes on the unmodified awsiotsdk run, each in its own fence"
