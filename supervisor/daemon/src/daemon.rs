@@ -63,7 +63,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
         services: Arc::new(services),
     });
     recover::recover(&around, &platform, fences).await.context("recovering")?;
-    recover::resume_jobs(&around, &jobs);
+    recover::resume_jobs(&around, &jobs, &platform).context("resuming jobs")?;
     let deployments = Deployments::start(Arc::clone(&around), Arc::clone(&jobs), platform);
     let supervisor = Supervisor::new(Arc::clone(&around), jobs, deployments);
 

@@ -8,7 +8,7 @@ use hedgerow_isolation::plan::FenceId;
 use hedgerow_isolation::protocol::FenceReport;
 
 use crate::definition::Definition;
-use crate::deployment::{self, ReconcileError, await_components, collect_packages};
+use crate::deployment::{self, Awaited, ReconcileError, await_components, collect_packages};
 use crate::driver::{self, Driver, Note, Surroundings};
 use crate::jobs::Jobs;
 use crate::lifecycle::Goal;
@@ -64,17 +64,28 @@ fn keepable(
 
 /// Jobs that were at work when the last daemon ended: what they decided is desired by now, so what is left of
 /// them is the wait.
-pub fn resume_jobs(around: &Arc<Surroundings>, jobs: &Arc<Jobs>) {
+pub fn resume_jobs(
+    around: &Arc<Surroundings>,
+    jobs: &Arc<Jobs>,
+    platform: &Platform,
+) -> Result<(), ReconcileError> {
+    let desired = deployment::definitions(around, platform)?;
     for job in jobs.unfinished() {
+        let targets = desired
+            .iter()
+            .filter(|(definition, _)| job.components.contains(&definition.name))
+            .map(|(definition, goal)| (definition.name.clone(), (definition.digest.clone(), *goal)))
+            .collect();
+        let awaited = Awaited { targets, before: BTreeMap::new() };
         let (around, jobs) = (Arc::clone(around), Arc::clone(jobs));
         tokio::spawn(async move {
             let id = job.id;
-            let outcome =
-                await_components(&around, &job.components, job.outcome, |percent, stage| {
-                    jobs.progress(id, percent, stage);
-                })
-                .await;
+            let outcome = await_components(&around, awaited, job.outcome, |percent, stage| {
+                jobs.progress(id, percent, stage);
+            })
+            .await;
             jobs.finish(id, outcome);
         });
     }
+    Ok(())
 }

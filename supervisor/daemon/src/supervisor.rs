@@ -89,14 +89,19 @@ impl Supervisor {
         done: fn(&Status, &Status) -> bool,
     ) -> Result<JobId, Error> {
         let before = self.status(component)?;
-        let job = self.jobs.create(kind);
+        let mut job = self.jobs.create(kind);
+        job.components.push(component.to_owned());
         let name = ComponentName::try_from(component.to_owned())
             .map_err(|error| Error::InvalidArgument(error.to_string()))?;
         self.around
             .records
             .set_goal(&name, goal, &job)
             .map_err(|error| Error::Internal(error.to_string()))?;
-        self.jobs.progress(job.id, 0, format!("{} is {:?}", before.name, before.state.published()));
+        self.jobs.progress(
+            job.id,
+            0,
+            format!("{} is {}", before.name, before.state.published().name()),
+        );
         self.mirror();
         let (around, jobs) = (Arc::clone(&self.around), Arc::clone(&self.jobs));
         tokio::spawn(async move {

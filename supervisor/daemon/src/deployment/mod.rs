@@ -72,10 +72,9 @@ impl Worker {
     async fn deploy(&self, mut job: Job, request: Request) {
         let id = job.id;
         let outcome = match self.decide(&mut job, request).await {
-            Ok(outcome) => {
-                let names = &job.components;
-                self.jobs.progress(id, 60, format!("starting {}", names.join(", ")));
-                await_components(&self.around, names, outcome, |percent, stage| {
+            Ok((outcome, awaited)) => {
+                self.jobs.progress(id, 60, "starting");
+                await_components(&self.around, awaited, outcome, |percent, stage| {
                     self.jobs.progress(id, percent, stage);
                 })
                 .await
@@ -87,7 +86,7 @@ impl Worker {
     }
 
     /// Prepares and commits; afterwards it is desired, whatever happens to this process.
-    async fn decide(&self, job: &mut Job, request: Request) -> Result<Outcome, Error> {
+    async fn decide(&self, job: &mut Job, request: Request) -> Result<(Outcome, Awaited), Error> {
         let (around, jobs, platform) =
             (Arc::clone(&self.around), Arc::clone(&self.jobs), self.platform.clone());
         let id = job.id;
@@ -111,17 +110,19 @@ impl Worker {
             removed: prepared.removed.iter().map(ToString::to_string).collect(),
             ..Outcome::default()
         };
-        for definition in definitions {
-            let same = before.get(&definition.name).is_some_and(|status| {
+        let mut awaited = Awaited { targets: BTreeMap::new(), before };
+        for (definition, goal) in definitions {
+            let same = awaited.before.get(&definition.name).is_some_and(|status| {
                 status.digest == definition.digest && status.state != State::Broken
             });
             if same {
                 outcome.kept.push(definition.name);
             } else {
-                outcome.started.push(definition.name);
+                outcome.started.push(definition.name.clone());
+                awaited.targets.insert(definition.name, (definition.digest, goal));
             }
         }
-        Ok(outcome)
+        Ok((outcome, awaited))
     }
 }
 
@@ -161,7 +162,7 @@ pub enum ReconcileError {
 pub async fn reconcile(
     around: &Arc<Surroundings>,
     platform: &Platform,
-) -> Result<Vec<Definition>, ReconcileError> {
+) -> Result<Vec<(Definition, Goal)>, ReconcileError> {
     let desired = definitions(around, platform)?;
     let wanted: BTreeSet<&str> = desired.iter().map(|(d, _)| d.name.as_str()).collect();
     // Dependents go before what they depend on: the registry's readiness sees to starting order.
@@ -191,7 +192,7 @@ pub async fn reconcile(
             }
         }
     }
-    Ok(desired.into_iter().map(|(definition, _)| definition).collect())
+    Ok(desired)
 }
 
 /// Every desired component's definition, from the store alone; also makes their IPC policies current.
@@ -233,33 +234,61 @@ async fn tell(around: &Surroundings, name: &str, command: Command) {
     }
 }
 
-/// Waits until each component is up, has finished, or is broken: then the outcome has a failure.
+/// What a job waits for.
+#[derive(Debug)]
+pub struct Awaited {
+    /// Each component's definition (its digest), and whether it is to be up or stopped with it.
+    pub targets: BTreeMap<String, (String, Goal)>,
+    /// What was observed before anything was asked: a component that was broken then is not broken by this job.
+    pub before: BTreeMap<String, Status>,
+}
+
+/// Waits until each component is up or has finished with the awaited definition, or is broken: then the outcome
+/// has a failure.
 pub async fn await_components(
     around: &Surroundings,
-    names: &[String],
+    awaited: Awaited,
     mut outcome: Outcome,
     progress: impl Fn(u32, String),
 ) -> Outcome {
     let mut changes = around.registry.watch();
-    let targets: Vec<&String> = names.iter().filter(|name| !outcome.kept.contains(*name)).collect();
     loop {
         changes.mark_unchanged();
-        let removing = outcome.removed.iter().find(|name| around.registry.status(name).is_some());
-        let states: Vec<_> =
-            targets.iter().filter_map(|name| around.registry.status(name)).collect();
-        if let Some(broken) = states.iter().find(|status| status.state == State::Broken) {
+        let current: Vec<_> = awaited
+            .targets
+            .iter()
+            .filter_map(|(name, (digest, goal))| {
+                let status = around.registry.status(name)?;
+                let is_current = status.digest == *digest;
+                Some((status, is_current, *goal))
+            })
+            .collect();
+        let is_broken = |(status, is_current, _): &&(Status, bool, Goal)| {
+            let is_news = awaited
+                .before
+                .get(&status.name)
+                .is_none_or(|before| before.changed != status.changed);
+            *is_current && is_news && status.state == State::Broken
+        };
+        if let Some((broken, ..)) = current.iter().find(is_broken) {
             outcome.failure = Some(failure_of(around, broken));
             return outcome;
         }
-        let is_settled =
-            |status: &&Status| matches!(status.state, State::Running | State::Finished);
-        let waiting = states.iter().find(|status| !is_settled(status));
+        let is_settled = |(status, is_current, goal): &&(Status, bool, Goal)| {
+            let is_there = match goal {
+                Goal::Run => matches!(status.state, State::Running | State::Finished),
+                Goal::Stop | Goal::Remove => status.state == State::Finished,
+            };
+            *is_current && is_there
+        };
+        let waiting = current.iter().find(|one| !is_settled(one));
+        let removing = outcome.removed.iter().find(|name| around.registry.status(name).is_some());
         match (waiting, removing) {
             (None, None) => return outcome,
-            (Some(status), _) => {
-                let settled = states.iter().filter(is_settled).count();
-                let percent = 60 + 40 * settled / targets.len().max(1);
-                let stage = format!("{} is {:?}", status.name, status.state.published());
+            (Some((status, ..)), _) => {
+                let settled = current.iter().filter(is_settled).count();
+                let percent = 60 + 40 * settled / current.len().max(1);
+                let stage = format!("{} is {}", status.name, status.state.published().name());
                 progress(u32::try_from(percent).unwrap_or(60), stage);
             }
             (None, Some(name)) => progress(90, format!("removing {name}")),

@@ -249,7 +249,6 @@ impl Driver {
                     self.pending.push_back(Event::Restart);
                 } else {
                     self.replace(*definition);
-                    self.pending.push_back(Event::Restart);
                 }
             }
             Command::Report { healthy } => {
@@ -262,13 +261,13 @@ impl Driver {
     }
 
     fn replace(&mut self, definition: Definition) {
+        let around = &self.around;
         let installed =
-            self.around.records.is_installed(&definition.name, &definition.install_fingerprint);
-        let steps = definition.steps();
+            around.records.is_installed(&definition.name, &definition.install_fingerprint);
+        let ready = around.registry.are_ready(&definition.hard_dependencies);
+        self.pending.push_back(Event::Dependencies { ready });
+        self.pending.push_back(Event::Replaced { steps: definition.steps(), installed });
         self.definition = definition;
-        self.machine.steps = steps;
-        self.machine.installed = installed || !steps.install;
-        self.machine.ready = self.around.registry.are_ready(&self.definition.hard_dependencies);
     }
 
     async fn observe(&mut self, event: Option<protocol::Event>) {

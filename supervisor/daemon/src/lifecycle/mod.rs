@@ -122,6 +122,21 @@ pub enum Published {
     Finished,
 }
 
+impl Published {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::New => "NEW",
+            Self::Installed => "INSTALLED",
+            Self::Starting => "STARTING",
+            Self::Running => "RUNNING",
+            Self::Stopping => "STOPPING",
+            Self::Errored => "ERRORED",
+            Self::Broken => "BROKEN",
+            Self::Finished => "FINISHED",
+        }
+    }
+}
+
 impl State {
     pub fn published(self) -> Published {
         match self {
