@@ -161,11 +161,12 @@ async fn stop_all(around: &Surroundings) {
         }
         for status in &open {
             let is_needed = open.iter().any(|other| other.hard_dependencies.contains(&status.name));
-            if !is_needed && asked.insert(status.name.clone()) {
-                if let Some(commands) = around.registry.commands(&status.name) {
-                    // In memory only: what is desired stays, and runs again at the next start.
-                    let _ = commands.send(Command::Goal(Goal::Stop)).await;
-                }
+            if !is_needed
+                && asked.insert(status.name.clone())
+                && let Some(commands) = around.registry.commands(&status.name)
+            {
+                // In memory only: what is desired stays, and runs again at the next start.
+                let _ = commands.send(Command::Goal(Goal::Stop)).await;
             }
         }
         if changes.changed().await.is_err() {

@@ -44,7 +44,10 @@ async fn send(path: &Path, mut to: pipe::Sender, follow: bool, lines: u32) -> io
         to.write_all(line.as_bytes()).await?;
         to.write_all(b"\n").await?;
     }
-    while follow {
+    if !follow {
+        return Ok(());
+    }
+    loop {
         if let Some(file) = &mut open {
             position = copy_from(file, position, &mut to).await?;
         }
