@@ -19,7 +19,8 @@ use crate::recipe::{Access, Artifact, Unarchive};
 use crate::version::Version;
 
 /// Where the artifacts of one version of one component go. The directories are made as needed;
-/// only one import at a time may write to them.
+/// only one import at a time may write to them. Nothing that runs should be using them: a failed
+/// import of an archive takes the archive's earlier copy along.
 #[derive(Clone, Copy, Debug)]
 pub struct Destination<'a> {
     /// The files: what `{artifacts:path}` shows.
@@ -42,7 +43,7 @@ pub struct Imported {
 ///
 /// Files end with mode 0644, or 0755 where the recipe's `Permission.Execute` or the archive's own
 /// mode says so; who can see them is decided by what is mounted into a fence. An earlier import of
-/// the same file is replaced. On an error nothing of this artifact is left.
+/// the same file is replaced. On an error nothing new is left.
 pub fn import(
     source: Source<'_>,
     component: &ComponentName,
