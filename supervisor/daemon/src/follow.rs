@@ -62,7 +62,6 @@ async fn send(path: &Path, mut to: pipe::Sender, follow: bool, lines: u32) -> io
             _ = to.ready(Interest::ERROR) => return Ok(()),
         }
     }
-    Ok(())
 }
 
 /// Copies to the end of the file, and returns where that is.
