@@ -174,9 +174,15 @@ impl Connection {
     /// Like [`Self::recv`], without looking at what the message says.
     pub fn recv_packet(&self) -> Result<Option<Packet>, Failure> {
         // MSG_TRUNC asks for the real length: the buffer is as large as this message, no larger.
-        let (_, length) = rustix::io::retry_on_intr(|| {
+        let peeked = rustix::io::retry_on_intr(|| {
             rustix::net::recv(&self.socket, &mut [0u8; 1][..], RecvFlags::PEEK | RecvFlags::TRUNC)
-        })?;
+        });
+        let length = match peeked {
+            Ok((_, length)) => length,
+            // The peer went without reading everything: gone all the same.
+            Err(Errno::CONNRESET) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
         let mut bytes = vec![0; length.clamp(1, MAX_MESSAGE)];
         let mut space = vec![
             MaybeUninit::uninit();
@@ -190,12 +196,7 @@ impl Connection {
                 &mut control,
                 RecvFlags::CMSG_CLOEXEC,
             )
-        });
-        let received = match received {
-            Ok(received) => received,
-            Err(Errno::CONNRESET) => return Ok(None),
-            Err(errno) => return Err(errno.into()),
-        };
+        })?;
 
         let mut descriptors = Vec::new();
         let mut sender = None;

@@ -1,8 +1,9 @@
 //! The descriptors that the launcher's builder leaves open for process 1.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 
 use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::control::descriptor;
@@ -19,9 +20,10 @@ pub fn control() -> io::Result<Connection> {
 /// The seccomp filter of steps, read whole.
 pub fn filter() -> io::Result<Vec<libc::sock_filter>> {
     // SAFETY: as above; the file is closed at the end.
-    let mut file = unsafe { File::from_raw_fd(descriptor::FILTER) };
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    let file = unsafe { File::from_raw_fd(descriptor::FILTER) };
+    let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(0)];
+    // The inits of all fences share the file's position.
+    file.read_exact_at(&mut bytes, 0)?;
     Ok(bytes
         .as_chunks::<8>()
         .0

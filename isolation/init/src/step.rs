@@ -171,9 +171,21 @@ fn become_step(
 
 /// Handlers and masks survive exec where they are "ignored" or "blocked": give the program a clean start.
 fn reset_signals() {
+    // struct sigaction of rt_sigaction(2), all zero: the default. (The C library's call leaves out the two
+    // signals that it uses itself.)
+    let default = [0u64; 4];
     for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: the default disposition installs no code. (SIGKILL and SIGSTOP refuse; nothing to do.)
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the kernel reads at most these 32 bytes; the default runs no code of ours. SIGKILL and SIGSTOP
+        // refuse, and there is nothing to reset.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                &default,
+                std::ptr::null::<u64>(),
+                8_usize,
+            );
+        }
     }
     // SAFETY: an all-zero set is empty on Linux, and outlives the call.
     unsafe {

@@ -42,7 +42,7 @@ pub fn plan(plan: &Plan, others: impl IntoIterator<Item = IdRange>) -> Result<()
 
 fn ids(range: IdRange, others: impl IntoIterator<Item = IdRange>) -> Result<(), Error> {
     let first = range.first;
-    ensure(FIRST_IDS.contains(&first) && first % IdRange::COUNT == 0, || {
+    ensure(FIRST_IDS.contains(&first) && first.is_multiple_of(IdRange::COUNT), || {
         format!(
             "ids from {first}: must begin in {}..={} at a multiple of {}",
             FIRST_IDS.start(),
@@ -143,6 +143,9 @@ mod tests {
 
     use super::*;
 
+    /// What the refusal must say, and what is wrong.
+    type Case<T> = (&'static str, fn(&mut T));
+
     fn good() -> Plan {
         Plan {
             fence: "sensor-1".to_owned().try_into().unwrap(),
@@ -173,7 +176,7 @@ mod tests {
     #[test]
     fn each_reason_to_refuse_a_plan_is_named() {
         plan(&good(), []).unwrap();
-        let cases: [(&str, fn(&mut Plan)); 17] = [
+        let cases: [Case<Plan>; 17] = [
             ("component name", |p| p.name = String::new()),
             ("component name", |p| p.name = "a\nb".into()),
             ("must begin in", |p| p.ids.first = 0),
@@ -213,7 +216,7 @@ mod tests {
             user: User::GGC,
         };
         step(&good).unwrap();
-        let cases: [(&str, fn(&mut Step)); 6] = [
+        let cases: [Case<Step>; 6] = [
             ("without a program", |s| s.argv.clear()),
             ("NUL", |s| s.argv.push("\0".into())),
             ("environment variable", |s| s.env = [("A=B".into(), String::new())].into()),

@@ -89,8 +89,10 @@ enum Stage {
 }
 
 /// What every fence is made of, see [`Blueprint`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Materials<'a> {
+    pub tree: OwnedFd,
+    pub sources: Vec<OwnedFd>,
     pub filter: BorrowedFd<'a>,
     pub init: BorrowedFd<'a>,
 }
@@ -113,8 +115,6 @@ impl Fence {
         note: String,
         listener: Option<OwnedFd>,
         cgroup: Cgroup,
-        tree: OwnedFd,
-        sources: Vec<OwnedFd>,
         materials: Materials<'_>,
         ticket: Ticket,
     ) -> Result<Self, Error> {
@@ -153,8 +153,8 @@ impl Fence {
                 unified_cgroup: fence.cgroup.unified_path().map(Into::into),
             };
             let mut descriptors =
-                vec![init_end.as_fd(), materials.filter, materials.init, tree.as_fd()];
-            descriptors.extend(sources.iter().map(AsFd::as_fd));
+                vec![init_end.as_fd(), materials.filter, materials.init, materials.tree.as_fd()];
+            descriptors.extend(materials.sources.iter().map(AsFd::as_fd));
             channel.send(&blueprint, &descriptors).map_err(|e| failed(&e))
         });
         let deadline = Instant::now() + OPENING;

@@ -20,7 +20,7 @@ mod grants;
 mod mount;
 mod notify;
 mod options;
-mod root;
+pub mod root;
 mod seal;
 mod server;
 mod source;

@@ -75,6 +75,8 @@ struct Files {
     listener: OwnedFd,
 }
 
+const LOCK: &str = "lock";
+
 enum Source {
     Signals,
     Listener,
@@ -380,10 +382,11 @@ impl Server {
         self.root.refresh().map_err(|e| failed(&e))?;
         let tree = self.root.copy().map_err(|e| failed(&e))?;
         let cgroup = self.cgroups.create(&plan.fence, plan.limits).map_err(|e| failed(&e))?;
-        let materials = Materials { filter: self.filter.as_fd(), init: self.init.as_fd() };
+        let materials =
+            Materials { tree, sources, filter: self.filter.as_fd(), init: self.init.as_fd() };
         let id = plan.fence.clone();
         let listener = descriptors.pop();
-        let fence = Fence::open(plan, note, listener, cgroup, tree, sources, materials, ticket)?;
+        let fence = Fence::open(plan, note, listener, cgroup, materials, ticket)?;
         self.fences.insert(id, fence);
         Ok(())
     }
@@ -396,6 +399,7 @@ impl Server {
         let _ = rustix::mount::unmount(&root, rustix::mount::UnmountFlags::DETACH);
         let _ = fs::remove_dir(root);
         let _ = fs::remove_file(&self.files.socket);
+        let _ = fs::remove_file(self.files.directory.join(LOCK));
         let _ = fs::remove_dir(&self.files.directory);
     }
 }
@@ -415,12 +419,17 @@ fn launch_directory(runtime: &Path) -> Result<(PathBuf, OwnedFd), Failure> {
     let runtime = fs::canonicalize(runtime).map_err(|e| Failure::Path(runtime.to_owned(), e))?;
     let directory = runtime.join(LAUNCH);
     create_directory(&directory)?;
-    let lock = open_directory(&directory)?;
-    let found = rustix::fs::fstat(&lock).map_err(|e| Failure::Path(directory.clone(), e.into()))?;
+    let opened = open_directory(&directory)?;
+    let found =
+        rustix::fs::fstat(&opened).map_err(|e| Failure::Path(directory.clone(), e.into()))?;
     if found.st_uid != 0 || found.st_mode & 0o022 != 0 {
         return Err(Failure::NotRoots(directory));
     }
-    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)
+    // Of the process, not of the descriptor: a child that has not yet executed its program does not hold it.
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let lock = rustix::fs::openat(&opened, LOCK, flags, Mode::RUSR | Mode::WUSR)
+        .map_err(|e| Failure::Path(directory.join(LOCK), e.into()))?;
+    rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| Failure::Taken(directory.clone()))?;
     Ok((directory, lock))
 }

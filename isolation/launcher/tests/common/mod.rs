@@ -76,14 +76,18 @@ impl Launcher {
         for name in ["state", "run"] {
             std::os::unix::fs::chown(directory.path().join(name), Some(DAEMON_UID), None).unwrap();
         }
-        let child = spawn(directory.path(), linger);
+        let child = command(directory.path(), linger).spawn().unwrap();
         Self { directory, child, linger }
     }
 
-    /// Kills it without mercy and starts the next one in the same place.
-    pub fn replace(&mut self) {
-        self.kill();
-        self.child = spawn(self.path(), self.linger);
+    /// Starts the next one in the same place.
+    pub fn replace_after_kill(&mut self) {
+        self.child = command(self.path(), self.linger).spawn().unwrap();
+    }
+
+    /// Runs another one in the same place, which is expected not to last.
+    pub fn second(&self) -> std::process::Output {
+        command(self.path(), self.linger).output().unwrap()
     }
 
     pub fn kill(&mut self) {
@@ -179,7 +183,7 @@ fn find(directory: &Path, name: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn spawn(directory: &Path, linger: Option<u32>) -> Child {
+fn command(directory: &Path, linger: Option<u32>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hedgerow-launch"));
     command
         .arg("--state")
@@ -192,7 +196,7 @@ fn spawn(directory: &Path, linger: Option<u32>) -> Child {
     if let Some(seconds) = linger {
         command.args(["--linger", &seconds.to_string()]);
     }
-    command.spawn().unwrap()
+    command
 }
 
 impl Client {
@@ -252,13 +256,18 @@ impl Client {
         }
     }
 
-    /// The exit of a step, whatever else happens before.
+    /// The exit of a step; other events are kept.
     pub fn exit(&mut self, wanted: StepId) -> Exit {
+        let mut others = VecDeque::new();
         loop {
             match self.event() {
-                Event::StepExited { step, exit, .. } if step == wanted => return exit,
-                Event::StepExited { .. } | Event::Emptied { .. } => {}
+                Event::StepExited { step, exit, .. } if step == wanted => {
+                    others.append(&mut self.events);
+                    self.events = others;
+                    return exit;
+                }
                 Event::FenceEnded { cause, .. } => panic!("the fence ended: {cause}"),
+                other => others.push_back(other),
             }
         }
     }
