@@ -33,6 +33,10 @@ pub enum DefineError {
     Missing(String),
     #[error("{component} has no manifest for this device: {}", join(mismatches))]
     Platform { component: String, mismatches: Vec<Mismatch> },
+    #[error(
+        "{component}: {step}: RequiresPrivilege is not provided by this version; steps run as ggc_user"
+    )]
+    Privilege { component: String, step: StepName },
     #[error("{component}: {step}: {source}")]
     Timeout { component: String, step: StepName, source: InvalidTimeout },
 }
@@ -110,6 +114,10 @@ fn steps(
     for kind in StepKind::ALL {
         let step_name = step_name(kind);
         let Some(step) = manifest.lifecycle.step(step_name) else { continue };
+        if step.requires_privilege {
+            let component = name.to_string();
+            return Err(DefineError::Privilege { component, step: step_name });
+        }
         let timeout = step.timeout.as_ref().map(|timeout| timeout.resolve(scope)).transpose();
         let timeout = timeout.map_err(|source| DefineError::Timeout {
             component: name.to_string(),
