@@ -20,4 +20,6 @@ eventually 30 ended
 ticked() { [ "$(hedgerow logs -n 1 test.ticker | grep -o 'tick [0-9]*' | cut -d' ' -f2)" -gt 100 ]; }
 eventually 60 ticked
 hedgerow logs test.ticker | grep -o 'tick [0-9]*' | cut -d' ' -f2 > "$TEST_LOGS/ticks"
-head -n "$(wc -l < "$TEST_LOGS/ticks")" "$TEST_LOGS/ticks" | awk 'NR != $1 { print "after " NR - 1 " came " $1; bad = 1; exit } END { exit bad }'
+# An earlier case may have left an earlier run in the log; its process is another, and each begins at 1.
+awk '$1 == 1 { next_one = 1 }
+    $1 != next_one++ { print "a gap before " $1; exit 1 }' "$TEST_LOGS/ticks"

@@ -1,10 +1,11 @@
 //! One running Hedgerow.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -12,9 +13,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use hedgerow_api::JobProperties;
 use serde::Deserialize;
 use tempfile::TempDir;
 
+use crate::jobs::jobs;
 use crate::patience::{PATIENCE, eventually};
 use crate::traces::Traces;
 
@@ -47,6 +50,15 @@ pub struct Said {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
+}
+
+/// How a daemon is started, beside the usual way.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Start<'a> {
+    /// The commit (`label:before` or `label:after`) at which it ends as by SIGKILL.
+    pub crash_at: Option<&'a str>,
+    /// It sees another boot id than the daemons before it.
+    pub another_boot: bool,
 }
 
 /// A daemon with its launcher, its bus and its components below a temporary directory. Dropping it ends all of
@@ -91,35 +103,66 @@ impl Hedgerow {
 
     /// Starts the daemon and returns how long it took until it said that it is ready.
     pub fn start_daemon(&mut self) -> Result<Duration> {
+        self.start_daemon_with(Start::default())
+    }
+
+    /// Fails as soon as the daemon ends before it is ready.
+    pub fn start_daemon_with(&mut self, how: Start<'_>) -> Result<Duration> {
         let address = self.root().join("notify.sock");
         let _ = fs::remove_file(&address);
         let ready = UnixDatagram::bind(&address)?;
         fs::set_permissions(&address, Permissions::from_mode(0o666))?;
-        ready.set_read_timeout(Some(PATIENCE))?;
+        ready.set_read_timeout(Some(Duration::from_millis(100)))?;
         let log = File::options().create(true).append(true).open(self.daemon_log())?;
         let start = Instant::now();
-        let program = self.binaries.join("hedgerowd");
-        let daemon = Command::new(&program)
-            .arg("--root")
-            .arg(self.root())
+        let mut command = self.daemon_command();
+        if how.another_boot {
+            command = self.in_another_boot(&command)?;
+        }
+        if let Some(point) = how.crash_at {
+            command.env("HEDGEROW_CRASH", point);
+        }
+        let daemon = command
             .env("NOTIFY_SOCKET", &address)
-            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .with_context(|| format!("{}: run `cargo xtask build`", program.display()))?;
-        self.daemon = Some(daemon);
+            .with_context(|| format!("{command:?}: run `cargo xtask build`"))?;
+        let daemon = self.daemon.insert(daemon);
         let mut message = [0; 1024];
-        loop {
-            let length = match ready.recv(&mut message) {
-                Ok(length) => length,
-                Err(error) => bail!("the daemon is not ready: {error}; {}", self.complaints()),
-            };
+        while start.elapsed() < PATIENCE {
+            if let Some(status) = daemon.try_wait()? {
+                bail!("the daemon ended with {status}; {}", self.complaints());
+            }
+            let Ok(length) = ready.recv(&mut message) else { continue };
             let text = String::from_utf8_lossy(&message[..length]);
             if text.lines().any(|line| line == "READY=1") {
                 return Ok(start.elapsed());
             }
         }
+        bail!("the daemon is not ready; {}", self.complaints())
+    }
+
+    /// The daemon's program for this directory, to be completed and run.
+    pub fn daemon_command(&self) -> Command {
+        let mut command = Command::new(self.binaries.join("hedgerowd"));
+        command.arg("--root").arg(self.root()).stdin(Stdio::null());
+        command
+    }
+
+    /// The command in a mount namespace of its own, where the boot id is another.
+    fn in_another_boot(&self, command: &Command) -> Result<Command> {
+        let boot_id = self.root().join("boot-id");
+        fs::write(&boot_id, "11111111-2222-4333-8444-555555555555\n")?;
+        let mut outer = Command::new("unshare");
+        outer
+            .args(["--mount", "--propagation", "private", "sh", "-c"])
+            .arg("mount --bind \"$0\" /proc/sys/kernel/random/boot_id && exec \"$@\"")
+            .arg(boot_id)
+            .arg(command.get_program())
+            .args(command.get_args())
+            .stdin(Stdio::null());
+        Ok(outer)
     }
 
     /// Where the daemon's own log goes.
@@ -133,6 +176,46 @@ impl Hedgerow {
         let mut daemon = self.daemon.take().context("no daemon runs")?;
         daemon.kill()?;
         daemon.wait()?;
+        Ok(())
+    }
+
+    /// Waits until the daemon has ended at its crash point.
+    pub fn await_crash(&mut self) -> Result<()> {
+        let status = eventually("the daemon crashes", PATIENCE, || {
+            self.look();
+            let daemon = self.daemon.as_mut().context("no daemon runs")?;
+            Ok(daemon.try_wait()?)
+        })?;
+        self.daemon = None;
+        ensure!(status.signal() == Some(Signal::SIGKILL as i32), "it ended with {status}");
+        Ok(())
+    }
+
+    /// SIGKILL to the launcher.
+    pub fn kill_launcher(&mut self) -> Result<()> {
+        self.look();
+        let (pid, _) = self.seen.launcher().context("no launcher runs")?;
+        kill(Pid::from_raw(*pid), Signal::SIGKILL)?;
+        Ok(())
+    }
+
+    /// Starts a launcher as the last one was started, which is what its unit has systemd do.
+    pub fn start_launcher(&self) -> Result<()> {
+        let (_, arguments) = self.seen.launcher().context("there was no launcher")?;
+        let mut words = arguments.split(' ').filter(|word| !word.is_empty());
+        let program = words.next().context("a launcher without a name")?;
+        let log = File::options().append(true).open(self.root().join("run/launch.log"))?;
+        let mut launcher = Command::new(program)
+            .args(words)
+            .env_clear()
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()?;
+        // So that it is reaped when it ends.
+        std::thread::spawn(move || launcher.wait());
         Ok(())
     }
 
@@ -213,6 +296,11 @@ impl Hedgerow {
         self.say(&words)
     }
 
+    /// Every job that the daemon knows of, by object path.
+    pub fn jobs(&self) -> Result<BTreeMap<String, JobProperties>> {
+        jobs(self.root())
+    }
+
     pub fn components(&self) -> Result<Vec<Component>> {
         Ok(serde_json::from_str(&self.run(&["--json", "status"])?)?)
     }
@@ -241,6 +329,19 @@ impl Hedgerow {
             Ok(found)
         })
         .map_err(|error| error.context(format!("it is {last:?}; {}", self.complaints())))
+    }
+
+    /// Waits until there is a fence for each component that is RUNNING and nothing of any other: no process, no
+    /// cgroup, no mount in the launcher's namespace.
+    pub fn wait_for_no_orphans(&mut self) -> Result<()> {
+        let mut last = String::new();
+        eventually("no orphans", PATIENCE, || {
+            self.look();
+            let running = self.components()?.iter().filter(|c| c.state == "RUNNING").count();
+            last = format!("{running} running, {:#?}", self.seen);
+            Ok(self.seen.is_in_order(running).then_some(()))
+        })
+        .map_err(|error| error.context(last))
     }
 
     /// Remembers cgroups while they have processes.

@@ -12,13 +12,17 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod draft;
 mod hedgerow;
+mod jobs;
 mod patience;
 mod traces;
 
 use std::path::{Path, PathBuf};
 
-pub use hedgerow::{Component, Hedgerow, Said, Source};
+pub use draft::Draft;
+pub use hedgerow::{Component, Hedgerow, Said, Source, Start};
+pub use hedgerow_api::{JobKind, JobProperties, JobState};
 pub use patience::{PATIENCE, eventually};
 pub use traces::Traces;
 
@@ -35,7 +39,7 @@ pub fn examples() -> Source {
 }
 
 /// Where the four binaries are: `$HEDGEROW_BIN`, or where `cargo xtask build` collects them.
-fn binaries() -> PathBuf {
+pub fn binaries() -> PathBuf {
     std::env::var_os("HEDGEROW_BIN")
         .map_or_else(|| project().join("target/hedgerow"), PathBuf::from)
 }

@@ -14,8 +14,12 @@ pub struct Traces {
     pub processes: Vec<(i32, String)>,
     /// Mount points of the host below the directory.
     pub mounts: Vec<String>,
+    /// Mount points below the directory that only the launcher sees.
+    pub launcher_mounts: Vec<String>,
     /// Cgroups of the processes, and those seen before that still exist.
     pub cgroups: BTreeSet<PathBuf>,
+    /// Names of the cgroups of fences, each once.
+    pub fence_cgroups: BTreeSet<String>,
 }
 
 impl Traces {
@@ -30,19 +34,45 @@ impl Traces {
         for pid in pids() {
             let directory = PathBuf::from(format!("/proc/{pid}"));
             let arguments = text(&directory.join("cmdline")).replace('\0', " ");
-            let sees = text(&directory.join("mountinfo")).contains(&needle);
+            let mounts = text(&directory.join("mountinfo"));
+            let sees = mounts.contains(&needle);
             let own = pid == std::process::id().cast_signed();
             if own || !(sees || is_ours(&arguments, &needle)) {
                 continue;
             }
             traces.cgroups.extend(cgroups(&text(&directory.join("cgroup"))));
+            if is_launcher(&arguments) {
+                traces.launcher_mounts = points_below(&needle, &mounts);
+            }
             traces.processes.push((pid, arguments));
         }
-        let mounts = text(Path::new("/proc/self/mountinfo"));
-        let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
-        traces.mounts =
-            points.filter(|point| point.starts_with(&needle)).map(str::to_owned).collect();
+        traces.mounts = points_below(&needle, &text(Path::new("/proc/self/mountinfo")));
+        traces.fence_cgroups = traces.cgroups.iter().flat_map(|path| fences_in(path)).collect();
         traces
+    }
+
+    pub fn launcher(&self) -> Option<&(i32, String)> {
+        self.processes.iter().find(|(_, arguments)| is_launcher(arguments))
+    }
+
+    /// The processes that are in fences: neither the daemon nor its bus nor its launcher.
+    pub fn in_fences(&self) -> impl Iterator<Item = &(i32, String)> {
+        self.processes.iter().filter(|(_, arguments)| {
+            !matches!(program(arguments), "hedgerowd" | "hedgerow-launch" | "dbus-daemon")
+        })
+    }
+
+    /// Whether there are this many fences, and nothing of any other: what a fence has is one init, one cgroup and
+    /// no mount outside of it.
+    pub fn is_in_order(&self, fences: usize) -> bool {
+        let inits =
+            self.processes.iter().filter(|(_, arguments)| program(arguments) == "hedgerow-init");
+        let launchers = self.processes.iter().filter(|(_, arguments)| is_launcher(arguments));
+        inits.count() == fences
+            && launchers.count() == 1
+            && self.fence_cgroups.len() == fences
+            && self.launcher_mounts.len() <= 1
+            && self.mounts.is_empty()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -51,10 +81,7 @@ impl Traces {
 
     /// Asks the launcher to end, where one is left.
     pub fn end_launcher(&self) -> nix::Result<()> {
-        let mut launchers = self.processes.iter().filter(|(_, arguments)| {
-            let program = arguments.split(' ').next().unwrap_or_default();
-            program.ends_with("/hedgerow-launch")
-        });
+        let mut launchers = self.processes.iter().filter(|(_, arguments)| is_launcher(arguments));
         launchers.try_for_each(|(pid, _)| kill(Pid::from_raw(*pid), Signal::SIGTERM))
     }
 
@@ -70,9 +97,30 @@ impl Traces {
 /// The binaries and the bus are started with the directory in their arguments; so is a shell that mentions it,
 /// which is not ours.
 fn is_ours(arguments: &str, needle: &str) -> bool {
+    let program = program(arguments);
+    (program.starts_with("hedgerow") || program == "dbus-daemon") && arguments.contains(needle)
+}
+
+fn is_launcher(arguments: &str) -> bool {
+    program(arguments) == "hedgerow-launch"
+}
+
+/// File name of the program.
+fn program(arguments: &str) -> &str {
     let program = arguments.split(' ').next().unwrap_or_default();
-    let name = program.rsplit('/').next().unwrap_or_default();
-    (name.starts_with("hedgerow") || name == "dbus-daemon") && arguments.contains(needle)
+    program.rsplit('/').next().unwrap_or_default()
+}
+
+fn points_below(directory: &str, mountinfo: &str) -> Vec<String> {
+    let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
+    points.filter(|point| point.starts_with(directory)).map(str::to_owned).collect()
+}
+
+/// Fences have the cgroups `fence-…`.
+fn fences_in(cgroup: &Path) -> Vec<String> {
+    let entries = fs::read_dir(cgroup).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| name.starts_with("fence-")).collect()
 }
 
 /// The cgroups that a launcher makes are called `hedgerow-…`; what stands above those is not ours.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::{fs, iter};
+use std::{env, fs, iter};
 
 use anyhow::{Context, Result};
 
@@ -20,8 +20,13 @@ const BINARIES: [(&str, &str); 3] = [
 /// PID 1 of every fence. Linked statically: the fence's root may be any image.
 const INIT: &str = "hedgerow-init";
 
-/// Builds as the caller and returns `target/hedgerow` with the four binaries, stripped.
+/// Builds as the caller and returns `target/hedgerow` with the four binaries, stripped; builds nothing where
+/// `HEDGEROW_BIN` names a directory that has them.
 pub fn release(parts: &mut Parts) -> Result<PathBuf> {
+    if let Some(directory) = env::var_os("HEDGEROW_BIN") {
+        parts.left_out("build the binaries", "HEDGEROW_BIN names others");
+        return Ok(directory.into());
+    }
     let target = workspace::target();
     let collected = target.join("hedgerow");
     parts.run("build the binaries (release)", |part| {

@@ -1,0 +1,96 @@
+//! Processes as /proc shows them (proc(5)).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+/// Memory of one process in bytes: its own pages, and its share of those that others map too.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Memory {
+    pub pss: u64,
+    /// Of these, heap and stacks: what no file backs.
+    pub anonymous: u64,
+}
+
+pub fn memory(pid: i32) -> Result<Memory> {
+    let text = read(pid, "smaps_rollup")?;
+    let kilobytes = |name: &str| -> Result<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let value = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        Ok(value.with_context(|| format!("smaps_rollup has no {name}"))? * 1024)
+    };
+    Ok(Memory { pss: kilobytes("Pss:")?, anonymous: kilobytes("Pss_Anon:")? })
+}
+
+/// Bytes that the process has caused to be written to storage so far.
+pub fn written(pid: i32) -> Result<u64> {
+    let text = read(pid, "io")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+    line.and_then(|value| value.parse().ok()).context("/proc/PID/io has no write_bytes")
+}
+
+/// A variable of the environment that the process was started with.
+pub fn variable(pid: i32, name: &str) -> Result<String> {
+    let text = read(pid, "environ")?;
+    let value = text.split('\0').find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    Ok(value.with_context(|| format!("process {pid} has no variable {name}"))?.to_owned())
+}
+
+/// Effective user and group on the host.
+pub fn user(pid: i32) -> Result<(u32, u32)> {
+    let text = read(pid, "status")?;
+    let effective = |name: &str| -> Result<u32> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let value = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+        value.with_context(|| format!("/proc/{pid}/status has no {name}"))
+    };
+    Ok((effective("Uid:")?, effective("Gid:")?))
+}
+
+/// Our own resident processes of the Hedgerow below `root`: the daemon, its launcher, and each fence's init.
+pub fn resident(root: &Path, daemon: i32) -> Result<BTreeMap<i32, String>> {
+    let needle = root.to_string_lossy().into_owned();
+    let mut found = BTreeMap::from([(daemon, "hedgerowd".to_owned())]);
+    let all = all()?;
+    let launcher = all.iter().find(|process| {
+        process.arguments.contains("hedgerow-launch") && process.arguments.contains(&needle)
+    });
+    let launcher = launcher.context("no launcher runs")?.pid;
+    found.insert(launcher, "hedgerow-launch".to_owned());
+    let inits =
+        all.iter().filter(|one| one.parent == launcher && one.arguments.starts_with("hedgerow-init"));
+    found.extend(inits.map(|process| (process.pid, "hedgerow-init".to_owned())));
+    Ok(found)
+}
+
+struct Process {
+    pid: i32,
+    parent: i32,
+    arguments: String,
+}
+
+fn all() -> Result<Vec<Process>> {
+    let mut processes = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // Gone since the directory was read: not one of ours.
+        let (Ok(arguments), Ok(status)) = (read(pid, "cmdline"), read(pid, "status")) else {
+            continue;
+        };
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        let parent = parent.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+        processes.push(Process { pid, parent, arguments: arguments.replace('\0', " ") });
+    }
+    ensure!(!processes.is_empty(), "/proc shows no process");
+    Ok(processes)
+}
+
+fn read(pid: i32, file: &str) -> Result<String> {
+    let path = format!("/proc/{pid}/{file}");
+    let bytes = fs::read(&path).with_context(|| path)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,83 @@
+//! Another container runtime, given what a fence is made of.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use hedgerow_isolation::plan::Plan;
+use hedgerow_launcher::spec::{Sources, spec};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns, unshare};
+
+use super::launcher::Launcher;
+
+/// Where a hybrid machine has its v2 hierarchy. crun takes it for the one with the controllers and fails, so it is
+/// hidden from it.
+const UNIFIED: &str = "/sys/fs/cgroup/unified";
+
+/// A bundle (config.json), in a mount namespace that has what it refers to.
+pub struct Stage {
+    bundle: PathBuf,
+}
+
+impl Stage {
+    /// Takes this process there for good: it must have one thread.
+    pub fn enter(launcher: &Launcher, plan: &Plan) -> Result<Stage> {
+        let namespace = File::open(format!("/proc/{}/ns/mnt", launcher.pid()))?;
+        setns(namespace, CloneFlags::CLONE_NEWNS).context("the launcher's mount namespace")?;
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        let none = None::<&str>;
+        mount(none, "/", none, MsFlags::MS_PRIVATE | MsFlags::MS_REC, none)?;
+        let unified = is_v2(Path::new("/sys/fs/cgroup"))?;
+        if !unified && Path::new(UNIFIED).exists() {
+            mount(Some("none"), UNIFIED, Some("tmpfs"), MsFlags::empty(), none)?;
+        }
+
+        let bundle = launcher.directory().join("bundle");
+        let root = bundle.join("root");
+        fs::create_dir_all(&root)?;
+        mount(Some(&launcher.root()), &root, none, MsFlags::MS_BIND | MsFlags::MS_REC, none)?;
+        let sources = Sources {
+            root: &root,
+            mounts: &[launcher.directory().join("state/work")],
+            sys: None,
+            unified_cgroup: unified.then_some(Path::new("/hedgerow-bench/peer")),
+        };
+        let config = serde_json::to_vec(&spec(plan, sources, &["/bin/true"])?)?;
+        fs::write(bundle.join("config.json"), config)?;
+        Ok(Stage { bundle })
+    }
+}
+
+fn is_v2(directory: &Path) -> Result<bool> {
+    let found = nix::sys::statfs::statfs(directory)?;
+    Ok(found.filesystem_type() == nix::sys::statfs::CGROUP2_SUPER_MAGIC)
+}
+
+/// An installed runtime.
+pub struct Peer {
+    program: &'static str,
+}
+
+impl Peer {
+    pub fn find(program: &'static str) -> Result<Peer> {
+        let found = Command::new(program).arg("--version").stdout(Stdio::null()).status();
+        let found = found.with_context(|| format!("{program}: run `cargo xtask setup`"))?;
+        ensure!(found.success(), "{program} --version: {found}");
+        Ok(Peer { program })
+    }
+
+    /// Creates, starts, waits, deletes.
+    pub fn cold(&self, stage: &Stage) -> Result<Duration> {
+        let name = format!("hedgerow-bench-{}", std::process::id());
+        let mut command = Command::new(self.program);
+        command.arg("run").arg("--bundle").arg(&stage.bundle).arg(name).stdin(Stdio::null());
+        let start = Instant::now();
+        let status = command.status()?;
+        let took = start.elapsed();
+        ensure!(status.success(), "{} run: {status}", self.program);
+        Ok(took)
+    }
+}
