@@ -58,6 +58,12 @@ const ROOMS: &[Room] = &[
     room("hedgerow-guest", &[], &[]),
     room("hedgerow-harness", &["hedgerow-api"], &["libcontainer", "redb"]),
     room("hedgerow-cases", &["hedgerow-api", "hedgerow-harness"], &["libcontainer", "redb"]),
+    // The fence measured is the fence shipped, so it links the launcher's library.
+    room(
+        "hedgerow-bench",
+        &["hedgerow-harness", "hedgerow-ipc", "hedgerow-isolation", "hedgerow-launcher"],
+        &["redb", "zbus"],
+    ),
     room(
         "xtask",
         &["hedgerow-api", "hedgerow-guest", "hedgerow-harness", "hedgerow-ipc"],
