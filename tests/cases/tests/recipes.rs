@@ -39,7 +39,9 @@ fn zip(entry: &str) -> Vec<u8> {
     let directory = directory.concat();
     let size = u32::try_from(directory.len()).unwrap_or_default().to_le_bytes();
     bytes.extend(directory);
-    bytes.extend([b"PK\x05\x06\0\0\0\0\x01\0\x01\0".as_slice(), &size, &directory_at, &[0; 2]].concat());
+    bytes.extend(
+        [b"PK\x05\x06\0\0\0\0\x01\0\x01\0".as_slice(), &size, &directory_at, &[0; 2]].concat(),
+    );
     bytes
 }
 
@@ -66,7 +68,11 @@ const TABLE: &[Bad] = &[
         what: "a list where a map belongs",
         write: |draft| recipe(draft, "ComponentConfiguration:\n  - 1"),
         add: "test.bad=1.0.0",
-        says: &["test.bad-1.0.0.yaml:4:", "expected a map, found a list", "/ComponentConfiguration"],
+        says: &[
+            "test.bad-1.0.0.yaml:4:",
+            "expected a map, found a list",
+            "/ComponentConfiguration",
+        ],
     },
     Bad {
         what: "a timeout that is no number",
@@ -153,7 +159,10 @@ const TABLE: &[Bad] = &[
     Bad {
         what: "a missing dependency",
         write: |draft| {
-            recipe(draft, "ComponentDependencies:\n  test.absent:\n    VersionRequirement: '>=2.0.0'")
+            recipe(
+                draft,
+                "ComponentDependencies:\n  test.absent:\n    VersionRequirement: '>=2.0.0'",
+            )
         },
         add: "test.bad=1.0.0",
         says: &["no recipe of test.absent", "test.bad 1.0.0 requires test.absent", "2.0.0"],
@@ -161,10 +170,18 @@ const TABLE: &[Bad] = &[
     Bad {
         what: "a version conflict with what runs",
         write: |draft| {
-            recipe(draft, "ComponentDependencies:\n  test.ticker:\n    VersionRequirement: '^2.0.0'")
+            recipe(
+                draft,
+                "ComponentDependencies:\n  test.ticker:\n    VersionRequirement: '^2.0.0'",
+            )
         },
         add: "test.bad=1.0.0",
-        says: &["test.ticker", "test.bad 1.0.0 requires", "the deployment requires", "there is 1.0.0"],
+        says: &[
+            "test.ticker",
+            "test.bad 1.0.0 requires",
+            "the deployment requires",
+            "there is 1.0.0",
+        ],
     },
     Bad {
         what: "no manifest for this device",
@@ -190,7 +207,10 @@ const TABLE: &[Bad] = &[
         what: "two recipes of one version",
         write: |draft| {
             recipe(draft, "")?;
-            fs::copy(draft.recipes().join("test.bad-1.0.0.yaml"), draft.recipes().join("copy.yaml"))?;
+            fs::copy(
+                draft.recipes().join("test.bad-1.0.0.yaml"),
+                draft.recipes().join("copy.yaml"),
+            )?;
             Ok(())
         },
         add: "test.bad=1.0.0",

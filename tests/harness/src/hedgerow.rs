@@ -11,9 +11,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use hedgerow_api::JobProperties;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use hedgerow_api::JobProperties;
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -319,7 +319,7 @@ impl Hedgerow {
         &self,
         name: &str,
         what: &str,
-        wanted: impl Fn(&Component) -> bool,
+        mut wanted: impl FnMut(&Component) -> bool,
     ) -> Result<Component> {
         let mut last = None;
         eventually(&format!("{name}: {what}"), PATIENCE, || {
