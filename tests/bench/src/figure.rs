@@ -76,7 +76,9 @@ pub fn print(figures: &[Figure], json: bool) -> Result<()> {
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(["figure", "median", "unit", "rounds", "target", ""]);
+    table
+        .load_style(presets::NOTHING)
+        .set_header(["figure", "median", "unit", "rounds", "target", ""]);
     for figure in figures {
         let rounds = figure.spread.map(|[a, b]| format!("{} .. {}", number(a), number(b)));
         let met = figure.met.map(|met| if met { "met" } else { "MISSED" });

@@ -59,8 +59,9 @@ pub fn resident(root: &Path, daemon: i32) -> Result<BTreeMap<i32, String>> {
     });
     let launcher = launcher.context("no launcher runs")?.pid;
     found.insert(launcher, "hedgerow-launch".to_owned());
-    let inits =
-        all.iter().filter(|one| one.parent == launcher && one.arguments.starts_with("hedgerow-init"));
+    let inits = all
+        .iter()
+        .filter(|one| one.parent == launcher && one.arguments.starts_with("hedgerow-init"));
     found.extend(inits.map(|process| (process.pid, "hedgerow-init".to_owned())));
     Ok(found)
 }

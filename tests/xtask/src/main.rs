@@ -2,6 +2,7 @@
 //! needs root goes through sudo.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod build;
 mod command;
 mod demo;
@@ -45,6 +46,14 @@ enum Task {
     /// The part of the demo that needs root
     #[command(hide = true)]
     DemoAsRoot,
+    /// Measure the figures: all, or one group
+    Bench {
+        #[arg(value_enum)]
+        group: Option<bench::Bench>,
+        /// A line of JSON for each figure instead of tables
+        #[arg(long)]
+        json: bool,
+    },
     /// The booted guest: Debian with systemd and cgroup v2
     #[command(subcommand)]
     Guest(GuestTask),
@@ -79,6 +88,7 @@ fn main() -> ExitCode {
         Task::Test { no_guest } => test::run(&mut parts, !no_guest),
         Task::Demo => demo::run(&mut parts),
         Task::DemoAsRoot => demo::show(&mut parts),
+        Task::Bench { group, json } => bench::run(&mut parts, group, json),
         Task::Guest(GuestTask::Image) => guest::image(&mut parts).map(drop),
         Task::Guest(GuestTask::Run { script, with, limit }) => {
             guest::run_script(&mut parts, &script, with.as_deref(), limit)

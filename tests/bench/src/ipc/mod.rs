@@ -41,7 +41,8 @@ pub fn measure(rounds: usize) -> Result<Vec<Figure>> {
     let components = Components::write()?;
     let hedgerow = Hedgerow::start("")?;
     hedgerow.deploy(&components.source(), &[&addition(CHANNEL)])?;
-    let component = hedgerow.wait_for(CHANNEL, "runs", |one| one.state == "RUNNING" && one.pid > 0)?;
+    let component =
+        hedgerow.wait_for(CHANNEL, "runs", |one| one.state == "RUNNING" && one.pid > 0)?;
     let (user, group) = process::user(component.pid)?;
     let daemon = Side {
         server: hedgerow.daemon_pid().context("no daemon runs")?,

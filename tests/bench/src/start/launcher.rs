@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use hedgerow_harness::{PATIENCE, eventually};
 use hedgerow_isolation::connection::Connection;
-use hedgerow_isolation::plan::{Access, Base, IdRange, Limits, Mount, Network, Plan, Step, StepId, User};
-use hedgerow_isolation::protocol::{
-    Call, Event, ExitStatus, Message, Request, Response, VERSION,
+use hedgerow_isolation::plan::{
+    Access, Base, IdRange, Limits, Mount, Network, Plan, Step, StepId, User,
 };
+use hedgerow_isolation::protocol::{Call, Event, ExitStatus, Message, Request, Response, VERSION};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -47,9 +47,8 @@ impl Launcher {
         let child = command.args(["--daemon-uid", "0"]).stdin(Stdio::null()).spawn();
         let child = child.with_context(|| program.display().to_string())?;
         let socket = directory.path().join("run/launch/launch.sock");
-        let connection = eventually("the launcher listens", PATIENCE, || {
-            Ok(Connection::connect(&socket).ok())
-        })?;
+        let connection =
+            eventually("the launcher listens", PATIENCE, || Ok(Connection::connect(&socket).ok()))?;
         let mut launcher = Launcher { directory, child, connection, serial: 0 };
         launcher.call(Request::Hello { version: VERSION })?;
         Ok(launcher)
@@ -108,7 +107,9 @@ impl Launcher {
                     started = true;
                 }
                 Message::Event(Event::StepExited { exit, .. }) => exited = Some(exit.status),
-                Message::Event(Event::FenceEnded { cause, .. }) => bail!("the fence ended: {cause}"),
+                Message::Event(Event::FenceEnded { cause, .. }) => {
+                    bail!("the fence ended: {cause}")
+                }
                 Message::Reply { .. } | Message::Event(_) => {}
             }
         }
