@@ -79,6 +79,9 @@ pub enum Request {
     Usage {
         fence: FenceId,
     },
+    /// The daemon stops in order. A launcher that lingers for daemons ends at once, every fence with it, and the
+    /// end of the connection is its answer; another launcher answers and stays.
+    Farewell,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,6 +20,7 @@ mod grants;
 mod mount;
 mod notify;
 mod options;
+mod respawn;
 pub mod root;
 mod seal;
 mod server;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
             println!("hedgerow-launch {}", env!("CARGO_PKG_VERSION"));
             Ok(())
         }
+        Some("respawn") => respawn::respawn(arguments.get(1..).unwrap_or_default()),
         Some("build") => builder::main(),
         Some("filter") => filter::write(std::io::stdout()).map_err(Into::into),
         _ => reside(arguments),

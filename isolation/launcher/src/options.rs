@@ -14,7 +14,8 @@ Opens fences for hedgerowd. Runs as root and stays in the foreground.
   --runtime DIR      the same for base 'runtime'; the socket and the launcher's own files lie in DIR/launch
   --config DIR       where hedgerow.toml and hedgerow.toml.d/*.toml grant what components may ask for
   --daemon-uid UID   the user, beside root, who may connect
-  --linger SECONDS   end every fence and exit after so long without a connection (default: never)
+  --linger SECONDS   end every fence and exit after so long without a connection, or when the daemon says that
+                     it stops (default: never)
   --socket PATH      listen here (default: DIR/launch/launch.sock)
   --init PATH        the init of fences (default: hedgerow-init beside this program)
 ";

@@ -330,6 +330,11 @@ impl Server {
             Request::Adopt { fence } => Ok(Some(self.fence(&fence)?.adopt()?)),
             Request::Acknowledge { fence, step } => done(self.fence(&fence)?.acknowledge(step)?),
             Request::Usage { fence } => done(Response::Usage(self.fence(&fence)?.usage()?)),
+            Request::Farewell if self.linger.is_some() => {
+                self.stop();
+                Ok(None)
+            }
+            Request::Farewell => done(Response::Done),
         }
     }
 

@@ -19,7 +19,7 @@ use crate::driver::Surroundings;
 use crate::jobs::Jobs;
 use crate::launcher::Launcher;
 use crate::layout::Layout;
-use crate::lifecycle::Goal;
+use crate::lifecycle::{Goal, State};
 use crate::records::Records;
 use crate::recover;
 use crate::registry::{Command, Registry};
@@ -76,6 +76,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     tracing::info!("stopping every component");
     notify("STOPPING=1");
     stop_all(&around).await;
+    around.launcher.farewell().await;
     Ok(())
 }
 
@@ -155,7 +156,8 @@ async fn stop_all(around: &Surroundings) {
     loop {
         changes.mark_unchanged();
         let mut open = around.registry.all();
-        open.retain(|status| status.fence.is_some() || !asked.contains(&status.name));
+        // One that is at rest already changes nothing when it is asked, and would be waited for in vain.
+        open.retain(|status| status.fence.is_some() || status.state != State::Finished);
         if open.is_empty() {
             return;
         }

@@ -101,6 +101,12 @@ impl Launcher {
         }
     }
 
+    /// To be called last: a launcher of this daemon's own ends, and has ended when this returns.
+    pub async fn farewell(&self) {
+        // Where it ends, the end of the connection is the answer.
+        let _ = self.call(Request::Farewell, vec![]).await;
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<FenceId, mpsc::Sender<Event>>> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -173,19 +179,23 @@ async fn carry(
     listeners: &Listeners,
 ) -> io::Result<()> {
     let mut waiting: HashMap<u64, oneshot::Sender<Answer>> = HashMap::new();
-    let mut serial = 0;
+    let (mut serial, mut is_leaving) = (0, false);
     loop {
         tokio::select! {
             outgoing = queue.recv() => {
                 let Some(Outgoing { request, descriptors, answer }) = outgoing else { return Ok(()) };
                 serial += 1;
+                is_leaving |= request == Request::Farewell;
                 let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
                 waiting.insert(serial, answer);
                 send(link, &Call { serial, request }, &borrowed).await?;
             }
             received = receive(link) => {
-                let (message, descriptors) =
-                    received?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+                let (message, descriptors) = match received? {
+                    Some(received) => received,
+                    None if is_leaving => return Ok(()),
+                    None => return Err(io::ErrorKind::UnexpectedEof.into()),
+                };
                 match message {
                     Message::Reply { serial, result } => {
                         if let Some(answer) = waiting.remove(&serial) {

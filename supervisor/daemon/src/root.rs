@@ -96,6 +96,7 @@ fn start_launcher(program: &Path, layout: &Layout, identity: Identity) -> Result
     let file = file.map_err(|source| path_error("cannot write", &log, source))?;
     let errors = file.try_clone().map_err(|source| path_error("cannot write", &log, source))?;
     let spawned = Command::new(program)
+        .arg("respawn")
         .arg("--state")
         .arg(&layout.state)
         .arg("--runtime")
