@@ -197,7 +197,13 @@ impl Bundle {
         let root_path = path.join("root");
         fs::create_dir_all(&root_path)?;
         let root = Root::make(&root_path)?;
-        let sources = Sources { root: &root_path, mounts: &[], sys: None, unified_cgroup: None };
+        let sources = Sources {
+            root: &root_path,
+            mounts: &[],
+            sys: None,
+            unified: false,
+            cgroups_path: "/hedgerow-bench",
+        };
         fs::write(
             path.join("config.json"),
             serde_json::to_vec(&spec(&plan()?, sources, &["/bin/true"])?)?,

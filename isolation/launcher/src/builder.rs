@@ -32,7 +32,7 @@ use libcontainer::workload::{
 use nix::sched::CloneFlags;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::FdFlags;
-use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags};
+use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
@@ -45,8 +45,8 @@ use crate::spec::{Sources, spec};
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Blueprint {
     pub plan: Plan,
-    /// The fence's cgroup in the unified hierarchy; `None` on v1.
-    pub unified_cgroup: Option<PathBuf>,
+    /// Whether the machine's cgroup controllers are in the unified hierarchy.
+    pub unified: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -107,13 +107,14 @@ fn build(blueprint: &Blueprint, descriptors: Vec<OwnedFd>) -> Result<i32, Error>
     // Refused without CAP_SYS_RESOURCE; then a fence keeps what the launcher has.
     let _ = fs::write("/proc/self/oom_score_adj", "0");
 
-    let stage = Stage::make(plan, root, sources, blueprint.unified_cgroup.is_none())
+    let stage = Stage::make(plan, root, sources, blueprint.unified)
         .map_err(|e| Error::System("cannot stage the fence's directories", e))?;
     let sources = Sources {
         root: &stage.root,
         mounts: &stage.mounts,
         sys: stage.sys.as_deref(),
-        unified_cgroup: blueprint.unified_cgroup.as_deref(),
+        unified: blueprint.unified,
+        cgroups_path: "/",
     };
     let config = serde_json::to_vec(&spec(plan, sources, &["hedgerow-init"])?)
         .map_err(|e| Error::System("cannot write the configuration", e.into()))?;
@@ -142,20 +143,13 @@ struct Stage {
 }
 
 impl Stage {
-    fn make(
-        plan: &Plan,
-        root: &OwnedFd,
-        sources: &[OwnedFd],
-        hide_cgroups: bool,
-    ) -> io::Result<Self> {
+    fn make(plan: &Plan, root: &OwnedFd, sources: &[OwnedFd], unified: bool) -> io::Result<Self> {
         nix::sched::unshare(CloneFlags::CLONE_NEWNS)?;
         rustix::mount::mount_change(
             "/",
             MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
         )?;
-        if hide_cgroups {
-            hide_v1_cgroups()?;
-        }
+        neutralize_cgroups(unified)?;
         let sys = match plan.network {
             Network::Host => Some(mount::copy_path("/sys", Reach::One)?),
             Network::None | Network::Nat => None,
@@ -188,12 +182,15 @@ fn restrictions(access: Access) -> MountAttrFlags {
     }
 }
 
-/// The launcher has put this process into its cgroups, and only it writes there. libcontainer insists on doing
-/// the same in every v1 hierarchy that it finds: let it find none.
-fn hide_v1_cgroups() -> io::Result<()> {
-    const CGROUPS: &str = "/sys/fs/cgroup";
-    rustix::mount::unmount(CGROUPS, UnmountFlags::DETACH)?;
-    mount::attach_path(mount::tmpfs("4k")?.as_fd(), CGROUPS)
+/// The launcher has put this process into its cgroups, and only it writes there. libcontainer insists on joining
+/// one as well: let it find the root of the unified hierarchy (every kernel can mount it, also where the
+/// controllers are elsewhere), and let its write go nowhere.
+fn neutralize_cgroups(unified: bool) -> io::Result<()> {
+    if !unified {
+        mount::attach_path(mount::cgroup2()?.as_fd(), "/sys/fs/cgroup")?;
+    }
+    let nowhere = mount::copy_path("/dev/null", Reach::One)?;
+    mount::attach_path(nowhere.as_fd(), "/sys/fs/cgroup/cgroup.procs")
 }
 
 /// Runs in process 1 of the fence.

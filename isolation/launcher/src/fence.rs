@@ -148,10 +148,8 @@ impl Fence {
         };
         // The builder waits for its blueprint: whatever it makes is in the cgroup from the start.
         let told = fence.cgroup.add(pid).map_err(|e| failed(&e)).and_then(|()| {
-            let blueprint = Blueprint {
-                plan: fence.plan.clone(),
-                unified_cgroup: fence.cgroup.unified_path().map(Into::into),
-            };
+            let blueprint =
+                Blueprint { plan: fence.plan.clone(), unified: fence.cgroup.is_unified() };
             let mut descriptors =
                 vec![init_end.as_fd(), materials.filter, materials.init, materials.tree.as_fd()];
             descriptors.extend(materials.sources.iter().map(AsFd::as_fd));

@@ -20,8 +20,10 @@ pub struct Sources<'a> {
     /// A copy of the host's `/sys`, for a fence with the host's network: a sysfs shows the network namespace
     /// of whoever mounts it, and a fence may not mount one for a namespace that is not its own.
     pub sys: Option<&'a Path>,
-    /// cgroupsPath, and that a cgroup2 file system can be mounted.
-    pub unified_cgroup: Option<&'a Path>,
+    /// Whether the machine's cgroup controllers are in the unified hierarchy: then the fence sees its own part.
+    pub unified: bool,
+    /// The cgroup that the runtime is to join.
+    pub cgroups_path: &'a str,
 }
 
 /// Hidden from the fence: the runtime specification's usual list, as containers know it.
@@ -49,18 +51,16 @@ const CAPABILITIES: [Capability; 4] =
 
 /// The configuration that makes `plan`'s fence; its process runs `arguments`.
 pub fn spec(plan: &Plan, sources: Sources<'_>, arguments: &[&str]) -> Result<Spec, OciSpecError> {
-    let mut linux = LinuxBuilder::default()
+    let linux = LinuxBuilder::default()
         .namespaces(namespaces(plan.network)?)
         .uid_mappings([mapping(plan.ids)?])
         .gid_mappings([mapping(plan.ids)?])
         .masked_paths(MASKED.map(str::to_owned))
-        .readonly_paths(READ_ONLY.map(str::to_owned));
-    if let Some(path) = sources.unified_cgroup {
-        linux = linux.cgroups_path(path);
-    }
+        .readonly_paths(READ_ONLY.map(str::to_owned))
+        .cgroups_path(sources.cgroups_path);
 
     let mut linux = linux.build()?;
-    // The cgroup and its limits are the launcher's.
+    // The limits are the launcher's to set.
     linux.set_resources(None);
 
     let user = UserBuilder::default().uid(0u32).gid(0u32).build()?;
@@ -146,7 +146,7 @@ fn mounts(plan: &Plan, sources: Sources<'_>) -> Result<Vec<Mount>, OciSpecError>
             Some(copy) => bind("/sys", copy, &format!("rbind,{system},ro"))?,
         },
     ];
-    if sources.unified_cgroup.is_some() && sources.sys.is_none() {
+    if sources.unified && sources.sys.is_none() {
         mounts.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &format!("{system},relatime,ro"))?);
     }
     for (wanted, source) in plan.mounts.iter().zip(sources.mounts) {

@@ -127,12 +127,8 @@ impl Cgroup {
         }
     }
 
-    /// Absolute path as a v2 cgroupsPath, where there is one.
-    pub fn unified_path(&self) -> Option<&Path> {
-        match &self.kind {
-            Kind::V1(_) => None,
-            Kind::V2(cgroup) => Some(cgroup.path()),
-        }
+    pub fn is_unified(&self) -> bool {
+        matches!(self.kind, Kind::V2(_))
     }
 
     /// Moves a process in; its later children start there.

@@ -17,7 +17,6 @@ const LEAF: &str = "launcher";
 
 #[derive(Debug)]
 pub struct Tree {
-    mount: PathBuf,
     directory: PathBuf,
     /// Whether `directory` is there for this launcher only.
     made: bool,
@@ -26,8 +25,6 @@ pub struct Tree {
 #[derive(Debug)]
 pub struct Cgroup {
     directory: PathBuf,
-    /// Below the root of the hierarchy, with a leading slash.
-    path: PathBuf,
 }
 
 impl Tree {
@@ -44,7 +41,7 @@ impl Tree {
             create(&directory)?;
             enable_controllers(&directory);
         }
-        Ok(Self { mount, directory, made })
+        Ok(Self { directory, made })
     }
 
     pub fn directory(&self) -> &Path {
@@ -54,8 +51,7 @@ impl Tree {
     pub fn create(&self, name: &str) -> Result<Cgroup, Error> {
         let directory = self.directory.join(name);
         create(&directory)?;
-        let path = directory.strip_prefix(&self.mount).unwrap_or(&directory);
-        Ok(Cgroup { path: Path::new("/").join(path), directory })
+        Ok(Cgroup { directory })
     }
 
     pub fn release(&self) {
@@ -88,10 +84,6 @@ fn enable_controllers(directory: &Path) {
 impl Cgroup {
     pub fn directory(&self) -> &Path {
         &self.directory
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     fn limit_file(&self, name: &str, controller: &'static str) -> Result<PathBuf, Error> {

@@ -103,11 +103,14 @@ impl Launcher {
         self.path().join("run/launch/launch.sock")
     }
 
-    /// A daemon that has said hello.
+    /// A daemon that has said hello. (A killed launcher's socket may take connections for a moment longer, if
+    /// the launcher was just forking.)
     pub fn client(&self) -> Client {
-        let mut client = self.stranger();
-        client.hello().unwrap();
-        client
+        eventually("the launcher answers", || {
+            let mut client = self.stranger();
+            client.send(Request::Hello { version: VERSION }, &[]);
+            client.receive().map(|_| client)
+        })
     }
 
     /// A connection that has said nothing.
