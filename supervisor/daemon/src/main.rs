@@ -11,6 +11,8 @@ use clap::Parser;
 use hedgerow_daemon::daemon::{self, Bus};
 use hedgerow_daemon::layout::Layout;
 use hedgerow_daemon::root;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 /// Runs components in fences, joins them over IPC, and obeys the D-Bus name io.hedgerow.Edge1.
 #[derive(Debug, Parser)]
@@ -28,15 +30,21 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("HEDGEROW_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,zbus=warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    // `debug`, or `zbus=debug,info`: as in env_logger, without its regular expressions, which cost a megabyte.
+    let wanted = std::env::var("HEDGEROW_LOG").unwrap_or_default();
+    let filter: Targets = wanted.parse().unwrap_or_default();
+    let filter = match wanted.is_empty() {
+        true => {
+            Targets::new().with_default(LevelFilter::INFO).with_target("zbus", LevelFilter::WARN)
+        }
+        false => filter,
+    };
+    let output = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
-        .without_time()
-        .init();
+        .without_time();
+    tracing_subscriber::registry().with(output.with_filter(filter)).init();
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
