@@ -39,16 +39,10 @@ fn memory() -> Result<Vec<Figure>> {
     thread::sleep(SETTLING);
 
     let mut figures = Vec::new();
-    let (mut sum, mut fences) = (0, 0);
+    let mut sum = 0;
     for (pid, name) in resident(&hedgerow)? {
         let memory = process::memory(pid)?;
         sum += memory.pss;
-        let name = if name == "hedgerow-init" {
-            fences += 1;
-            format!("{name}-{fences}")
-        } else {
-            name
-        };
         figures.push(Figure::new(format!("footprint.pss.{name}"), megabytes(memory.pss), "MB"));
         let anonymous = megabytes(memory.anonymous);
         figures.push(Figure::new(format!("footprint.pss.{name}.anonymous"), anonymous, "MB"));

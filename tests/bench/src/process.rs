@@ -49,20 +49,32 @@ pub fn user(pid: i32) -> Result<(u32, u32)> {
     Ok((effective("Uid:")?, effective("Gid:")?))
 }
 
-/// Our own resident processes of the Hedgerow below `root`: the daemon, its launcher, and each fence's init.
+/// Our own resident processes of the Hedgerow below `root`: the daemon, its launcher with what starts that anew,
+/// and each fence's init.
 pub fn resident(root: &Path, daemon: i32) -> Result<BTreeMap<i32, String>> {
     let needle = root.to_string_lossy().into_owned();
     let mut found = BTreeMap::from([(daemon, "hedgerowd".to_owned())]);
     let all = all()?;
-    let launcher = all.iter().find(|process| {
-        process.arguments.contains("hedgerow-launch") && process.arguments.contains(&needle)
-    });
-    let launcher = launcher.context("no launcher runs")?.pid;
-    found.insert(launcher, "hedgerow-launch".to_owned());
-    let inits = all
+    let (mut launcher, mut fences) = (None, 0);
+    for one in all
         .iter()
-        .filter(|one| one.parent == launcher && one.arguments.starts_with("hedgerow-init"));
-    found.extend(inits.map(|process| (process.pid, "hedgerow-init".to_owned())));
+        .filter(|one| one.arguments.contains("hedgerow-launch") && one.arguments.contains(&needle))
+    {
+        if one.arguments.contains(" respawn ") {
+            found.insert(one.pid, "hedgerow-launch-respawn".to_owned());
+        } else {
+            launcher = Some(one.pid);
+            found.insert(one.pid, "hedgerow-launch".to_owned());
+        }
+    }
+    let launcher = launcher.context("no launcher runs")?;
+    for init in all
+        .iter()
+        .filter(|one| one.parent == launcher && one.arguments.starts_with("hedgerow-init"))
+    {
+        fences += 1;
+        found.insert(init.pid, format!("hedgerow-init-{fences}"));
+    }
     Ok(found)
 }
 

@@ -43,7 +43,8 @@ impl Stage {
             root: &root,
             mounts: &[launcher.directory().join("state/work")],
             sys: None,
-            unified_cgroup: unified.then_some(Path::new("/hedgerow-bench/peer")),
+            unified,
+            cgroups_path: "/hedgerow-bench-peer",
         };
         let config = serde_json::to_vec(&spec(plan, sources, &["/bin/true"])?)?;
         fs::write(bundle.join("config.json"), config)?;
