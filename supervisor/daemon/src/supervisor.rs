@@ -122,11 +122,12 @@ async fn operate(
     let mut changes = around.registry.watch();
     if let Some(commands) = around.registry.commands(&before.name) {
         let again = kind == JobKind::Restart || before.state == State::Broken;
-        // A driver that is gone is noticed below.
-        let _ = commands.send(Command::Goal(goal)).await;
+        // A driver that is gone is noticed below. The goal comes last: it starts what rests, and a restart after
+        // that would start it a second time.
         if goal == Goal::Run && again {
             let _ = commands.send(Command::Restart).await;
         }
+        let _ = commands.send(Command::Goal(goal)).await;
     }
     loop {
         changes.mark_unchanged();
