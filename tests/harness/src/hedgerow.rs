@@ -5,7 +5,7 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -191,31 +191,11 @@ impl Hedgerow {
         Ok(())
     }
 
-    /// SIGKILL to the launcher.
+    /// SIGKILL to the launcher; what watches over it starts another.
     pub fn kill_launcher(&mut self) -> Result<()> {
         self.look();
         let (pid, _) = self.seen.launcher().context("no launcher runs")?;
         kill(Pid::from_raw(*pid), Signal::SIGKILL)?;
-        Ok(())
-    }
-
-    /// Starts a launcher as the last one was started, which is what its unit has systemd do.
-    pub fn start_launcher(&self) -> Result<()> {
-        let (_, arguments) = self.seen.launcher().context("there was no launcher")?;
-        let mut words = arguments.split(' ').filter(|word| !word.is_empty());
-        let program = words.next().context("a launcher without a name")?;
-        let log = File::options().append(true).open(self.root().join("run/launch.log"))?;
-        let mut launcher = Command::new(program)
-            .args(words)
-            .env_clear()
-            .current_dir("/")
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()?;
-        // So that it is reaped when it ends.
-        std::thread::spawn(move || launcher.wait());
         Ok(())
     }
 

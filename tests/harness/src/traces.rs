@@ -14,7 +14,7 @@ pub struct Traces {
     pub processes: Vec<(i32, String)>,
     /// Mount points of the host below the directory.
     pub mounts: Vec<String>,
-    /// Mount points below the directory that only the launcher sees.
+    /// Mount points below the directory that only the launcher sees, but for the template of every fence's root.
     pub launcher_mounts: Vec<String>,
     /// Cgroups of the processes, and those seen before that still exist.
     pub cgroups: BTreeSet<PathBuf>,
@@ -42,7 +42,9 @@ impl Traces {
             }
             traces.cgroups.extend(cgroups(&text(&directory.join("cgroup"))));
             if is_launcher(&arguments) {
+                let template = format!("{needle}/run/launch/root");
                 traces.launcher_mounts = points_below(&needle, &mounts);
+                traces.launcher_mounts.retain(|point| !point.starts_with(&template));
             }
             traces.processes.push((pid, arguments));
         }
@@ -51,6 +53,7 @@ impl Traces {
         traces
     }
 
+    /// The one that has the fences, not the one that watches over it.
     pub fn launcher(&self) -> Option<&(i32, String)> {
         self.processes.iter().find(|(_, arguments)| is_launcher(arguments))
     }
@@ -71,7 +74,7 @@ impl Traces {
         inits.count() == fences
             && launchers.count() == 1
             && self.fence_cgroups.len() == fences
-            && self.launcher_mounts.len() <= 1
+            && self.launcher_mounts.is_empty()
             && self.mounts.is_empty()
     }
 
@@ -81,8 +84,7 @@ impl Traces {
 
     /// Asks the launcher to end, where one is left.
     pub fn end_launcher(&self) -> nix::Result<()> {
-        let mut launchers = self.processes.iter().filter(|(_, arguments)| is_launcher(arguments));
-        launchers.try_for_each(|(pid, _)| kill(Pid::from_raw(*pid), Signal::SIGTERM))
+        self.launcher().map_or(Ok(()), |(pid, _)| kill(Pid::from_raw(*pid), Signal::SIGTERM))
     }
 
     /// Ends what is left, for a test that failed already.
@@ -102,7 +104,7 @@ fn is_ours(arguments: &str, needle: &str) -> bool {
 }
 
 fn is_launcher(arguments: &str) -> bool {
-    program(arguments) == "hedgerow-launch"
+    program(arguments) == "hedgerow-launch" && arguments.split(' ').nth(1) != Some("respawn")
 }
 
 /// File name of the program.
