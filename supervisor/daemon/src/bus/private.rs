@@ -51,6 +51,8 @@ impl PrivateBus {
             .args(["--pdeathsig", "KILL", "--", "dbus-daemon", "--nofork", "--nosyslog"])
             .args(["--nopidfile", "--print-address=1", "--config-file"])
             .arg(&configuration)
+            // It would tell our service manager that it is ready, which reads as our own word.
+            .env_remove("NOTIFY_SOCKET")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
