@@ -102,7 +102,9 @@ fn writes(idle: Duration) -> Result<Vec<Figure>> {
 
 fn deploy(hedgerow: &Hedgerow, source: &Source, names: &[&str]) -> Result<()> {
     let additions: Vec<String> = names.iter().map(|name| addition(name)).collect();
-    hedgerow.deploy(source, &additions.iter().map(String::as_str).collect::<Vec<_>>())?;
+    hedgerow
+        .deploy(source, &additions.iter().map(String::as_str).collect::<Vec<_>>())
+        .with_context(|| std::fs::read_to_string(hedgerow.daemon_log()).unwrap_or_default())?;
     for name in names {
         hedgerow.wait_for(name, "runs", |one| one.state == "RUNNING")?;
     }
