@@ -6,7 +6,7 @@
 //! ```text
 //!  launcher ──exec──► builder ──clone──► intermediate ──clone──► (user, pid, mount … namespaces) ──exec──► init
 //!     │  Blueprint + descriptors ►│                                                              │
-//!     │◄──────────── Built ───────│                                                              │
+//!     │◄───────── or: Failed ─────│                                                              │
 //!     │◄──────────────────────────────── Ready, over the control socket ─────────────────────────│
 //!     │  closes the channel ►     │ exits; the init becomes the launcher's child (subreaper)
 //! ```
@@ -49,12 +49,9 @@ pub struct Blueprint {
     pub unified: bool,
 }
 
+/// The builder's only answer. Success is for the init itself to report.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Built {
-    /// The number of the init's process.
-    Init(i32),
-    Failed(String),
-}
+pub struct Failed(pub String);
 
 #[derive(Debug, thiserror::Error)]
 enum Error {
@@ -66,8 +63,6 @@ enum Error {
     Spec(#[from] oci_spec::OciSpecError),
     #[error("{}", chain(.0))]
     Container(#[from] LibcontainerError),
-    #[error("the container has no process")]
-    NoProcess,
 }
 
 /// Directory over which the builder mounts its own tmpfs, in its own mount namespace. Every parent must be open
@@ -80,17 +75,15 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let channel = Connection::from(rustix::io::fcntl_dupfd_cloexec(io::stdin(), 100)?);
     let Some((blueprint, descriptors)) = channel.recv::<Blueprint>()? else { return Ok(()) };
-    let answer = match build(&blueprint, descriptors) {
-        Ok(pid) => Built::Init(pid),
-        Err(error) => Built::Failed(error.to_string()),
-    };
-    channel.send(&answer, &[])?;
-    // Stay until the launcher has the init's word: until then this process's death must end the init.
-    channel.recv::<()>()?;
+    match build(&blueprint, descriptors) {
+        // Stay until the launcher has the init's word: until then this process's death must end the init.
+        Ok(()) => drop(channel.recv::<()>()?),
+        Err(error) => channel.send(&Failed(error.to_string()), &[])?,
+    }
     Ok(())
 }
 
-fn build(blueprint: &Blueprint, descriptors: Vec<OwnedFd>) -> Result<i32, Error> {
+fn build(blueprint: &Blueprint, descriptors: Vec<OwnedFd>) -> Result<(), Error> {
     let plan = &blueprint.plan;
     let [control, filter, init, root, sources @ ..] = descriptors.as_slice() else {
         return Err(Error::Descriptors);
@@ -131,8 +124,7 @@ fn build(blueprint: &Blueprint, descriptors: Vec<OwnedFd>) -> Result<i32, Error>
         .with_systemd(false)
         .with_detach(true)
         .build()?;
-    container.start()?;
-    container.pid().map(|pid| pid.as_raw()).ok_or(Error::NoProcess)
+    Ok(container.start()?)
 }
 
 /// What the configuration refers to, in a mount namespace of the builder's own.

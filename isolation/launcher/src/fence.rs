@@ -1,7 +1,7 @@
 //! One fence and what it is going through.
 //!
 //! ```text
-//!            Built + Ready                     init gone
+//!                Ready                         init gone
 //!  Opening ─────────────────► Open ───────────────────────────► Ended
 //!     │ failed                  │ Close                           │ Close
 //!     └───────────────────────► Closing ◄─────────────────────────┘
@@ -24,7 +24,7 @@ use hedgerow_isolation::protocol::{
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal};
 
-use crate::builder::{Blueprint, Built};
+use crate::builder::{Blueprint, Failed};
 use crate::cgroup::Cgroup;
 use crate::daemon::{Output, Ticket};
 
@@ -49,24 +49,10 @@ pub struct Fence {
 
 #[derive(Debug)]
 enum Phase {
-    Opening {
-        channel: Connection,
-        /// `None` once closed.
-        control: Option<Connection>,
-        ready: bool,
-        ticket: Ticket,
-        deadline: Instant,
-    },
-    Open {
-        control: Option<Connection>,
-    },
-    Ended {
-        cause: String,
-    },
-    Closing {
-        closers: Vec<Ticket>,
-        failed: Option<(Ticket, Error)>,
-    },
+    Opening { channel: Connection, control: Option<Connection>, ticket: Ticket, deadline: Instant },
+    Open { control: Option<Connection> },
+    Ended { cause: String },
+    Closing { closers: Vec<Ticket>, failed: Option<(Ticket, Error)> },
 }
 
 /// A step from the request to start it until its exit is acknowledged.
@@ -130,7 +116,6 @@ impl Fence {
         let child = Command::new("/proc/self/exe")
             .arg("build")
             .env_clear()
-            .current_dir("/")
             .stdin(OwnedFd::from(builder_end))
             .stdout(Stdio::null())
             .spawn()
@@ -157,13 +142,7 @@ impl Fence {
         });
         let deadline = Instant::now() + OPENING;
         let mut fence = Self {
-            phase: Phase::Opening {
-                channel,
-                control: Some(control),
-                ready: false,
-                ticket,
-                deadline,
-            },
+            phase: Phase::Opening { channel, control: Some(control), ticket, deadline },
             ..fence
         };
         if let Err(error) = told {
@@ -208,7 +187,6 @@ impl Fence {
             Source::Channel => self.hear_builder(),
             Source::Control => self.hear_init(out),
         }
-        self.finish_opening(out);
     }
 
     /// Moves a closing fence on; true once nothing of it is left.
@@ -218,21 +196,21 @@ impl Fence {
         {
             self.fail_opening(system("the fence's builder did not finish in time"));
         }
+        // Their ends will be reaped.
         let Phase::Closing { closers, failed } = &mut self.phase else { return false };
-        let gone = match self.cgroup.remove() {
-            Ok(true) => self.builder.is_none() && self.init.is_none(),
-            Ok(false) => {
-                self.cgroup.kill();
-                false
-            }
-            Err(error) => {
-                eprintln!("fence {}: {error}", self.plan.fence);
-                self.builder.is_none() && self.init.is_none()
-            }
-        };
+        if self.builder.is_some() || self.init.is_some() {
+            return false;
+        }
+        let gone = self.cgroup.remove().unwrap_or_else(|error| {
+            eprintln!("fence {}: {error}", self.plan.fence);
+            true
+        });
         if gone {
             out.extend(closers.drain(..).map(|t| Output::Reply(t, Ok(Response::Done), Vec::new())));
             out.extend(failed.take().map(|(t, error)| Output::Reply(t, Err(error), Vec::new())));
+        } else {
+            // A half-made init, which nobody has introduced.
+            self.cgroup.kill();
         }
         gone
     }
@@ -241,12 +219,10 @@ impl Fence {
     pub fn reaped(&mut self, pid: i32, how: &str, out: &mut Vec<Output>) -> bool {
         if self.builder == Some(pid) {
             self.builder = None;
-            // What it said before it ended comes first.
+            // What was said before it ended comes first.
+            self.hear_init(out);
             self.hear_builder();
-            self.finish_opening(out);
-            if matches!(self.phase, Phase::Opening { .. }) && self.init.is_none() {
-                self.fail_opening(system(format!("the fence's builder ended ({how})")));
-            }
+            self.fail_opening(system(format!("the fence's builder ended ({how})")));
             return true;
         }
         if self.init != Some(pid) {
@@ -255,12 +231,8 @@ impl Fence {
         // Exits that the init still reported come first.
         self.hear_init(out);
         self.init = None;
-        match &self.phase {
-            Phase::Opening { .. } => {
-                self.fail_opening(system(format!("the fence's init ended at once ({how})")));
-            }
-            Phase::Open { .. } => self.end(how, out),
-            Phase::Ended { .. } | Phase::Closing { .. } => {}
+        if matches!(self.phase, Phase::Open { .. }) {
+            self.end(how, out);
         }
         true
     }
@@ -412,10 +384,9 @@ impl Fence {
 
     fn hear_builder(&mut self) {
         let Phase::Opening { channel, .. } = &self.phase else { return };
-        match channel.recv::<Built>() {
-            Ok(Some((Built::Init(pid), _))) => self.init = Some(pid),
-            Ok(Some((Built::Failed(message), _))) => {
-                self.fail_opening(system(format!("the fence cannot be built: {message}")));
+        match channel.recv::<Failed>() {
+            Ok(Some((Failed(reason), _))) => {
+                self.fail_opening(system(format!("the fence cannot be built: {reason}")));
             }
             // Its exit will be reaped, and says more.
             Ok(None) => {}
@@ -465,11 +436,7 @@ impl Fence {
 
     fn note_report(&mut self, report: Report, sender: i32, out: &mut Vec<Output>) {
         match report {
-            Report::Ready => {
-                if let Phase::Opening { ready, .. } = &mut self.phase {
-                    *ready = true;
-                }
-            }
+            Report::Ready => self.finish_opening(sender, out),
             Report::Forked { step } => {
                 if let Some(run) = self.steps.get_mut(&step) {
                     run.pid = sender;
@@ -517,16 +484,17 @@ impl Fence {
         out.push(Output::Event(Event::StepExited { fence, step, exit }));
     }
 
-    fn finish_opening(&mut self, out: &mut Vec<Output>) {
-        let Phase::Opening { ready: true, ticket, .. } = self.phase else { return };
-        if self.init.is_none() {
-            return;
-        }
-        out.push(Output::Reply(ticket, Ok(Response::Done), Vec::new()));
+    /// The init has taken over; the kernel says which process it is.
+    fn finish_opening(&mut self, init: i32, out: &mut Vec<Output>) {
         let closing = Phase::Closing { closers: Vec::new(), failed: None };
-        if let Phase::Opening { control, .. } = std::mem::replace(&mut self.phase, closing) {
-            // Dropping the channel tells the builder to go.
-            self.phase = Phase::Open { control };
+        match std::mem::replace(&mut self.phase, closing) {
+            Phase::Opening { control, ticket, .. } => {
+                self.init = Some(init);
+                // Dropping the channel tells the builder to go.
+                self.phase = Phase::Open { control };
+                out.push(Output::Reply(ticket, Ok(Response::Done), Vec::new()));
+            }
+            other => self.phase = other,
         }
     }
 

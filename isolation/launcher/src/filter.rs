@@ -34,6 +34,8 @@ fn filter() -> Result<ScmpFilterContext, SeccompError> {
     for &other in other_architectures() {
         filter.add_arch(other)?;
     }
+    // What else there may be (x32, say) does not exist here.
+    filter.set_act_badarch(ScmpAction::Errno(libc::ENOSYS))?;
     // A binary tree instead of a list of comparisons.
     filter.set_ctl_optimize(2)?;
     let denied = ScmpAction::Errno(libc::EPERM);
@@ -88,7 +90,7 @@ fn add_arguments(filter: &mut ScmpFilterContext, denied: ScmpAction) -> Result<(
 /// The other system call tables that a 64-bit kernel serves on this processor.
 fn other_architectures() -> &'static [ScmpArch] {
     if cfg!(target_arch = "x86_64") {
-        &[ScmpArch::X86, ScmpArch::X32]
+        &[ScmpArch::X86]
     } else if cfg!(target_arch = "aarch64") {
         &[ScmpArch::Arm]
     } else {

@@ -93,6 +93,8 @@ impl Server {
             .map_err(|e| Failure::System("cannot become subreaper", e.into()))?;
         rustix::thread::set_thread_groups(&[])
             .map_err(|e| Failure::System("cannot drop groups", e.into()))?;
+        rustix::process::chdir("/")
+            .map_err(|e| Failure::System("cannot leave the directory", e.into()))?;
         // What is mounted for fences is seen here only, and vanishes with this process however it ends.
         nix::sched::unshare(CloneFlags::CLONE_NEWNS)
             .map_err(|e| Failure::System("cannot make a mount namespace", e.into()))?;
