@@ -121,7 +121,8 @@ async fn operate(
 ) -> Outcome {
     let mut changes = around.registry.watch();
     if let Some(commands) = around.registry.commands(&before.name) {
-        let again = kind == JobKind::Restart || before.state == State::Broken;
+        let at_rest = matches!(before.state, State::Errored(_) | State::Broken | State::Finished);
+        let again = kind == JobKind::Restart || at_rest;
         // A driver that is gone is noticed below. The goal comes last: it starts what rests, and a restart after
         // that would start it a second time.
         if goal == Goal::Run && again {

@@ -16,7 +16,10 @@ fn one_that_ends_well_at_once_is_finished() -> Result<()> {
     hedgerow.run(&["restart", "test.finishing"])?;
     hedgerow.wait_for("test.finishing", "FINISHED", |now| now.state == "FINISHED")?;
     hedgerow.wait_for_no_orphans()?;
-    assert_eq!(hedgerow.log("test.finishing")?.matches("run: done\n").count(), 2);
+    hedgerow.deploy(&components(), &["test.ticker=1.0.0"])?;
+    assert_eq!(hedgerow.component("test.finishing")?.state, "FINISHED");
+    let runs = hedgerow.log("test.finishing")?.matches("run: done\n").count();
+    assert_eq!(runs, 2, "a deployment that does not concern it starts it anew");
     hedgerow.finish()
 }
 

@@ -63,8 +63,7 @@ impl Driver {
         note: Note,
         adopted: Adopted,
     ) -> Result<(), FenceError> {
-        let mut machine = note.machine.clone();
-        machine.goal = goal;
+        let machine = note.machine.clone();
         let fence = Fence::adopt(around, &definition, note, adopted).await?;
         Self::launch(around, definition, machine, Some(fence), [Event::Goal(goal)].into());
         Ok(())

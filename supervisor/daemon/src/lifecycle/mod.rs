@@ -276,6 +276,10 @@ impl Machine {
             Broken, Closing, Errored, Finished, Installed, Installing, Launching, New, Opening,
             Removed, Running, ShuttingDown, Startup, Terminating,
         };
+        if event == Event::Goal(self.goal) && !matches!(self.state, New | Installed) {
+            // Told again: what is finished is not run anew for that, and a fault is not forgotten.
+            return vec![];
+        }
         self.note(event);
         match (self.state, event) {
             // What is wanted changed.

@@ -218,3 +218,19 @@ proptest! {
         prop_assert_eq!(machine.state, State::Removed);
     }
 }
+
+#[test]
+fn what_was_wanted_already_is_no_news() {
+    let again = Event::Goal(Goal::Run);
+    let mut finished = running(RUN_ONLY);
+    drive(&mut finished, &[exited(StepKind::Run, true), Event::Emptied, Event::Closed]);
+    assert_eq!(finished.step(again, 0), []);
+    assert_eq!(finished.state, State::Finished);
+
+    let mut failing = running(RUN_ONLY);
+    for event in [exited(StepKind::Run, false), again, Event::Emptied, again, Event::Closed, again]
+    {
+        failing.step(event, 0);
+    }
+    assert_eq!(failing.state, State::Errored(Source::Running), "the fault counts all the same");
+}
