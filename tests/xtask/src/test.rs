@@ -11,8 +11,8 @@ use crate::needs::Purpose;
 use crate::parts::Parts;
 use crate::{build, examples, guest, setup, workspace};
 
-/// The crate of the end-to-end cases, which need root and the release binaries.
-const CASES: &str = "hedgerow-cases";
+/// Crates whose integration tests need root: the fences' own, and the end-to-end cases with the release binaries.
+const AS_ROOT: [&str; 2] = ["hedgerow-launcher", "hedgerow-cases"];
 
 pub fn run(parts: &mut Parts, with_guest: bool) -> Result<()> {
     let mut purposes = vec![Purpose::Demo, Purpose::Test];
@@ -22,19 +22,26 @@ pub fn run(parts: &mut Parts, with_guest: bool) -> Result<()> {
     setup::install(parts, &purposes)?;
     parts.run("the crates' own tests", |part| {
         let mut cargo = cargo();
-        cargo.args(["test", "--locked", "--workspace", "--exclude", CASES]);
+        cargo.args(["test", "--locked", "--workspace"]);
+        cargo.args(AS_ROOT.iter().flat_map(|package| ["--exclude", package]));
         shown(part, cargo)
     })?;
     let binaries = build::release(parts)?;
     examples::lay_out(parts)?;
-    parts.run("the end-to-end cases", |part| {
-        for test in case_binaries()? {
-            let mut command = as_root("env");
-            command.arg(format!("HEDGEROW_BIN={}", binaries.display())).arg(&test);
-            shown(part, command)?;
-        }
-        Ok(())
-    })?;
+    for package in AS_ROOT {
+        parts.run(&format!("{package}, as root"), |part| {
+            // The launcher's own tests take the init that lies beside it.
+            let mut init = cargo();
+            init.args(["build", "--locked", "--package", "hedgerow-init"]);
+            shown(part, init)?;
+            for test in test_binaries(package)? {
+                let mut command = as_root("env");
+                command.arg(format!("HEDGEROW_BIN={}", binaries.display())).arg(&test);
+                shown(part, command)?;
+            }
+            Ok(())
+        })?;
+    }
     if with_guest {
         guest::cases(parts, None)?;
     } else {
@@ -43,18 +50,18 @@ pub fn run(parts: &mut Parts, with_guest: bool) -> Result<()> {
     Ok(())
 }
 
-/// Builds the cases as the caller and returns their executables, so that root builds nothing.
-fn case_binaries() -> Result<Vec<PathBuf>> {
+/// Builds a package's tests as the caller and returns their executables, so that root builds nothing.
+fn test_binaries(package: &str) -> Result<Vec<PathBuf>> {
     let mut build = cargo();
-    build.args(["test", "--locked", "--package", CASES, "--tests", "--no-run"]);
+    build.args(["test", "--locked", "--package", package, "--all-targets", "--no-run"]);
     build.args(["--message-format", "json-render-diagnostics"]);
     let text = output(build)?;
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let tests: Vec<PathBuf> = messages
-        .filter(|message| message["target"]["kind"][0] == "test")
+        .filter(|message| message["profile"]["test"] == true)
         .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
         .collect();
-    ensure!(!tests.is_empty(), "{CASES} has no tests");
+    ensure!(!tests.is_empty(), "{package} has no tests");
     Ok(tests)
 }
 

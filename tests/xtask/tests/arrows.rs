@@ -62,7 +62,7 @@ const ROOMS: &[Room] = &[
     room(
         "hedgerow-bench",
         &["hedgerow-harness", "hedgerow-ipc", "hedgerow-isolation", "hedgerow-launcher"],
-        &["redb", "zbus"],
+        &["redb"],
     ),
     room(
         "xtask",
