@@ -183,13 +183,18 @@ impl Drain {
         }
     }
 
-    /// Takes what [`Drain::peek`] returned out of the pipe.
+    /// Takes what [`Drain::peek`] returned out of the pipe; less where the step, whose own the pipe is, has read
+    /// from it meanwhile.
     pub fn consume(&mut self, length: usize) -> io::Result<()> {
         let mut bytes = vec![0; length];
         let mut taken = 0;
         while taken < length {
             let space = bytes.get_mut(taken..).unwrap_or_default();
-            taken += nix::unistd::read(self.pipe.get_ref(), space)?;
+            match nix::unistd::read(self.pipe.get_ref(), space) {
+                Ok(0) | Err(nix::Error::EAGAIN) => return Ok(()),
+                Ok(more) => taken += more,
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
@@ -232,4 +237,24 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
     let mut name = path.to_owned().into_os_string();
     name.push(format!(".{number}"));
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_step_that_reads_its_own_output_does_not_hang_the_daemon() {
+        let (read, write) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        let thief = read.try_clone().expect("a descriptor");
+        let mut drain = Drain::new(read).expect("a drain");
+        nix::unistd::write(&write, b"line\nhalf").expect("written");
+        let seen = drain.peek().await.expect("readable");
+        assert_eq!(seen.as_deref(), Some(&b"line\n"[..]));
+        nix::unistd::read(&thief, &mut [0; 16]).expect("stolen");
+        drain.consume(5).expect("not all is there, and more may come");
+        drop(write);
+        drain.consume(5).expect("nothing will come");
+        assert_eq!(drain.peek().await.expect("readable"), None);
+    }
 }
