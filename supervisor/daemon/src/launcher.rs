@@ -33,6 +33,8 @@ pub enum CallError {
     Gone,
     #[error(transparent)]
     Refused(#[from] protocol::Error),
+    #[error("too much for the launcher: {0}")]
+    Unsendable(io::Error),
     #[error("the launcher answered something else than was asked")]
     Confused,
 }
@@ -187,8 +189,14 @@ async fn carry(
                 serial += 1;
                 is_leaving |= request == Request::Farewell;
                 let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
-                waiting.insert(serial, answer);
-                send(link, &Call { serial, request }, &borrowed).await?;
+                match send(link, &Call { serial, request }, &borrowed).await {
+                    Ok(()) => drop(waiting.insert(serial, answer)),
+                    // The message is at fault, not the connection: a script of 200 KiB, say.
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                        let _ = answer.send(Err(CallError::Unsendable(error)));
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             received = receive(link) => {
                 let (message, descriptors) = match received? {
@@ -247,4 +255,34 @@ async fn send<T: serde::Serialize>(
 
 async fn receive(link: &Link) -> io::Result<Option<(Message, Vec<OwnedFd>)>> {
     link.async_io(Interest::READABLE, |inner| Ok(inner.recv()?)).await
+}
+
+#[cfg(test)]
+mod tests {
+    use hedgerow_isolation::protocol::MAX_MESSAGE;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_is_too_large_fails_alone() {
+        let (ours, theirs) = Connection::pair().expect("a pair");
+        ours.set_nonblocking().expect("possible");
+        let (calls, mut queue) = mpsc::channel(1);
+        let listeners = Listeners::default();
+        let launcher = Launcher { calls, listeners: Arc::clone(&listeners) };
+        tokio::spawn(async move {
+            carry(&register(ours).expect("registered"), &mut queue, &listeners).await
+        });
+        let fence = FenceId::try_from("c1".to_owned()).expect("valid");
+        let note = move |length| Request::Note { fence: fence.clone(), note: "n".repeat(length) };
+        let refused = launcher.run(note(MAX_MESSAGE), vec![]).await;
+        assert!(matches!(refused, Err(CallError::Unsendable(_))), "{refused:?}");
+
+        let next = tokio::spawn(async move { launcher.run(note(1), vec![]).await });
+        let call = tokio::task::spawn_blocking(move || theirs.recv::<Call>().map(|c| (c, theirs)));
+        let (call, theirs) = call.await.expect("it returned").expect("a call");
+        let serial = call.expect("still connected").0.serial;
+        theirs.send(&Message::Reply { serial, result: Ok(Response::Done) }, &[]).expect("sent");
+        next.await.expect("it returned").expect("done");
+    }
 }
