@@ -55,6 +55,11 @@ impl Layout {
         self.runtime.join("launch/launch.sock")
     }
 
+    /// Locked (fcntl(2)) for as long as the launcher lives.
+    pub fn launcher_lock(&self) -> PathBuf {
+        self.runtime.join("launch/lock")
+    }
+
     pub fn bus_socket(&self) -> PathBuf {
         self.runtime.join("bus.sock")
     }

@@ -2,12 +2,12 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use hedgerow_isolation::connection::Connection;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{Gid, Uid, User, geteuid, setgid, setgroups, setuid};
 
 use crate::layout::Layout;
@@ -69,12 +69,31 @@ pub fn prepare(root: &Path, launcher: &Path) -> Result<(Layout, Identity), Priva
             .map_err(|source| path_error("cannot give away", directory, source))?;
     }
     open_to_others(&root)?;
-    if Connection::connect(&layout.launcher_socket()).is_ok() {
+    if has_launcher(&layout) {
         tracing::info!("the launcher of an earlier daemon is still there");
     } else {
         start_launcher(launcher, &layout, identity)?;
     }
     Ok((layout, identity))
+}
+
+/// Whether a launcher holds its lock. It is not connected to: the newest connection takes the launcher from the daemon
+/// that has it, which would be one that runs already.
+fn has_launcher(layout: &Layout) -> bool {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let lock = layout.launcher_lock();
+    let Ok(file) = File::options().read(true).custom_flags(flags.bits()).open(lock) else {
+        return false;
+    };
+    let mut held = nix::libc::flock {
+        l_type: nix::libc::F_WRLCK as nix::libc::c_short,
+        l_whence: nix::libc::SEEK_SET as nix::libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    let asked = fcntl(&file, FcntlArg::F_GETLK(&mut held));
+    asked.is_ok() && held.l_type != nix::libc::F_UNLCK as nix::libc::c_short
 }
 
 /// From root to the daemon's user, for good: no capability is left after setuid(2) (capabilities(7)).
@@ -92,7 +111,9 @@ pub fn drop_privileges(layout: &Layout, identity: Identity) -> Result<(), Privat
 
 fn start_launcher(program: &Path, layout: &Layout, identity: Identity) -> Result<(), PrivateError> {
     let log = layout.runtime.join("launch.log");
-    let file = File::options().append(true).create(true).open(&log);
+    // Root opens it in a directory of the daemon's, who may have put a link there.
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = File::options().append(true).create(true).custom_flags(flags.bits()).open(&log);
     let file = file.map_err(|source| path_error("cannot write", &log, source))?;
     let errors = file.try_clone().map_err(|source| path_error("cannot write", &log, source))?;
     let spawned = Command::new(program)
