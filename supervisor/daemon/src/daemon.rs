@@ -49,7 +49,11 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     let platform = platform(&settings);
     let records = Arc::new(crash_point(Records::open(&layout.database())?));
     let jobs = Arc::new(Jobs::load(Arc::clone(&records))?);
-    let (launcher, fences) = Launcher::connect(layout.launcher_socket()).await;
+    let (launcher, fences) = tokio::select! {
+        connected = Launcher::connect(layout.launcher_socket()) => connected,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
     let registry = Arc::new(Registry::default());
     let services =
         DaemonServices { registry: Arc::clone(&registry), records: Arc::clone(&records) };
@@ -75,8 +79,16 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     }
     tracing::info!("stopping every component");
     notify("STOPPING=1");
-    stop_all(&around).await;
-    around.launcher.farewell().await;
+    let stop = async {
+        stop_all(&around).await;
+        around.launcher.farewell().await;
+    };
+    tokio::select! {
+        () = stop => {}
+        // Whoever asks twice does not want to wait, for a launcher that never comes back, say.
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
     Ok(())
 }
 

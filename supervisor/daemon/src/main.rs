@@ -55,6 +55,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
+    // Imported packages and socket directories are used inside fences by other users, whatever the caller's umask.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let (layout, bus) = match arguments.root {
         None => (Layout::system(), Bus::System),
         Some(directory) => {
