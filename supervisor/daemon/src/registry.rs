@@ -38,6 +38,8 @@ pub struct Status {
     /// The host's number of the `startup` or `run` step's process.
     pub pid: Option<i32>,
     pub restarts: u32,
+    /// [`crate::lifecycle::Machine::begun`].
+    pub begun: u64,
     pub fault: Option<Fault>,
     pub fence: Option<FenceId>,
     /// What must be ready before it starts, and stopped after it.

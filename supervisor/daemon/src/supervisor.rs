@@ -89,14 +89,16 @@ impl Supervisor {
         done: fn(&Status, &Status) -> bool,
     ) -> Result<JobId, Error> {
         let before = self.status(component)?;
-        let mut job = self.jobs.create(kind);
-        job.components.push(component.to_owned());
         let name = ComponentName::try_from(component.to_owned())
             .map_err(|error| Error::InvalidArgument(error.to_string()))?;
-        self.around
-            .records
-            .set_goal(&name, goal, &job)
-            .map_err(|error| Error::Internal(error.to_string()))?;
+        let mut job = self.jobs.create(kind);
+        job.components.push(component.to_owned());
+        if let Err(error) = self.around.records.set_goal(&name, goal, &job) {
+            let error = Error::Internal(error.to_string());
+            let failure = Some(Failure::of(&error));
+            self.jobs.finish(job.id, Outcome { failure, ..Outcome::default() });
+            return Err(error);
+        }
         self.jobs.progress(
             job.id,
             0,
@@ -156,6 +158,11 @@ fn is_up(status: &Status) -> bool {
     matches!(status.state, State::Running | State::Finished)
 }
 
+/// Whether the component has been started since.
+fn is_another(before: &Status, now: &Status) -> bool {
+    now.changed != before.changed || now.begun != before.begun
+}
+
 impl Control for Supervisor {
     type Subscription = TopicSubscription;
 
@@ -181,7 +188,7 @@ impl Control for Supervisor {
 
     async fn start(&self, _caller: Caller, component: &str) -> Result<JobId, Error> {
         self.operate(component, JobKind::Start, Goal::Run, |before, now| {
-            is_up(now) && (now.changed != before.changed || before.state == State::Running)
+            is_up(now) && (is_another(before, now) || before.state == State::Running)
         })
     }
 
@@ -191,7 +198,7 @@ impl Control for Supervisor {
 
     async fn restart(&self, _caller: Caller, component: &str) -> Result<JobId, Error> {
         self.operate(component, JobKind::Restart, Goal::Run, |before, now| {
-            is_up(now) && now.changed != before.changed
+            is_up(now) && is_another(before, now)
         })
     }
 

@@ -342,6 +342,7 @@ impl Driver {
             changed: self.changed.clone(),
             pid,
             restarts: self.restarts,
+            begun: self.machine.begun,
             fault: self.fault.clone(),
             fence: self.fence.as_ref().map(|fence| fence.id.clone()),
             hard_dependencies: self.definition.hard_dependencies.clone(),

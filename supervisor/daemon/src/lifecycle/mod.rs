@@ -252,6 +252,9 @@ pub struct Machine {
     pub fence: bool,
     /// The `startup` or `run` step has a process.
     pub main: Option<StepKind>,
+    /// How often it began again: tells an operator's job that its request was carried out even where the
+    /// component is in the same state afterwards.
+    pub begun: u64,
     pub failures: Failures,
 }
 
@@ -266,6 +269,7 @@ impl Machine {
             ready: false,
             fence: false,
             main: None,
+            begun: 0,
             failures: Failures::default(),
         }
     }
@@ -283,8 +287,10 @@ impl Machine {
         self.note(event);
         match (self.state, event) {
             // What is wanted changed.
-            (New | Installed, Event::Goal(_) | Event::Restart | Event::Replaced { .. }) => {
-                self.settle()
+            (New | Installed, Event::Goal(_)) => self.settle(),
+            (New | Installed, Event::Restart | Event::Replaced { .. }) => {
+                // A fence that waits for dependencies is of the definition that is to be left.
+                if self.fence { self.tear_down(Cause::Change) } else { self.settle() }
             }
             (
                 Opening(_) | Installing | Startup | Launching | Running,
@@ -304,17 +310,11 @@ impl Machine {
                 vec![]
             }
             (
-                Errored(_) | Broken,
+                Errored(_) | Broken | Finished,
                 Event::Goal(Goal::Run) | Event::Restart | Event::Replaced { .. },
-            ) => {
-                self.failures.clear();
-                self.begin_again()
-            }
+            ) => self.begin_again(),
             (Errored(_) | Broken | Finished, Event::Goal(Goal::Stop | Goal::Remove)) => {
                 self.settle()
-            }
-            (Finished, Event::Goal(Goal::Run) | Event::Restart | Event::Replaced { .. }) => {
-                self.begin_again()
             }
 
             // Dependencies.
@@ -361,6 +361,8 @@ impl Machine {
             (Running, Event::Ended) => self.close(Cause::Fault(Source::Running)),
             (Installed, Event::Ended) => self.close(Cause::Change),
             (ShuttingDown(cause) | Terminating(cause), Event::Ended) => self.close(cause),
+            // While the main step has a process, this is late news of the step before it.
+            (Terminating(_), Event::Emptied) if self.main.is_some() => vec![],
             (Terminating(cause), Event::Emptied) => self.close(cause),
             (Closing(cause), Event::Closed) => self.closed(cause, now),
             (
@@ -546,7 +548,12 @@ impl Machine {
     /// What stays true whatever the state makes of the event.
     fn note(&mut self, event: Event) {
         match event {
-            Event::Goal(goal) => self.goal = goal,
+            Event::Goal(goal) => {
+                if goal != self.goal {
+                    self.failures.clear();
+                }
+                self.goal = goal;
+            }
             Event::Restart => self.failures.clear(),
             Event::Replaced { steps, installed } => {
                 self.steps = steps;
@@ -600,6 +607,9 @@ impl Machine {
     }
 
     fn begin_again(&mut self) -> Vec<Action> {
+        if self.goal == Goal::Run {
+            self.begun += 1;
+        }
         self.state = if self.installed { State::Installed } else { State::New };
         let mut actions = vec![Action::Disarm];
         actions.extend(self.settle());

@@ -61,8 +61,15 @@ fn it_waits_in_installed_for_its_dependencies_and_restarts_when_they_fail() {
     assert_eq!(machine.state, State::Installed);
     assert_eq!(machine.step(READY, 0), [Action::Open]);
     drive(&mut machine, &[Event::Opened, Event::Started(StepKind::Run)]);
-    let seen =
-        drive(&mut machine, &[Event::Dependencies { ready: false }, Event::Emptied, Event::Closed]);
+    let seen = drive(
+        &mut machine,
+        &[
+            Event::Dependencies { ready: false },
+            exited(StepKind::Run, false),
+            Event::Emptied,
+            Event::Closed,
+        ],
+    );
     assert_eq!(seen, [Published::Running, Published::Stopping, Published::Installed]);
 }
 
@@ -150,6 +157,50 @@ fn a_finished_dependency_is_ready_and_a_failed_one_is_not() {
     let mut machine = running(RUN_ONLY);
     machine.step(exited(StepKind::Run, false), 0);
     assert!(!machine.state.is_ready());
+}
+
+#[test]
+fn stopped_after_it_broke_it_has_all_its_tries_again() {
+    let mut machine = running(RUN_ONLY);
+    for now in 0..3 {
+        let fault = [exited(StepKind::Run, false), Event::Emptied, Event::Closed];
+        fault.into_iter().for_each(|event| drop(machine.step(event, now)));
+        let retry = [Event::TimedOut(Timer::Backoff), Event::Opened, Event::Started(StepKind::Run)];
+        drive(&mut machine, &retry);
+    }
+    assert_eq!(machine.state, State::Broken);
+    let again = [Event::Goal(Goal::Stop), Event::Goal(Goal::Run), Event::OpenFailed, Event::Closed];
+    drive(&mut machine, &again);
+    assert_eq!(machine.state, State::Errored(Source::Starting));
+}
+
+#[test]
+fn late_news_of_an_empty_fence_does_not_cut_the_grace_short() {
+    let mut machine = running(RUN_ONLY);
+    machine.step(Event::Goal(Goal::Stop), 0);
+    assert_eq!(machine.step(Event::Emptied, 0), []);
+    machine.step(exited(StepKind::Run, false), 0);
+    assert_eq!(machine.step(Event::Emptied, 0), [Action::Disarm, Action::Close]);
+}
+
+#[test]
+fn a_restart_leaves_a_fence_that_waits_for_dependencies() {
+    let mut machine = Machine::new(Goal::Run, ALL, false);
+    let install = [Event::Goal(Goal::Run), Event::Opened, exited(StepKind::Install, true)];
+    drive(&mut machine, &install);
+    assert_eq!((machine.state, machine.fence), (State::Installed, true));
+    assert_eq!(machine.step(Event::Restart, 0), [Action::Disarm, Action::Close]);
+    machine.step(Event::Closed, 0);
+    assert_eq!((machine.state, machine.fence), (State::Installed, false));
+}
+
+#[test]
+fn a_restart_with_nothing_to_run_is_seen() {
+    let mut machine = Machine::new(Goal::Run, Steps::default(), false);
+    drive(&mut machine, &[READY, Event::Goal(Goal::Run)]);
+    assert_eq!((machine.state, machine.begun), (State::Finished, 0));
+    machine.step(Event::Restart, 0);
+    assert_eq!((machine.state, machine.begun), (State::Finished, 1));
 }
 
 #[test]
