@@ -9,10 +9,11 @@ use std::os::fd::OwnedFd;
 use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::control::{PATH, Report};
 use hedgerow_isolation::plan::Step;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Gid, Pid, Resource, Rlimit, Uid, WaitOptions};
+use rustix::process::{Gid, Pid, Resource, Rlimit, Signal, Uid, WaitOptions};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 /// Why a step could not be started.
@@ -92,8 +93,19 @@ pub fn start(
     }
 }
 
+/// How long a step may take from fork to exec: it does nothing that waits, but the machine may swap.
+const STARTING: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
+
 /// Reads from the child why it failed; exec closes the pipe without a word.
 fn outcome(pid: i32, step: &Step, failure: OwnedFd) -> Result<i32, Refusal> {
+    // Between becoming the step's user and exec, another process of that user may stop the child (SIGSTOP). This
+    // process must not wait for it for ever: then it would neither reap nor obey.
+    let mut word = [PollFd::new(&failure, PollFlags::IN)];
+    if rustix::io::retry_on_intr(|| poll(&mut word, Some(&STARTING))) == Ok(0)
+        && let Some(child) = Pid::from_raw(pid)
+    {
+        let _ = rustix::process::kill_process(child, Signal::KILL);
+    }
     let mut report = Vec::new();
     let _ = File::from(failure).read_to_end(&mut report);
     let Some(failed) = Failed::decode(&report) else { return Ok(pid) };

@@ -9,7 +9,6 @@
 //!                                  ▼ gone
 //! ```
 
-use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,16 +16,18 @@ use std::time::{Duration, Instant};
 use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::control::{Command as InitCommand, Report};
 use hedgerow_isolation::moment::Moment;
-use hedgerow_isolation::plan::{Plan, Step, StepId};
+use hedgerow_isolation::plan::{Plan, Step, StepId, User};
 use hedgerow_isolation::protocol::{
-    Error, ErrorKind, Event, Exit, ExitStatus, FenceReport, MAX_STEPS, Response, StepReport, Usage,
+    Error, ErrorKind, Event, ExitStatus, FenceReport, Response, Usage,
 };
+use rustix::fs::{Gid, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal};
 
 use crate::builder::{Blueprint, Failed};
 use crate::cgroup::Cgroup;
 use crate::daemon::{Output, Ticket};
+use crate::steps::{Steps, cannot_duplicate};
 
 /// How long the builder may take. It needs milliseconds; a machine that swaps may need more.
 const OPENING: Duration = Duration::from_secs(60);
@@ -44,34 +45,30 @@ pub struct Fence {
     builder: Option<i32>,
     init: Option<i32>,
     phase: Phase,
-    steps: BTreeMap<StepId, Run>,
+    steps: Steps,
 }
 
 #[derive(Debug)]
 enum Phase {
-    Opening { channel: Connection, control: Option<Connection>, ticket: Ticket, deadline: Instant },
-    Open { control: Option<Connection> },
-    Ended { cause: String },
-    Closing { closers: Vec<Ticket>, failed: Option<(Ticket, Error)> },
-}
-
-/// A step from the request to start it until its exit is acknowledged.
-#[derive(Debug)]
-struct Run {
-    /// 0 until the step's process has reported itself.
-    pid: i32,
-    started: Moment,
-    oom_kills_before: u64,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
-    stage: Stage,
-}
-
-#[derive(Debug)]
-enum Stage {
-    Starting(Ticket),
-    Running,
-    Exited(Exit),
+    Opening {
+        channel: Connection,
+        control: Option<Connection>,
+        ticket: Ticket,
+        /// A new daemon's requests to adopt it.
+        adopters: Vec<Ticket>,
+        deadline: Instant,
+    },
+    Open {
+        control: Option<Connection>,
+    },
+    Ended {
+        cause: String,
+    },
+    Closing {
+        /// Who asked for it, and who waits for something that will not come.
+        closers: Vec<Ticket>,
+        disappointed: Vec<(Ticket, Error)>,
+    },
 }
 
 /// What every fence is made of, see [`Blueprint`].
@@ -124,8 +121,8 @@ impl Fence {
         let fence = Self {
             builder: Some(pid),
             init: None,
-            phase: Phase::Closing { closers: Vec::new(), failed: None },
-            steps: BTreeMap::new(),
+            phase: Phase::Closing { closers: Vec::new(), disappointed: Vec::new() },
+            steps: Steps::default(),
             plan,
             note,
             listener,
@@ -142,7 +139,13 @@ impl Fence {
         });
         let deadline = Instant::now() + OPENING;
         let mut fence = Self {
-            phase: Phase::Opening { channel, control: Some(control), ticket, deadline },
+            phase: Phase::Opening {
+                channel,
+                control: Some(control),
+                ticket,
+                adopters: Vec::new(),
+                deadline,
+            },
             ..fence
         };
         if let Err(error) = told {
@@ -197,7 +200,7 @@ impl Fence {
             self.fail_opening(system("the fence's builder did not finish in time"));
         }
         // Their ends will be reaped.
-        let Phase::Closing { closers, failed } = &mut self.phase else { return false };
+        let Phase::Closing { closers, disappointed } = &mut self.phase else { return false };
         if self.builder.is_some() || self.init.is_some() {
             return false;
         }
@@ -207,7 +210,8 @@ impl Fence {
         });
         if gone {
             out.extend(closers.drain(..).map(|t| Output::Reply(t, Ok(Response::Done), Vec::new())));
-            out.extend(failed.take().map(|(t, error)| Output::Reply(t, Err(error), Vec::new())));
+            let disappointed = disappointed.drain(..);
+            out.extend(disappointed.map(|(t, error)| Output::Reply(t, Err(error), Vec::new())));
         } else {
             // A half-made init, which nobody has introduced.
             self.cgroup.kill();
@@ -241,84 +245,54 @@ impl Fence {
     pub fn close(&mut self, ticket: Option<Ticket>) {
         match &mut self.phase {
             Phase::Closing { closers, .. } => closers.extend(ticket),
-            _ => self.begin_closing(ticket, None),
+            _ => self
+                .begin_closing(ticket, Error::new(ErrorKind::NoSuchFence, "the fence was closed")),
         }
     }
 
     pub fn start(&mut self, step: Step, ticket: Ticket) -> Result<(), Error> {
-        let oom_kills_before = self.cgroup.oom_kills();
-        let control = self.control()?;
-        if self.steps.contains_key(&step.id) {
-            let message = format!("step {} is there already", step.id.0);
-            return Err(Error::new(ErrorKind::Invalid, message));
-        }
-        if self.steps.len() >= MAX_STEPS {
-            let message = format!("{MAX_STEPS} steps at most whose exit is not acknowledged");
-            return Err(Error::new(ErrorKind::Invalid, message));
-        }
-        let (stdout, stdout_end) = self.pipe(&step)?;
-        let (stderr, stderr_end) = self.pipe(&step)?;
+        let oom_kills = self.cgroup.oom_kills();
+        self.steps.admit(step.id)?;
+        let (stdout, stdout_end) = self.pipe(step.user)?;
+        let (stderr, stderr_end) = self.pipe(step.user)?;
         let id = step.id;
-        control
-            .send(&InitCommand::Start(step), &[stdout_end.as_fd(), stderr_end.as_fd()])
-            .map_err(|e| system(format!("the fence's init does not take commands: {e}")))?;
-        let run = Run {
-            pid: 0,
-            started: Moment::now(),
-            oom_kills_before,
-            stdout,
-            stderr,
-            stage: Stage::Starting(ticket),
-        };
-        self.steps.insert(id, run);
+        self.command(&InitCommand::Start(step), &[stdout_end.as_fd(), stderr_end.as_fd()])?;
+        self.steps.add(id, [stdout, stderr], oom_kills, ticket);
         Ok(())
     }
 
     pub fn signal(&self, step: Option<StepId>, signal: i32) -> Result<Response, Error> {
-        let control = self.control()?;
-        if let Some(id) = step {
-            let run = self.steps.get(&id).ok_or_else(|| no_step(id))?;
-            if matches!(run.stage, Stage::Exited(_)) {
-                return Err(Error::new(ErrorKind::NoSuchStep, format!("step {} has exited", id.0)));
-            }
-        }
-        control
-            .send(&InitCommand::Signal { step, signal }, &[])
-            .map_err(|e| system(format!("the fence's init does not take commands: {e}")))?;
+        step.map_or(Ok(()), |id| self.steps.alive(id))?;
+        self.command(&InitCommand::Signal { step, signal }, &[])?;
         Ok(Response::Done)
     }
 
     pub fn acknowledge(&mut self, step: StepId) -> Result<Response, Error> {
-        match self.steps.get(&step).map(|run| &run.stage) {
-            None => Err(no_step(step)),
-            Some(Stage::Exited(_)) => {
-                self.steps.remove(&step);
-                Ok(Response::Done)
-            }
-            Some(_) => {
-                let message =
-                    format!("step {} still runs: there is no exit to acknowledge", step.0);
-                Err(Error::new(ErrorKind::Invalid, message))
-            }
+        self.steps.acknowledge(step)
+    }
+
+    /// What a new daemon is told, with duplicates of all that is kept for it. It waits for a fence that is being
+    /// opened.
+    pub fn adopt(&mut self, ticket: Ticket, out: &mut Vec<Output>) {
+        if let Phase::Opening { adopters, .. } = &mut self.phase {
+            adopters.push(ticket);
+        } else {
+            out.push(self.adopted(ticket));
         }
     }
 
-    /// What a new daemon is told, with duplicates of all that is kept for it.
-    pub fn adopt(&self) -> Result<(Response, Vec<OwnedFd>), Error> {
-        let duplicate = |fd: &OwnedFd| {
-            fd.try_clone().map_err(|e| system(format!("cannot duplicate a descriptor: {e}")))
-        };
-        let mut descriptors = Vec::new();
-        if let Some(listener) = &self.listener {
-            descriptors.push(duplicate(listener)?);
-        }
-        for run in self.steps.values() {
-            descriptors.push(duplicate(&run.stdout)?);
-            descriptors.push(duplicate(&run.stderr)?);
-        }
+    fn adopted(&self, ticket: Ticket) -> Output {
         let response =
             Response::Adopted { fence: self.report(), listener: self.listener.is_some() };
-        Ok((response, descriptors))
+        let listener = self.listener.iter().map(|l| l.try_clone().map_err(cannot_duplicate));
+        let descriptors = listener.collect::<Result<Vec<_>, _>>().and_then(|mut descriptors| {
+            descriptors.extend(self.steps.pipes()?);
+            Ok(descriptors)
+        });
+        match descriptors {
+            Ok(descriptors) => Output::Reply(ticket, Ok(response), descriptors),
+            Err(error) => Output::Reply(ticket, Err(error), Vec::new()),
+        }
     }
 
     pub fn usage(&self) -> Result<Usage, Error> {
@@ -329,19 +303,10 @@ impl Fence {
     }
 
     fn report(&self) -> FenceReport {
-        let steps = self.steps.iter().map(|(&id, run)| StepReport {
-            id,
-            pid: run.pid,
-            started: run.started.clone(),
-            exit: match &run.stage {
-                Stage::Exited(exit) => Some(exit.clone()),
-                Stage::Starting(_) | Stage::Running => None,
-            },
-        });
         FenceReport {
             plan: Box::new(self.plan.clone()),
             note: self.note.clone(),
-            steps: steps.collect(),
+            steps: self.steps.reports(),
             ended: match &self.phase {
                 Phase::Ended { cause } => Some(cause.clone()),
                 Phase::Closing { .. } => Some("it is being closed".to_owned()),
@@ -350,35 +315,28 @@ impl Fence {
         }
     }
 
-    fn control(&self) -> Result<&Connection, Error> {
+    fn command(&self, command: &InitCommand, descriptors: &[BorrowedFd<'_>]) -> Result<(), Error> {
+        let none = |message: String| Err(Error::new(ErrorKind::NoSuchFence, message));
         match &self.phase {
-            Phase::Open { control: Some(control) } => Ok(control),
-            Phase::Open { control: None } => Err(system("the fence is ending")),
+            Phase::Open { control: Some(control) } => control
+                .send(command, descriptors)
+                .map_err(|e| system(format!("the fence's init does not take commands: {e}"))),
+            Phase::Open { control: None } => none("the fence is ending".to_owned()),
             Phase::Opening { .. } => {
                 Err(Error::new(ErrorKind::Invalid, "the fence is not open yet"))
             }
-            Phase::Ended { cause } => {
-                let message = format!("the fence has ended ({cause}): close it");
-                Err(Error::new(ErrorKind::NoSuchFence, message))
-            }
-            Phase::Closing { .. } => {
-                Err(Error::new(ErrorKind::NoSuchFence, "the fence is closing"))
-            }
+            Phase::Ended { cause } => none(format!("the fence has ended ({cause}): close it")),
+            Phase::Closing { .. } => none("the fence is closing".to_owned()),
         }
     }
 
     /// A pipe whose write end the step may open again by name (`/dev/stdout`): it must be its own.
-    fn pipe(&self, step: &Step) -> Result<(OwnedFd, OwnedFd), Error> {
+    fn pipe(&self, user: User) -> Result<(OwnedFd, OwnedFd), Error> {
         let failed = |e: rustix::io::Errno| system(format!("cannot make a pipe: {e}"));
         let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
         let id = |inside| self.plan.ids.host(inside).unwrap_or(self.plan.ids.first);
-        let (uid, gid) = (id(step.user.uid), id(step.user.gid));
-        rustix::fs::fchown(
-            &write,
-            Some(rustix::fs::Uid::from_raw(uid)),
-            Some(rustix::fs::Gid::from_raw(gid)),
-        )
-        .map_err(failed)?;
+        let (uid, gid) = (Uid::from_raw(id(user.uid)), Gid::from_raw(id(user.gid)));
+        rustix::fs::fchown(&write, Some(uid), Some(gid)).map_err(failed)?;
         Ok((read, write))
     }
 
@@ -437,13 +395,9 @@ impl Fence {
     fn note_report(&mut self, report: Report, sender: i32, out: &mut Vec<Output>) {
         match report {
             Report::Ready => self.finish_opening(sender, out),
-            Report::Forked { step } => {
-                if let Some(run) = self.steps.get_mut(&step) {
-                    run.pid = sender;
-                }
-            }
-            Report::Started { step } => self.note_start(step, out),
-            Report::Failed { step, reason } => self.note_failure(step, reason, out),
+            Report::Forked { step } => self.steps.forked(step, sender),
+            Report::Started { step } => out.extend(self.steps.started(step)),
+            Report::Failed { step, reason } => out.extend(self.steps.failed(step, reason)),
             Report::Exited { step, status } => self.note_exit(step, status, out),
             Report::Emptied => {
                 out.push(Output::Event(Event::Emptied { fence: self.plan.fence.clone() }));
@@ -451,75 +405,38 @@ impl Fence {
         }
     }
 
-    fn note_start(&mut self, step: StepId, out: &mut Vec<Output>) {
-        let Some(run) = self.steps.get_mut(&step) else { return };
-        let Stage::Starting(ticket) = run.stage else { return };
-        run.stage = Stage::Running;
-        out.push(match (run.stdout.try_clone(), run.stderr.try_clone()) {
-            (Ok(stdout), Ok(stderr)) => {
-                Output::Reply(ticket, Ok(Response::Started { pid: run.pid }), vec![stdout, stderr])
-            }
-            (Err(error), _) | (_, Err(error)) => {
-                // The step runs; it can be adopted once descriptors are free again.
-                let error = system(format!("cannot duplicate a descriptor: {error}"));
-                Output::Reply(ticket, Err(error), Vec::new())
-            }
-        });
-    }
-
-    fn note_failure(&mut self, step: StepId, reason: String, out: &mut Vec<Output>) {
-        if let Some(Run { stage: Stage::Starting(ticket), .. }) = self.steps.remove(&step) {
-            let error = Error::new(ErrorKind::Exec, reason);
-            out.push(Output::Reply(ticket, Err(error), Vec::new()));
-        }
-    }
-
     fn note_exit(&mut self, step: StepId, status: ExitStatus, out: &mut Vec<Output>) {
-        let oom_kills = self.cgroup.oom_kills();
-        let Some(run) = self.steps.get_mut(&step) else { return };
-        let oom_kills = oom_kills.saturating_sub(run.oom_kills_before);
-        let exit = Exit { status, oom_kills, at: Moment::now() };
-        run.stage = Stage::Exited(exit.clone());
-        let fence = self.plan.fence.clone();
-        out.push(Output::Event(Event::StepExited { fence, step, exit }));
+        if let Some(exit) = self.steps.exited(step, status, self.cgroup.oom_kills()) {
+            let fence = self.plan.fence.clone();
+            out.push(Output::Event(Event::StepExited { fence, step, exit }));
+        }
     }
 
     /// The init has taken over; the kernel says which process it is.
     fn finish_opening(&mut self, init: i32, out: &mut Vec<Output>) {
-        let closing = Phase::Closing { closers: Vec::new(), failed: None };
-        match std::mem::replace(&mut self.phase, closing) {
-            Phase::Opening { control, ticket, .. } => {
-                self.init = Some(init);
-                // Dropping the channel tells the builder to go.
-                self.phase = Phase::Open { control };
-                out.push(Output::Reply(ticket, Ok(Response::Done), Vec::new()));
-            }
-            other => self.phase = other,
-        }
+        let Phase::Opening { control, ticket, adopters, .. } = &mut self.phase else { return };
+        let (control, ticket, adopters) = (control.take(), *ticket, std::mem::take(adopters));
+        self.init = Some(init);
+        // Dropping the channel tells the builder to go.
+        self.phase = Phase::Open { control };
+        out.push(Output::Reply(ticket, Ok(Response::Done), Vec::new()));
+        out.extend(adopters.into_iter().map(|ticket| self.adopted(ticket)));
     }
 
     fn fail_opening(&mut self, error: Error) {
-        if let Phase::Opening { ticket, .. } = self.phase {
-            self.begin_closing(None, Some((ticket, error)));
+        if matches!(self.phase, Phase::Opening { .. }) {
+            self.begin_closing(None, error);
         }
     }
 
     /// The init is gone, and with it every process of the fence.
     fn end(&mut self, how: &str, out: &mut Vec<Output>) {
-        let unfinished: Vec<_> = self
-            .steps
-            .iter()
-            .filter_map(|(&id, run)| match run.stage {
-                Stage::Starting(ticket) => Some((id, Some(ticket))),
-                Stage::Running => Some((id, None)),
-                Stage::Exited(_) => None,
-            })
-            .collect();
-        for (step, ticket) in unfinished {
-            match ticket {
-                Some(_) => self.note_failure(step, format!("the fence ended ({how})"), out),
-                None => self.note_exit(step, ExitStatus::Signal(Signal::KILL.as_raw()), out),
-            }
+        let (running, starting) = self.steps.unfinished();
+        for (step, _) in starting {
+            out.extend(self.steps.failed(step, format!("the fence ended ({how})")));
+        }
+        for step in running {
+            self.note_exit(step, ExitStatus::Signal(Signal::KILL.as_raw()), out);
         }
         let cause = format!("its init ended ({how})");
         self.phase = Phase::Ended { cause: cause.clone() };
@@ -527,17 +444,22 @@ impl Fence {
         out.push(Output::Event(Event::FenceEnded { fence, cause, at: Moment::now() }));
     }
 
-    fn begin_closing(&mut self, closer: Option<Ticket>, failed: Option<(Ticket, Error)>) {
-        self.phase = Phase::Closing { closers: closer.into_iter().collect(), failed };
-        self.steps.clear();
+    /// `why` is for those who wait for the fence or for a step of it.
+    fn begin_closing(&mut self, closer: Option<Ticket>, why: Error) {
+        let (_, starting) = std::mem::take(&mut self.steps).unfinished();
+        let mut disappointed: Vec<_> = starting.into_iter().map(|(_, ticket)| ticket).collect();
+        if let Phase::Opening { ticket, adopters, .. } = &self.phase {
+            disappointed.push(*ticket);
+            disappointed.extend(adopters);
+        }
+        self.phase = Phase::Closing {
+            closers: closer.into_iter().collect(),
+            disappointed: disappointed.into_iter().map(|t| (t, why.clone())).collect(),
+        };
         self.listener = None;
         // Killing process 1 of a pid namespace ends every other process in it, before it is reaped itself.
         for pid in [self.builder, self.init].into_iter().flatten().filter_map(Pid::from_raw) {
             let _ = rustix::process::kill_process(pid, Signal::KILL);
         }
     }
-}
-
-fn no_step(step: StepId) -> Error {
-    Error::new(ErrorKind::NoSuchStep, format!("there is no step {}", step.0))
 }

@@ -4,7 +4,8 @@
 //! checks each plan itself against root-owned configuration: a subverted daemon gains what the administrator
 //! granted, and nothing else.
 //!
-//! - [`server`]: the resident process; [`fence`]: what one fence goes through; [`daemon`]: the connection.
+//! - [`server`]: the resident process, prepared by [`setup`]; [`fence`] and its [`steps`]: what one fence goes
+//!   through; [`daemon`]: the connection.
 //! - [`check`], [`grants`], [`source`]: whether a plan may be carried out.
 //! - [`cgroup`], [`root`]: what fences are made in and of.
 //! - [`builder`], [`spec`]: the one-shot process that makes a fence; [`filter`]: the one that compiles the
@@ -24,8 +25,10 @@ mod respawn;
 pub mod root;
 mod seal;
 mod server;
+mod setup;
 mod source;
 pub mod spec;
+mod steps;
 
 use std::error::Error;
 use std::process::ExitCode;

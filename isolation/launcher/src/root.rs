@@ -6,7 +6,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -134,6 +134,7 @@ const UNPRIVILEGED: u32 = 65_534;
 pub struct Root {
     /// The tree's topmost mount, writable.
     tree: OwnedFd,
+    /// The way to it through the descriptor.
     directory: PathBuf,
 }
 
@@ -145,7 +146,7 @@ enum Entry {
 
 impl Root {
     /// Makes the tree and mounts it on `directory`, which must exist and be this process's alone to see: see
-    /// [`crate::server`] for the mount namespace.
+    /// [`crate::setup`] for the mount namespace.
     pub fn make(directory: &Path) -> io::Result<Self> {
         let tree = mount::tmpfs("64m")?;
         let target = rustix::fs::open(
@@ -154,7 +155,10 @@ impl Root {
             rustix::fs::Mode::empty(),
         )?;
         mount::attach(tree.as_fd(), target.as_fd())?;
-        let root = Self { tree, directory: directory.to_owned() };
+        // From here on not by the path: a directory on it may be the daemon's, who could put a link in its place
+        // and have root write elsewhere.
+        let directory = PathBuf::from(format!("/proc/self/fd/{}", tree.as_raw_fd()));
+        let root = Self { tree, directory };
         root.fill()?;
         Ok(root)
     }

@@ -1,27 +1,21 @@
 //! The resident launcher: one thread, one loop.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hedgerow_isolation::plan::{FenceId, Network, Plan};
 use hedgerow_isolation::protocol::{
     Error, ErrorKind, MAX_FENCES, Message, Request, Response, VERSION,
 };
-use nix::sched::CloneFlags;
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FlockOperation, Gid, MemfdFlags, Mode, OFlags, Uid};
-use rustix::mount::MountPropagationFlags;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::net::SocketFlags;
 use rustix::process::{WaitOptions, WaitStatus};
 
-use crate::cgroup::{self, Cgroups};
+use crate::cgroup::Cgroups;
 use crate::check;
 use crate::daemon::{Daemon, Incoming, Output, Ticket};
 use crate::fence::{self, Fence, Materials};
@@ -29,24 +23,8 @@ use crate::grants::Grants;
 use crate::notify;
 use crate::options::Options;
 use crate::root::Root;
-use crate::seal;
-use crate::source::{Bases, LAUNCH};
-
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    #[error("{0}: {1}")]
-    Path(PathBuf, io::Error),
-    #[error("{0}: {1}")]
-    System(&'static str, io::Error),
-    #[error("{0}: another launcher serves this runtime directory")]
-    Taken(PathBuf),
-    #[error("{0}: must belong to root and be writable by root only")]
-    NotRoots(PathBuf),
-    #[error("cgroups: {0}")]
-    Cgroups(#[from] cgroup::Error),
-    #[error("the seccomp filter cannot be made")]
-    Filter,
-}
+use crate::setup::{self, Failure, Files};
+use crate::source::Bases;
 
 pub struct Server {
     linger: Option<Duration>,
@@ -66,17 +44,6 @@ pub struct Server {
     stopping: bool,
 }
 
-/// The launcher's own directory and socket; removed at an orderly end.
-struct Files {
-    directory: PathBuf,
-    /// Locked for as long as this launcher lives.
-    _lock: OwnedFd,
-    socket: PathBuf,
-    listener: OwnedFd,
-}
-
-const LOCK: &str = "lock";
-
 enum Source {
     Signals,
     Listener,
@@ -87,49 +54,26 @@ enum Source {
 impl Server {
     /// Prepares everything and tells the service manager. `home` is the directory of this program's file.
     pub fn prepare(options: Options, home: &Path) -> Result<Self, Failure> {
-        let signals = watch_signals()?;
-        // Whatever a fence leaves behind becomes this process's child, and is reaped.
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
-            .map_err(|e| Failure::System("cannot become subreaper", e.into()))?;
-        rustix::thread::set_thread_groups(&[])
-            .map_err(|e| Failure::System("cannot drop groups", e.into()))?;
-        rustix::process::chdir("/")
-            .map_err(|e| Failure::System("cannot leave the directory", e.into()))?;
-        // What is mounted for fences is seen here only, and vanishes with this process however it ends.
-        nix::sched::unshare(CloneFlags::CLONE_NEWNS)
-            .map_err(|e| Failure::System("cannot make a mount namespace", e.into()))?;
-        let propagation = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
-        rustix::mount::mount_change("/", propagation)
-            .map_err(|e| Failure::System("cannot detach the mount namespace", e.into()))?;
-
-        let (directory, lock) = launch_directory(&options.runtime)?;
-        let cgroups = Cgroups::take(hash(&directory))?;
-        let mount_point = directory.join("root");
-        create_directory(&mount_point)?;
-        let root = Root::make(&mount_point).map_err(|e| Failure::Path(mount_point, e))?;
-        let init_path = options.init.clone().unwrap_or_else(|| home.join("hedgerow-init"));
-        let init = init_path
-            .to_str()
-            .ok_or(io::Error::from(io::ErrorKind::InvalidInput))
-            .and_then(seal::sealed_file)
-            .map_err(|e| Failure::Path(init_path.clone(), e))?;
-        let socket = options.socket.clone().unwrap_or_else(|| directory.join("launch.sock"));
-        let listener =
-            listen(&socket, options.daemon_uid).map_err(|e| Failure::Path(socket.clone(), e))?;
+        let signals = setup::watch_signals()?;
+        setup::become_supervisor()?;
+        let files = Files::make(&options)?;
+        let cgroups = Cgroups::take(files.hash())?;
+        let root = files.make_root()?;
+        let init = options.init.clone().unwrap_or_else(|| home.join("hedgerow-init"));
         let server = Self {
             linger: options.linger,
             daemon_uid: options.daemon_uid,
             bases: Bases {
-                state: open_directory(&options.state)?,
-                runtime: open_directory(&options.runtime)?,
+                state: setup::open_directory(&options.state)?,
+                runtime: setup::open_directory(&options.runtime)?,
                 daemon_uid: options.daemon_uid,
             },
-            grants: Grants::new(open_directory(&options.config)?, options.config),
+            grants: Grants::new(setup::open_directory(&options.config)?, options.config),
             cgroups,
             root,
-            filter: make_filter()?,
-            init,
-            files: Files { directory, _lock: lock, socket, listener },
+            filter: setup::make_filter()?,
+            init: setup::open_init(&init)?,
+            files,
             signals,
             daemon: None,
             connections: 0,
@@ -329,7 +273,12 @@ impl Server {
                 self.fence(&fence)?.note = note;
                 done(Response::Done)
             }
-            Request::Adopt { fence } => Ok(Some(self.fence(&fence)?.adopt()?)),
+            Request::Adopt { fence } => {
+                let mut out = Vec::new();
+                self.fence(&fence)?.adopt(ticket, &mut out);
+                self.deliver(out);
+                Ok(None)
+            }
             Request::Acknowledge { fence, step } => done(self.fence(&fence)?.acknowledge(step)?),
             Request::Usage { fence } => done(Response::Usage(self.fence(&fence)?.usage()?)),
             Request::Farewell if self.linger.is_some() => {
@@ -402,100 +351,8 @@ impl Server {
     fn leave(self) {
         self.cgroups.release();
         drop(self.root);
-        let root = self.files.directory.join("root");
-        let _ = rustix::mount::unmount(&root, rustix::mount::UnmountFlags::DETACH);
-        let _ = fs::remove_dir(root);
-        let _ = fs::remove_file(&self.files.socket);
-        let _ = fs::remove_file(self.files.directory.join(LOCK));
-        let _ = fs::remove_dir(&self.files.directory);
+        self.files.remove();
     }
-}
-
-fn watch_signals() -> Result<SignalFd, Failure> {
-    let mut watched = SigSet::empty();
-    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
-        watched.add(signal);
-    }
-    let failed = |e: nix::Error| Failure::System("cannot watch for signals", e.into());
-    watched.thread_block().map_err(failed)?;
-    SignalFd::with_flags(&watched, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map_err(failed)
-}
-
-/// `<runtime>/launch`, root's own and locked. The runtime directory itself may be the daemon's.
-fn launch_directory(runtime: &Path) -> Result<(PathBuf, OwnedFd), Failure> {
-    let runtime = fs::canonicalize(runtime).map_err(|e| Failure::Path(runtime.to_owned(), e))?;
-    let directory = runtime.join(LAUNCH);
-    create_directory(&directory)?;
-    let opened = open_directory(&directory)?;
-    let found =
-        rustix::fs::fstat(&opened).map_err(|e| Failure::Path(directory.clone(), e.into()))?;
-    if found.st_uid != 0 || found.st_mode & 0o022 != 0 {
-        return Err(Failure::NotRoots(directory));
-    }
-    // Of the process, not of the descriptor: a child that has not yet executed its program does not hold it.
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let lock = rustix::fs::openat(&opened, LOCK, flags, Mode::RUSR | Mode::WUSR)
-        .map_err(|e| Failure::Path(directory.join(LOCK), e.into()))?;
-    rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| Failure::Taken(directory.clone()))?;
-    Ok((directory, lock))
-}
-
-fn create_directory(path: &Path) -> Result<(), Failure> {
-    match fs::create_dir(path) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
-            Err(Failure::Path(path.to_owned(), e))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn open_directory(path: &Path) -> Result<OwnedFd, Failure> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty())
-        .map_err(|e| Failure::Path(path.to_owned(), e.into()))
-}
-
-/// A socket that only root and the daemon may connect to.
-fn listen(path: &Path, daemon_uid: u32) -> io::Result<OwnedFd> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-    // Left by a launcher that was killed: the lock says that it is no more.
-    let _ = fs::remove_file(path);
-    let old = rustix::process::umask(Mode::from_raw_mode(0o177));
-    let bound = rustix::net::bind(&socket, &SocketAddrUnix::new(path)?);
-    rustix::process::umask(old);
-    bound?;
-    rustix::fs::chown(path, Some(Uid::from_raw(daemon_uid)), None::<Gid>)?;
-    rustix::net::listen(&socket, 8)?;
-    Ok(socket)
-}
-
-/// Has the filter compiled in a process of its own: the compiler's memory goes with it.
-fn make_filter() -> Result<OwnedFd, Failure> {
-    let failed = |e: io::Error| Failure::System("cannot make the seccomp filter", e);
-    let file = rustix::fs::memfd_create("seccomp-filter", MemfdFlags::CLOEXEC)
-        .map_err(|e| failed(e.into()))?;
-    let status = Command::new("/proc/self/exe")
-        .arg("filter")
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(File::from(file.try_clone().map_err(failed)?))
-        .status()
-        .map_err(failed)?;
-    if !status.success() {
-        return Err(Failure::Filter);
-    }
-    // Each init reads from the start; none may change it.
-    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).map_err(|e| failed(e.into()))
-}
-
-/// FNV-1a: tells runtime directories apart, not more.
-fn hash(path: &Path) -> u32 {
-    let bytes = path.as_os_str().as_encoded_bytes();
-    bytes.iter().fold(0x811c_9dc5, |hash, &b| (hash ^ u32::from(b)).wrapping_mul(0x0100_0193))
 }
 
 fn describe(status: WaitStatus) -> String {

@@ -9,7 +9,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 use common::*;
 use hedgerow_isolation::plan::StepId;
-use hedgerow_isolation::protocol::{Event, ExitStatus, Request};
+use hedgerow_isolation::protocol::{Event, ExitStatus, Message, Request, Response};
 
 #[test]
 fn a_new_daemon_is_handed_everything_that_the_old_one_had() {
@@ -253,4 +253,69 @@ impl Inventory {
             files: list(&launcher.path().join("run/launch")),
         }
     }
+}
+
+#[test]
+fn who_waits_for_a_fence_that_is_closed_meanwhile_is_answered() {
+    let launcher = Launcher::start();
+    let mut client = launcher.client();
+    for round in 0..5 {
+        let wanted = plan(&format!("early-{round}"));
+        let fence = wanted.fence.clone();
+        let open = Request::Open { plan: Box::new(wanted), note: String::new() };
+        let open = client.send(open, &[]);
+        let close = client.send(Request::Close { fence: fence.clone() }, &[]);
+        let mut answers = std::collections::BTreeMap::new();
+        while answers.len() < 2 {
+            if let Some((Message::Reply { serial, result }, _)) = client.receive() {
+                answers.insert(serial, result);
+            }
+        }
+        assert!(answers[&open].is_err() || answers[&open] == Ok(Response::Done));
+        assert_eq!(answers[&close], Ok(Response::Done));
+        assert!(launcher.fence_cgroups().is_empty());
+    }
+    let fence = client.open(plan("early"));
+    let start = client.send(Request::Start { fence: fence.clone(), step: shell(1, "true") }, &[]);
+    let close = client.send(Request::Close { fence }, &[]);
+    // In whichever order: both are answered.
+    let mut answered = std::collections::BTreeSet::new();
+    while answered.len() < 2 {
+        if let Some((Message::Reply { serial, .. }, _)) = client.receive() {
+            answered.insert(serial);
+        }
+    }
+    assert_eq!(answered, [start, close].into());
+    launcher.stop();
+}
+
+#[test]
+fn a_new_daemon_may_adopt_a_fence_that_is_being_opened() {
+    let launcher = Launcher::start();
+    let mut old = launcher.client();
+    let request = Request::Open { plan: Box::new(plan("opening")), note: "n".into() };
+    old.send(request, &[]);
+    old.usage(&id("opening"));
+    drop(old);
+    let mut new = launcher.client();
+    let (report, ..) = new.adopt(&id("opening"));
+    assert_eq!((report.note.as_str(), report.ended), ("n", None));
+    assert_eq!(new.run(&id("opening"), 1, "exit 7").0, ExitStatus::Code(7));
+}
+
+#[test]
+fn a_farewell_ends_a_launcher_that_lingers_and_no_other() {
+    let mut lingering = Launcher::start_with(Some(600));
+    let mut client = lingering.client();
+    let fence = client.open(plan("farewell"));
+    let running = client.start(&fence, shell(1, "exec sleep 28284"));
+    client.send(Request::Farewell, &[]);
+    let status = eventually("the launcher ends", || lingering.child.try_wait().unwrap());
+    assert!(status.success());
+    assert!(!exists(running.pid));
+
+    let staying = Launcher::start();
+    let mut client = staying.client();
+    assert_eq!(client.call(Request::Farewell, &[]).unwrap().0, Response::Done);
+    client.open(plan("farewell"));
 }

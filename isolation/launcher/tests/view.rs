@@ -144,6 +144,10 @@ fn no_file_is_readable_inside_that_a_stranger_on_the_host_could_not_read() {
         "-o",
         "-path",
         "/sys/devices/virtual/net",
+        // The fence's own cgroup, in the place of the host's.
+        "-o",
+        "-path",
+        "/sys/fs/cgroup",
     ];
     let mut argv = vec!["find", "/", "("];
     argv.extend(hidden);
