@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hedgerow_api::zbus::{self, Connection};
+use hedgerow_api::zbus::{self, Connection, DBusError};
 use hedgerow_api::{Bus, ComponentProxy, Error, ManagerProxy, MessagingProxy};
 
 use crate::failure::Failure;
@@ -38,7 +38,7 @@ impl Session {
     /// Says it in terms of the daemon where the bus itself refused.
     pub fn explain(&self, failure: Failure) -> Failure {
         let Failure::Refused(Error::Bus(error)) = failure else { return failure };
-        match bus_error_name(&error) {
+        match bus_error_name(&error).as_deref() {
             Some(
                 "org.freedesktop.DBus.Error.ServiceUnknown"
                 | "org.freedesktop.DBus.Error.NameHasNoOwner"
@@ -59,9 +59,11 @@ impl Session {
     }
 }
 
-fn bus_error_name(error: &zbus::Error) -> Option<&str> {
+/// The bus's own errors come as another variant than those of its peers.
+fn bus_error_name(error: &zbus::Error) -> Option<String> {
     match error {
-        zbus::Error::MethodError(name, ..) => Some(name.as_str()),
+        zbus::Error::MethodError(name, ..) => Some(name.to_string()),
+        zbus::Error::FDO(error) => Some(error.name().to_string()),
         _ => None,
     }
 }
