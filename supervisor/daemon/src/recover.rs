@@ -59,7 +59,7 @@ fn keepable(
     let note: Note = serde_json::from_str(&report.note).ok()?;
     let (definition, goal) = desired.get(&note.component)?;
     let same = note.digest == definition.digest && report.ended.is_none();
-    (same && note.is_adoptable()).then(|| (definition.clone(), *goal, note))
+    (same && note.is_adoptable(&report.steps)).then(|| (definition.clone(), *goal, note))
 }
 
 /// Jobs that were at work when the last daemon ended: what they decided is desired by now, so what is left of

@@ -96,7 +96,9 @@ pub(super) struct Fence {
     events: FenceEvents,
     /// Events that came before this daemon.
     replay: VecDeque<Event>,
+    /// Those that run, and those whose exit is not acknowledged yet.
     steps: BTreeMap<StepId, (StepKind, i32)>,
+    exited: Vec<StepId>,
     next_step: u64,
     token: Token,
     environment: BTreeMap<String, String>,
@@ -196,6 +198,7 @@ impl Fence {
             launcher: around.launcher.clone(),
             replay: VecDeque::new(),
             steps: BTreeMap::new(),
+            exited: Vec::new(),
             next_step: 1,
             environment: environment(around, definition, token.as_str()),
             token,
@@ -253,14 +256,22 @@ impl Fence {
         }
     }
 
-    /// Which step it was, once: the exit is acknowledged.
-    pub async fn exited(&mut self, step: StepId) -> Option<StepKind> {
-        let (kind, _) = self.steps.remove(&step)?;
-        let acknowledge = Request::Acknowledge { fence: self.id.clone(), step };
-        if let Err(error) = self.launcher.run(acknowledge, vec![]).await {
-            tracing::warn!("cannot acknowledge an exit of {}: {error}", self.component);
+    /// Which step it was.
+    pub fn exited(&mut self, step: StepId) -> Option<StepKind> {
+        self.exited.push(step);
+        self.steps.get(&step).map(|(kind, _)| *kind)
+    }
+
+    /// Lets the launcher forget the exits. Only once what follows from them has been noted or stored: a daemon that
+    /// is killed before that hears of them again.
+    pub async fn acknowledge(&mut self) {
+        for step in std::mem::take(&mut self.exited) {
+            self.steps.remove(&step);
+            let acknowledge = Request::Acknowledge { fence: self.id.clone(), step };
+            if let Err(error) = self.launcher.run(acknowledge, vec![]).await {
+                tracing::warn!("cannot acknowledge an exit of {}: {error}", self.component);
+            }
         }
-        Some(kind)
     }
 
     /// SIGTERM to every process. The launcher tells when none is left, at once where there is none now.

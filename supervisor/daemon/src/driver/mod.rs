@@ -41,6 +41,8 @@ pub struct Driver {
     /// What happened and has not been stepped through yet.
     pending: VecDeque<Event>,
     timer: Option<(Timer, Instant)>,
+    /// Adopted, and what it depends on may not have had its turn yet: no reason to stop what never stopped.
+    is_early: bool,
     /// A definition that takes effect once the open fence is gone.
     replacement: Option<Box<Definition>>,
     changed: Moment,
@@ -77,6 +79,7 @@ impl Driver {
         pending: VecDeque<Event>,
     ) {
         let (sender, commands) = mpsc::channel(COMMANDS);
+        let is_early = fence.is_some();
         let mut driver = Self {
             around: Arc::clone(around),
             definition,
@@ -86,6 +89,7 @@ impl Driver {
             sessions: watch::channel(0).1,
             pending,
             timer: None,
+            is_early,
             replacement: None,
             changed: Moment::now(),
             restarts: 0,
@@ -99,12 +103,17 @@ impl Driver {
         let mut neighbours = self.around.registry.watch();
         self.rearm_after_adoption();
         loop {
-            let ready = self.around.registry.are_ready(&self.definition.hard_dependencies);
-            if ready != self.machine.ready {
+            let (registry, needed) = (&self.around.registry, &self.definition.hard_dependencies);
+            let ready = registry.are_ready(needed);
+            self.is_early &= !ready && registry.are_ready_or_new(needed);
+            if ready != self.machine.ready && !self.is_early {
                 self.pending.push_back(Event::Dependencies { ready });
             }
             while let Some(event) = self.pending.pop_front() {
                 self.step(event).await;
+            }
+            if let Some(fence) = &mut self.fence {
+                fence.acknowledge().await;
             }
             if self.machine.state == State::Removed {
                 self.around.registry.remove(&self.definition.name);
@@ -282,8 +291,7 @@ impl Driver {
     }
 
     async fn exited(&mut self, id: StepId, exit: Exit) {
-        let Some(fence) = &mut self.fence else { return };
-        let Some(step) = fence.exited(id).await else { return };
+        let Some(step) = self.fence.as_mut().and_then(|fence| fence.exited(id)) else { return };
         let success = exit.status == ExitStatus::Code(0);
         if !success && !self.is_being_stopped() {
             let message = describe(step, &exit, self.definition.limits.memory);

@@ -1,6 +1,7 @@
 //! What the launcher keeps of a fence for the daemon's successor.
 
 use hedgerow_isolation::plan::StepId;
+use hedgerow_isolation::protocol::StepReport;
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::{Machine, State, StepKind};
@@ -20,15 +21,20 @@ pub struct Note {
 }
 
 impl Note {
-    /// Whether a new daemon can go on from here, once the definition is known to be the same: a step is under
-    /// way or the component is up, and nobody waits on a connection that is gone. Any other moment is short, and
-    /// its fence is replaced.
-    pub fn is_adoptable(&self) -> bool {
+    /// Whether a new daemon can go on from here with what the launcher has of the steps, once the definition is
+    /// known to be the same: a step is under way or the component is up, and nobody waits on a connection that is
+    /// gone. Any other moment is short, and its fence is replaced. So is one where a step runs that was started
+    /// after the note was written.
+    pub fn is_adoptable(&self, steps: &[StepReport]) -> bool {
+        let is_noted = |step: &StepReport| self.steps.iter().any(|(id, _)| *id == step.id);
+        let is_kept = |id| steps.iter().any(|step| step.id == id);
+        let has = |kind| self.steps.iter().any(|(id, step)| *step == kind && is_kept(*id));
         self.sessions == 0
+            && steps.iter().filter(|step| step.exit.is_none()).all(is_noted)
             && match self.machine.state {
                 State::Running => true,
-                State::Installing => self.has(StepKind::Install),
-                State::Startup => self.has(StepKind::Startup),
+                State::Installing => has(StepKind::Install),
+                State::Startup => has(StepKind::Startup),
                 State::New
                 | State::Opening(_)
                 | State::Installed
@@ -41,9 +47,5 @@ impl Note {
                 | State::Finished
                 | State::Removed => false,
             }
-    }
-
-    fn has(&self, kind: StepKind) -> bool {
-        self.steps.iter().any(|(_, step)| *step == kind)
     }
 }
