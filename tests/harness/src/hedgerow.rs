@@ -330,7 +330,7 @@ impl Hedgerow {
     }
 
     /// The end of the daemon's and the launcher's logs, for an error message.
-    fn complaints(&self) -> String {
+    pub fn complaints(&self) -> String {
         let mut text = String::new();
         for path in [self.daemon_log(), self.root().join("run/launch.log")] {
             let log = fs::read_to_string(&path).unwrap_or_default();
