@@ -68,7 +68,8 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     });
     recover::recover(&around, &platform, fences).await.context("recovering")?;
     recover::resume_jobs(&around, &jobs, &platform).context("resuming jobs")?;
-    let deployments = Deployments::start(Arc::clone(&around), Arc::clone(&jobs), platform);
+    let (deployments, deploying) =
+        Deployments::start(Arc::clone(&around), Arc::clone(&jobs), platform);
     let supervisor = Supervisor::new(Arc::clone(&around), jobs, deployments);
 
     let serving = be_on_the_bus(around.layout.clone(), bus, supervisor);
@@ -79,6 +80,8 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     }
     tracing::info!("stopping every component");
     notify("STOPPING=1");
+    // It must not start again what is being stopped.
+    deploying.abort();
     let stop = async {
         stop_all(&around).await;
         around.launcher.farewell().await;

@@ -13,6 +13,7 @@ use hedgerow_api::{Error, JobKind};
 use hedgerow_component::ComponentName;
 use hedgerow_component::platform::Platform;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 pub use define::{DefineError, Ingredients, define};
 pub use prepare::{PrepareError, Prepared, Request};
@@ -39,15 +40,21 @@ pub struct Deployments {
 }
 
 impl Deployments {
-    pub fn start(around: Arc<Surroundings>, jobs: Arc<Jobs>, platform: Platform) -> Self {
+    /// The task may be aborted: what it has not decided by then is not desired, the rest is carried out by the next
+    /// daemon.
+    pub fn start(
+        around: Arc<Surroundings>,
+        jobs: Arc<Jobs>,
+        platform: Platform,
+    ) -> (Self, JoinHandle<()>) {
         let (queue, mut requests) = mpsc::channel::<(Job, Request)>(QUEUE);
         let worker = Worker { around, jobs: Arc::clone(&jobs), platform };
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             while let Some((job, request)) = requests.recv().await {
                 worker.deploy(job, request).await;
             }
         });
-        Self { jobs, queue }
+        (Self { jobs, queue }, task)
     }
 
     /// The number of the job that carries it out.
