@@ -137,6 +137,16 @@ impl Registry {
             .all(|name| entries.get(name).is_some_and(|entry| entry.status.state.is_ready()))
     }
 
+    /// Whether each is ready or has not had its turn yet, as after a restart of the daemon.
+    pub fn are_ready_or_new(&self, names: &[String]) -> bool {
+        let entries = self.lock();
+        names.iter().all(|name| {
+            entries.get(name).is_none_or(|Entry { status, .. }| {
+                status.state.is_ready() || matches!(status.state, State::New | State::Installed)
+            })
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
