@@ -39,6 +39,10 @@ pub enum Failure {
 #[derive(Debug)]
 pub struct Files {
     directory: PathBuf,
+    /// The way to what is in it, through its descriptor: whoever owns the runtime directory could put another
+    /// directory in its place, and have root write there.
+    inside: PathBuf,
+    _open: OwnedFd,
     /// Locked for as long as this launcher lives.
     _lock: OwnedFd,
     socket: PathBuf,
@@ -52,11 +56,12 @@ const ROOT: &str = "root";
 
 impl Files {
     pub fn make(options: &Options) -> Result<Self, Failure> {
-        let (directory, lock) = launch_directory(&options.runtime)?;
-        let socket = options.socket.clone().unwrap_or_else(|| directory.join("launch.sock"));
+        let (directory, open, lock) = launch_directory(&options.runtime)?;
+        let inside = PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()));
+        let socket = options.socket.clone().unwrap_or_else(|| inside.join("launch.sock"));
         let listener =
             listen(&socket, options.daemon_uid).map_err(|e| Failure::Path(socket.clone(), e))?;
-        Ok(Self { directory, _lock: lock, socket, listener })
+        Ok(Self { directory, inside, _open: open, _lock: lock, socket, listener })
     }
 
     /// FNV-1a of the directory: tells launchers apart, not more.
@@ -66,18 +71,18 @@ impl Files {
     }
 
     pub fn make_root(&self) -> Result<Root, Failure> {
-        let mount_point = self.directory.join(ROOT);
+        let mount_point = self.inside.join(ROOT);
         create_directory(&mount_point)?;
         Root::make(&mount_point).map_err(|e| Failure::Path(mount_point, e))
     }
 
     /// For an orderly end. (After any other, the next launcher takes over what is there.)
     pub fn remove(self) {
-        let root = self.directory.join(ROOT);
+        let root = self.inside.join(ROOT);
         let _ = rustix::mount::unmount(&root, UnmountFlags::DETACH);
         let _ = fs::remove_dir(root);
         let _ = fs::remove_file(&self.socket);
-        let _ = fs::remove_file(self.directory.join(LOCK));
+        let _ = fs::remove_file(self.inside.join(LOCK));
         let _ = fs::remove_dir(&self.directory);
     }
 }
@@ -118,7 +123,7 @@ pub fn open_init(path: &Path) -> Result<OwnedFd, Failure> {
 }
 
 /// `<runtime>/launch`, root's own and locked. The runtime directory itself may be the daemon's.
-fn launch_directory(runtime: &Path) -> Result<(PathBuf, OwnedFd), Failure> {
+fn launch_directory(runtime: &Path) -> Result<(PathBuf, OwnedFd, OwnedFd), Failure> {
     let runtime = fs::canonicalize(runtime).map_err(|e| Failure::Path(runtime.to_owned(), e))?;
     let directory = runtime.join(LAUNCH);
     create_directory(&directory)?;
@@ -134,7 +139,7 @@ fn launch_directory(runtime: &Path) -> Result<(PathBuf, OwnedFd), Failure> {
         .map_err(|e| Failure::Path(directory.join(LOCK), e.into()))?;
     rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive)
         .map_err(|_| Failure::Taken(directory.clone()))?;
-    Ok((directory, lock))
+    Ok((directory, opened, lock))
 }
 
 fn create_directory(path: &Path) -> Result<(), Failure> {
