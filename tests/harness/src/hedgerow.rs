@@ -216,8 +216,6 @@ impl Hedgerow {
     pub fn finish(mut self) -> Result<()> {
         let status = self.stop_daemon()?;
         ensure!(status.success(), "the daemon ended with {status}; {}", self.complaints());
-        // It would wait a minute for another daemon.
-        self.traces().end_launcher()?;
         let look = || {
             let left = Traces::of(self.root(), &self.seen);
             Ok(left.is_empty().then_some(()))

@@ -70,9 +70,12 @@ impl Traces {
     pub fn is_in_order(&self, fences: usize) -> bool {
         let inits =
             self.processes.iter().filter(|(_, arguments)| program(arguments) == "hedgerow-init");
-        let launchers = self.processes.iter().filter(|(_, arguments)| is_launcher(arguments));
+        // The launcher, and what watches over it.
+        let launchers =
+            self.processes.iter().filter(|(_, arguments)| program(arguments) == "hedgerow-launch");
         inits.count() == fences
-            && launchers.count() == 1
+            && self.launcher().is_some()
+            && launchers.count() == 2
             && self.fence_cgroups.len() == fences
             && self.launcher_mounts.is_empty()
             && self.mounts.is_empty()
@@ -80,11 +83,6 @@ impl Traces {
 
     pub fn is_empty(&self) -> bool {
         self.processes.is_empty() && self.mounts.is_empty() && self.cgroups.is_empty()
-    }
-
-    /// Asks the launcher to end, where one is left.
-    pub fn end_launcher(&self) -> nix::Result<()> {
-        self.launcher().map_or(Ok(()), |(pid, _)| kill(Pid::from_raw(*pid), Signal::SIGTERM))
     }
 
     /// Ends what is left, for a test that failed already.
