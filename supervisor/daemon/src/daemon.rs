@@ -72,6 +72,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
         Deployments::start(Arc::clone(&around), Arc::clone(&jobs), platform);
     let supervisor = Supervisor::new(Arc::clone(&around), jobs, deployments);
 
+    tokio::spawn(feed_watchdog());
     let serving = be_on_the_bus(around.layout.clone(), bus, supervisor);
     tokio::select! {
         result = serving => result?,
@@ -142,10 +143,7 @@ async fn serve_once(
     let connection = address.connect().await.context("connecting to the bus")?;
     let served = bus::serve(connection, Arc::clone(supervisor), access).await?;
     notify("READY=1");
-    let watchdog = tokio::spawn(feed_watchdog());
-    let error = served.run().await;
-    watchdog.abort();
-    Ok(error)
+    Ok(served.run().await)
 }
 
 /// Tells systemd that the loop turns, twice in each of the times it asks for (sd_watchdog_enabled(3)).

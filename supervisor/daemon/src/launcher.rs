@@ -24,6 +24,9 @@ const FENCE_EVENTS: usize = 64;
 /// Between two tries to reach the launcher.
 const RETRY: Duration = Duration::from_millis(10);
 
+/// The same, once that has taken a while.
+const SLOW_RETRY: Duration = Duration::from_secs(1);
+
 /// Tries before it is worth a warning: a launcher that has just been started takes its time.
 const PATIENCE: u32 = 200;
 
@@ -127,7 +130,7 @@ async fn open(socket: &Path) -> (Link, Vec<FenceId>) {
             Err(_) => {}
         }
         tries += 1;
-        tokio::time::sleep(RETRY).await;
+        tokio::time::sleep(if tries < PATIENCE { RETRY } else { SLOW_RETRY }).await;
     }
 }
 

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use hedgerow_ipc::{Hub, Identity, NoRandomness, Principal, Token};
 use hedgerow_isolation::moment::Moment;
@@ -30,6 +31,10 @@ use crate::settings::Settings;
 
 /// The version of Greengrass that components are told they run on (`GGC_VERSION`).
 pub const NUCLEUS_VERSION: &str = "2.18.0";
+
+/// How long a closed fence's last output is waited for. It is in the pipes already, unless a component with the
+/// host's network passed one on.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What every driver works with.
 #[derive(Debug)]
@@ -87,6 +92,16 @@ pub async fn adopt(launcher: &Launcher, fence: FenceId) -> Result<Adopted, Fence
     Ok(Adopted { report, listener, pipes, events })
 }
 
+/// What a fence has to tell its driver.
+#[derive(Debug)]
+pub(super) enum News {
+    Event(Event),
+    /// A pipe has ended.
+    Drained,
+    /// Nobody will tell anything more.
+    Gone,
+}
+
 type SharedLog = Arc<Mutex<LogFile>>;
 
 pub(super) struct Fence {
@@ -101,9 +116,13 @@ pub(super) struct Fence {
     exited: Vec<StepId>,
     next_step: u64,
     token: Token,
+    socket: PathBuf,
     environment: BTreeMap<String, String>,
     log: SharedLog,
-    drains: JoinSet<()>,
+    /// One for each pipe that is still open at its other end.
+    drains: JoinSet<StepId>,
+    /// How many of a step's pipes are.
+    draining: BTreeMap<StepId, usize>,
     /// Dropped to stop serving the component's socket.
     ipc: oneshot::Sender<()>,
     noted: Option<Note>,
@@ -153,7 +172,7 @@ impl Fence {
             fence.next_step = fence.next_step.max(step.id.0 + 1);
             if let Some(kind) = kind {
                 fence.steps.insert(step.id, (kind, step.pid));
-                fence.drain(kind, stdout, stderr);
+                fence.drain(step.id, kind, stdout, stderr);
             }
             if let Some(exit) = step.exit {
                 let exited = Event::StepExited { fence: fence.id.clone(), step: step.id, exit };
@@ -200,10 +219,12 @@ impl Fence {
             steps: BTreeMap::new(),
             exited: Vec::new(),
             next_step: 1,
+            socket: around.layout.ipc_socket(definition.slot),
             environment: environment(around, definition, token.as_str()),
             token,
             log: Arc::new(Mutex::new(file)),
             drains: JoinSet::new(),
+            draining: BTreeMap::new(),
             ipc: stop,
             noted: None,
         }
@@ -231,16 +252,20 @@ impl Fence {
             return Err(FenceError::Descriptors { expected: 2, found });
         };
         self.steps.insert(id, (kind, pid));
-        self.drain(kind, stdout, stderr);
+        self.drain(id, kind, stdout, stderr);
         Ok(())
     }
 
-    fn drain(&mut self, kind: StepKind, stdout: OwnedFd, stderr: OwnedFd) {
+    fn drain(&mut self, step: StepId, kind: StepKind, stdout: OwnedFd, stderr: OwnedFd) {
         for (pipe, stream) in [(stdout, Stream::Stdout), (stderr, Stream::Stderr)] {
             match Drain::new(pipe) {
                 Ok(drain) => {
                     let log = Arc::clone(&self.log);
-                    self.drains.spawn(drain_into(drain, log, kind.name(), stream));
+                    *self.draining.entry(step).or_default() += 1;
+                    self.drains.spawn(async move {
+                        drain_into(drain, log, kind.name(), stream).await;
+                        step
+                    });
                 }
                 Err(error) => {
                     tracing::error!("cannot read the output of {}: {error}", self.component);
@@ -249,23 +274,40 @@ impl Fence {
         }
     }
 
-    pub async fn next_event(&mut self) -> Option<Event> {
-        match self.replay.pop_front() {
-            Some(event) => Some(event),
-            None => self.events.recv().await,
+    pub async fn next(&mut self) -> News {
+        if let Some(event) = self.replay.pop_front() {
+            return News::Event(event);
+        }
+        tokio::select! {
+            event = self.events.recv() => event.map_or(News::Gone, News::Event),
+            Some(Ok(step)) = self.drains.join_next() => {
+                if let Some(open) = self.draining.get_mut(&step) {
+                    *open -= 1;
+                }
+                self.draining.retain(|_, open| *open > 0);
+                News::Drained
+            }
         }
     }
 
     /// Which step it was.
     pub fn exited(&mut self, step: StepId) -> Option<StepKind> {
+        if self.exited.contains(&step) {
+            return None;
+        }
         self.exited.push(step);
         self.steps.get(&step).map(|(kind, _)| *kind)
     }
 
     /// Lets the launcher forget the exits. Only once what follows from them has been noted or stored: a daemon that
-    /// is killed before that hears of them again.
+    /// is killed before that hears of them again. And only once the step's pipes have ended: what it left in the
+    /// background still writes to them, and the launcher keeps them open while no daemon does.
     pub async fn acknowledge(&mut self) {
-        for step in std::mem::take(&mut self.exited) {
+        let (open, done): (Vec<_>, Vec<_>) = std::mem::take(&mut self.exited)
+            .into_iter()
+            .partition(|step| self.draining.contains_key(step));
+        self.exited = open;
+        for step in done {
             self.steps.remove(&step);
             let acknowledge = Request::Acknowledge { fence: self.id.clone(), step };
             if let Err(error) = self.launcher.run(acknowledge, vec![]).await {
@@ -296,7 +338,14 @@ impl Fence {
         }
         self.launcher.forget(&self.id);
         drop(self.ipc);
-        while self.drains.join_next().await.is_some() {}
+        // Nobody listens there any more.
+        if let Err(error) = fs::remove_file(&self.socket) {
+            tracing::debug!("cannot remove {}: {error}", self.socket.display());
+        }
+        let rest = async { while self.drains.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_WORDS, rest).await.is_err() {
+            tracing::warn!("{} passed its output on to somebody outside its fence", self.component);
+        }
     }
 
     /// Leaves with the launcher what the next daemon must know, if it is new.

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 pub use fence::{Adopted, Surroundings, adopt};
-use fence::{Fence, FenceError};
+use fence::{Fence, FenceError, News};
 pub use note::Note;
 
 use crate::definition::Definition;
@@ -126,7 +126,7 @@ impl Driver {
                     // The registry dropped this component: only removal does that.
                     None => return,
                 },
-                event = next_event(self.fence.as_mut()) => self.observe(event).await,
+                news = next_news(self.fence.as_mut()) => self.observe(news).await,
                 () = sleep_until(deadline) => {
                     if let Some((timer, _)) = self.timer.take() {
                         self.timed_out(timer);
@@ -278,15 +278,19 @@ impl Driver {
         self.definition = definition;
     }
 
-    async fn observe(&mut self, event: Option<protocol::Event>) {
-        match event {
-            Some(protocol::Event::StepExited { step, exit, .. }) => self.exited(step, exit).await,
-            Some(protocol::Event::Emptied { .. }) => self.pending.push_back(Event::Emptied),
-            Some(protocol::Event::FenceEnded { cause, .. }) => {
+    async fn observe(&mut self, news: News) {
+        match news {
+            News::Event(protocol::Event::StepExited { step, exit, .. }) => {
+                self.exited(step, exit).await
+            }
+            News::Event(protocol::Event::Emptied { .. }) => self.pending.push_back(Event::Emptied),
+            News::Event(protocol::Event::FenceEnded { cause, .. }) => {
                 self.blame(None, format!("its fence ended: {cause}"));
                 self.pending.push_back(Event::Ended);
             }
-            None => self.pending.push_back(Event::Ended),
+            // An exit may be ready to be acknowledged now.
+            News::Drained => {}
+            News::Gone => self.pending.push_back(Event::Ended),
         }
     }
 
@@ -358,9 +362,9 @@ impl Driver {
     }
 }
 
-async fn next_event(fence: Option<&mut Fence>) -> Option<protocol::Event> {
+async fn next_news(fence: Option<&mut Fence>) -> News {
     match fence {
-        Some(fence) => fence.next_event().await,
+        Some(fence) => fence.next().await,
         None => std::future::pending().await,
     }
 }
