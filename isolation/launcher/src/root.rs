@@ -4,11 +4,12 @@
 //! without privileges reads it: a file that the host keeps from its users is not there. Users and groups are
 //! synthetic. Nothing is there of `/root`, `/home`, `/var/lib`, `/run` and `/boot`.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 use rustix::mount::MountAttrFlags;
@@ -138,10 +139,11 @@ pub struct Root {
     directory: PathBuf,
 }
 
-enum Entry {
-    Directory(PathBuf),
-    Link(PathBuf, PathBuf),
-    File(PathBuf, Vec<u8>, u32),
+/// What an unprivileged user finds at a path of `/etc`.
+enum Found {
+    Directory(Vec<OsString>),
+    Link(PathBuf),
+    File(Vec<u8>, u32),
 }
 
 impl Root {
@@ -172,17 +174,19 @@ impl Root {
 
     /// Brings up to date what changes while the machine runs: the name servers.
     pub fn refresh(&self) -> io::Result<()> {
-        let mut entries = Vec::new();
-        unprivileged(|| take(Path::new("resolv.conf"), &mut entries));
-        for entry in entries {
-            if let Entry::File(path, bytes, _) = &entry {
-                let target = self.directory.join("etc").join(path);
-                if fs::read(&target).ok().as_ref() != Some(bytes) {
-                    write(&self.directory.join("etc"), entry)?;
-                }
+        let name = Path::new("resolv.conf");
+        match find(name) {
+            Some(Found::File(bytes, mode))
+                if fs::read(self.etc().join(name)).ok().as_ref() != Some(&bytes) =>
+            {
+                self.write(name, &bytes, mode)
             }
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    fn etc(&self) -> PathBuf {
+        self.directory.join("etc")
     }
 
     fn fill(&self) -> io::Result<()> {
@@ -198,10 +202,10 @@ impl Root {
             fs::write(at("etc").join(file), text)?;
         }
 
-        let mut entries = Vec::new();
-        unprivileged(|| ETC.iter().for_each(|name| take(Path::new(name), &mut entries)));
-        for entry in entries {
-            write(&at("etc"), entry)?;
+        let mut left = MAX_ENTRIES;
+        for name in ETC.iter().map(Path::new) {
+            name.parent().map_or(Ok(()), |parent| fs::create_dir_all(self.etc().join(parent)))?;
+            self.take(name, &mut left)?;
         }
 
         for path in PROGRAMS {
@@ -220,6 +224,30 @@ impl Root {
         mount::restrict(programs.as_fd(), restrictions(), Reach::Tree)?;
         mount::attach_path(programs.as_fd(), target.to_str().ok_or(io::ErrorKind::InvalidInput)?)
     }
+
+    /// Takes one entry of `/etc`, and everything below a directory. What cannot be read is left out.
+    fn take(&self, name: &Path, left: &mut usize) -> io::Result<()> {
+        let Some(found) = find(name) else { return Ok(()) };
+        let Some(fewer) = left.checked_sub(1) else { return Ok(()) };
+        *left = fewer;
+        let target = self.etc().join(name);
+        match found {
+            Found::Link(to) => symlink(to, target),
+            Found::File(bytes, mode) => self.write(name, &bytes, mode),
+            Found::Directory(children) => {
+                fs::create_dir_all(target)?;
+                children.iter().try_for_each(|child| self.take(&name.join(child), left))
+            }
+        }
+    }
+
+    /// Written aside and renamed: a running fence sees the old file or the new one.
+    fn write(&self, name: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+        let aside = self.etc().join(".new");
+        fs::write(&aside, bytes)?;
+        fs::set_permissions(&aside, fs::Permissions::from_mode(mode | 0o444))?;
+        fs::rename(&aside, self.etc().join(name))
+    }
 }
 
 fn restrictions() -> MountAttrFlags {
@@ -228,67 +256,40 @@ fn restrictions() -> MountAttrFlags {
         | MountAttrFlags::MOUNT_ATTR_NODEV
 }
 
-/// Runs `read` with the file system rights of a user without any (setfsuid(2) drops the capabilities that
-/// override permissions too), so that the kernel decides what may be seen.
-fn unprivileged(read: impl FnOnce()) {
+/// Looks with the file system rights of a user without any (setfsuid(2) drops the capabilities that override
+/// permissions too), so that the kernel decides what may be seen.
+fn find(name: &Path) -> Option<Found> {
     let (uid, gid) = (setfsuid(Uid::from_raw(UNPRIVILEGED)), setfsgid(Gid::from_raw(UNPRIVILEGED)));
-    read();
+    let found = look(&Path::new("/etc").join(name)).ok();
     setfsuid(uid);
     setfsgid(gid);
+    found
 }
 
-/// Takes one entry of `/etc`, and everything below a directory. What cannot be read is left out.
-fn take(name: &Path, entries: &mut Vec<Entry>) {
-    let path = Path::new("/etc").join(name);
-    let Ok(found) = fs::symlink_metadata(&path) else { return };
-    if entries.len() >= MAX_ENTRIES {
-        return;
+fn look(path: &Path) -> io::Result<Found> {
+    let kind = fs::symlink_metadata(path)?;
+    if kind.is_symlink() && !leaves_the_view(path) {
+        return Ok(Found::Link(fs::read_link(path)?));
     }
-    if found.is_symlink() && !leaves_the_view(&path) {
-        if let Ok(target) = fs::read_link(&path) {
-            entries.push(Entry::Link(name.to_owned(), target));
-        }
-    } else if found.is_dir() {
-        let Ok(children) = fs::read_dir(&path) else { return };
-        entries.push(Entry::Directory(name.to_owned()));
-        for child in children.flatten() {
-            take(&name.join(child.file_name()), entries);
-        }
-    } else if let Ok(found) = fs::metadata(&path)
-        && found.is_file()
-        && found.len() <= MAX_FILE
-        && let Ok(bytes) = fs::read(&path)
-    {
-        entries.push(Entry::File(name.to_owned(), bytes, found.permissions().mode() & 0o755));
+    if kind.is_dir() {
+        let children = fs::read_dir(path)?.map(|entry| Ok(entry?.file_name()));
+        return Ok(Found::Directory(children.collect::<io::Result<_>>()?));
     }
+    let file = fs::metadata(path)?;
+    if !file.is_file() || file.len() > MAX_FILE {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    Ok(Found::File(fs::read(path)?, file.permissions().mode() & 0o755))
 }
 
 /// Whether a link (of `resolv.conf`, say) leads to what a fence does not have: then its content is taken.
 fn leaves_the_view(link: &Path) -> bool {
-    fs::canonicalize(link).is_ok_and(|target| {
-        let in_view = PROGRAMS.iter().chain(&["/etc"]).any(|tree| target.starts_with(tree));
-        !in_view && target.is_file()
-    })
-}
-
-fn write(etc: &Path, entry: Entry) -> io::Result<()> {
-    match entry {
-        Entry::Directory(name) => fs::create_dir_all(etc.join(name)),
-        Entry::Link(name, target) => {
-            make_parent(etc, &name)?;
-            symlink(target, etc.join(name))
-        }
-        Entry::File(name, bytes, mode) => {
-            make_parent(etc, &name)?;
-            // Written aside and renamed: a running fence sees the old file or the new one.
-            let aside = etc.join(".new");
-            fs::write(&aside, bytes)?;
-            fs::set_permissions(&aside, fs::Permissions::from_mode(mode | 0o444))?;
-            fs::rename(&aside, etc.join(name))
-        }
+    let in_view =
+        |target: &Path| PROGRAMS.iter().chain(&["/etc"]).any(|tree| target.starts_with(tree));
+    // Most are plain, and there may be thousands: the full resolution is for the others.
+    let plain = |target: &Path| !target.components().any(|c| c == Component::ParentDir);
+    if fs::read_link(link).is_ok_and(|target| plain(&target) && in_view(&target)) {
+        return false;
     }
-}
-
-fn make_parent(etc: &Path, name: &Path) -> io::Result<()> {
-    name.parent().map_or(Ok(()), |parent| fs::create_dir_all(etc.join(parent)))
+    fs::canonicalize(link).is_ok_and(|target| !in_view(&target) && target.is_file())
 }

@@ -23,7 +23,7 @@ use crate::grants::Grants;
 use crate::notify;
 use crate::options::Options;
 use crate::root::Root;
-use crate::setup::{self, Failure, Files};
+use crate::setup::{self, Compilation, Failure, Files};
 use crate::source::Bases;
 
 pub struct Server {
@@ -56,6 +56,7 @@ impl Server {
     pub fn prepare(options: Options, home: &Path) -> Result<Self, Failure> {
         let signals = setup::watch_signals()?;
         setup::become_supervisor()?;
+        let filter = Compilation::begin()?;
         let files = Files::make(&options)?;
         let cgroups = Cgroups::take(files.hash())?;
         let root = files.make_root()?;
@@ -71,7 +72,7 @@ impl Server {
             grants: Grants::new(setup::open_directory(&options.config)?, options.config),
             cgroups,
             root,
-            filter: setup::make_filter()?,
+            filter: filter.finish()?,
             init: setup::open_init(&init)?,
             files,
             signals,

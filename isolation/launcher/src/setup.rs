@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use nix::sched::CloneFlags;
 use nix::sys::signal::{SigSet, Signal};
@@ -172,23 +172,37 @@ fn listen(path: &Path, daemon_uid: u32) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Has the filter compiled in a process of its own: the compiler's memory goes with it.
-pub fn make_filter() -> Result<OwnedFd, Failure> {
-    let failed = |e: io::Error| Failure::System("cannot make the seccomp filter", e);
-    let file = rustix::fs::memfd_create("seccomp-filter", MemfdFlags::CLOEXEC)
-        .map_err(|e| failed(e.into()))?;
-    let status = Command::new("/proc/self/exe")
-        .arg("filter")
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(File::from(file.try_clone().map_err(failed)?))
-        .status()
-        .map_err(failed)?;
-    if !status.success() {
-        return Err(Failure::Filter);
+/// The seccomp filter while it is compiled: in a process of its own, whose memory goes with it, and at the same
+/// time as everything else here.
+#[derive(Debug)]
+pub struct Compilation {
+    file: OwnedFd,
+    compiler: Child,
+}
+
+impl Compilation {
+    pub fn begin() -> Result<Self, Failure> {
+        let failed = |e: io::Error| Failure::System("cannot make the seccomp filter", e);
+        let file = rustix::fs::memfd_create("seccomp-filter", MemfdFlags::CLOEXEC)
+            .map_err(|e| failed(e.into()))?;
+        let compiler = Command::new("/proc/self/exe")
+            .arg("filter")
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(File::from(file.try_clone().map_err(failed)?))
+            .spawn()
+            .map_err(failed)?;
+        Ok(Self { file, compiler })
     }
-    // Each init reads from the start; none may change it.
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).map_err(|e| failed(e.into()))
+
+    /// Read-only: no init may change it for the others.
+    pub fn finish(mut self) -> Result<OwnedFd, Failure> {
+        let failed = |e: io::Error| Failure::System("cannot make the seccomp filter", e);
+        if !self.compiler.wait().map_err(failed)?.success() {
+            return Err(Failure::Filter);
+        }
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        rustix::fs::open(path, flags, Mode::empty()).map_err(|e| failed(e.into()))
+    }
 }
