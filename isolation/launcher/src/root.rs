@@ -203,7 +203,7 @@ impl Root {
         }
 
         let mut left = MAX_ENTRIES;
-        for name in ETC.iter().map(Path::new) {
+        for name in ETC.iter().map(Path::new).filter(|name| Path::new("/etc").join(name).exists()) {
             name.parent().map_or(Ok(()), |parent| fs::create_dir_all(self.etc().join(parent)))?;
             self.take(name, &mut left)?;
         }
