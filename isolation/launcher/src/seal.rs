@@ -23,10 +23,22 @@ const HOME: &str = "HEDGEROW_LAUNCH_HOME";
 /// Returns, once sealed, the directory of this program's file. The first call executes the program anew.
 pub fn seal() -> io::Result<PathBuf> {
     match env::var_os(HOME) {
-        None => Err(execute_sealed()?),
+        None => {
+            forget_inherited_descriptors()?;
+            Err(execute_sealed()?)
+        }
         Some(home) if is_sealed()? => Ok(home.into()),
         Some(_) => Err(io::Error::other("this program's file is writable through /proc/self/exe")),
     }
+}
+
+/// Whatever the caller left open ends with the next exec: it must reach no fence, and the builder's descriptors
+/// must get the numbers that they have been promised.
+fn forget_inherited_descriptors() -> io::Result<()> {
+    let flags = libc::CLOSE_RANGE_CLOEXEC.cast_signed();
+    // SAFETY: marks descriptors close-on-exec (close_range(2)); none is closed here.
+    let result = unsafe { libc::close_range(3, libc::c_uint::MAX, flags) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// A read-only copy of the mount of one file, to execute.

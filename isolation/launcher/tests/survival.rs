@@ -319,3 +319,21 @@ fn a_farewell_ends_a_launcher_that_lingers_and_no_other() {
     assert_eq!(client.call(Request::Farewell, &[]).unwrap().0, Response::Done);
     client.open(plan("farewell"));
 }
+
+#[test]
+fn descriptors_that_the_launcher_inherits_go_no_further() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let leaked: Vec<_> = (0..8).map(|_| writer.try_clone().unwrap()).collect();
+    for descriptor in &leaked {
+        rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty()).unwrap();
+    }
+    let launcher = Launcher::start();
+    let mut client = launcher.client();
+    let fence = client.open(plan("inherited"));
+    client.start(&fence, shell(1, "exec sleep 30000"));
+    drop((leaked, writer));
+    let mut nothing = String::new();
+    // The end of the file comes once nobody has the other end: neither launcher, init nor step.
+    (&reader).read_to_string(&mut nothing).unwrap();
+    assert_eq!(nothing, "");
+}
