@@ -186,8 +186,11 @@ fn a_kill_at_any_moment_between_leaves_the_old_or_the_new() -> Result<()> {
         let to = if found == "1.0.0" { "2.0.0" } else { "1.0.0" };
         let delay = whole * round / (KILLS - 1);
         let mut deployment = deploy_command(&hedgerow, &draft, to).spawn()?;
-        // The moment of the kill is what this case is about; nothing is waited for.
+        // The moment of the kill is what this case is about; nothing is waited for. The last comes after the end.
         thread::sleep(delay);
+        if round == KILLS - 1 {
+            deployment.wait()?;
+        }
         hedgerow.kill_daemon()?;
         let done = deployment.wait()?.success();
         hedgerow.start_daemon()?;

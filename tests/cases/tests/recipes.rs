@@ -276,9 +276,12 @@ fn what_is_not_deployed_cannot_be_removed_or_driven() -> Result<()> {
 }
 
 /// Who runs as which process, and which packages are kept.
-fn undisturbed(hedgerow: &Hedgerow) -> Result<(Vec<(String, String, i32, u32)>, Vec<String>)> {
+fn undisturbed(hedgerow: &Hedgerow) -> Result<(Vec<String>, Vec<String>)> {
     let components = hedgerow.components()?;
-    let running = components.into_iter().map(|c| (c.name, c.state, c.pid, c.restarts)).collect();
+    let running = components
+        .iter()
+        .map(|c| format!("{} {} {} {} {}", c.name, c.version, c.state, c.pid, c.restarts))
+        .collect();
     let packages = hedgerow.root().join("state/packages");
     let mut kept = Vec::new();
     for entry in fs::read_dir(&packages).with_context(|| packages.display().to_string())? {

@@ -177,7 +177,8 @@ fn a_stop_of_the_daemon_stops_dependents_first_and_leaves_nothing() -> Result<()
     ensure!(stopped.success(), "{stopped}");
     let front = stopped_at(&hedgerow, "test.front")?;
     let back = stopped_at(&hedgerow, "test.back")?;
-    ensure!(front < back, "test.back stopped at {back}, test.front, which needs it, at {front}");
+    // Both as the kernel says it, in hundredths; the dependent takes a second for it.
+    ensure!(front <= back, "test.back stopped at {back}, test.front, which needs it, at {front}");
     eventually("nothing is left", PATIENCE, || Ok(hedgerow.traces().is_empty().then_some(())))?;
     // What is desired stays so.
     hedgerow.start_daemon()?;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
-use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
@@ -342,17 +341,25 @@ impl Hedgerow {
 
 impl Drop for Hedgerow {
     fn drop(&mut self) {
-        if self.daemon.is_some() && self.stop_daemon().is_err() {
-            eprintln!("the daemon did not stop; {}", self.complaints());
+        let limit = Duration::from_secs(20);
+        if self.daemon.is_some() {
+            match self.stop_daemon() {
+                // The launcher ends by itself then, and cleans up.
+                Ok(_) => drop(eventually("an orderly end", limit, || {
+                    Ok(self.traces().processes.is_empty().then_some(()))
+                })),
+                Err(_) => eprintln!("the daemon did not stop; {}", self.complaints()),
+            }
         }
         // A test that failed may leave more; killing the launcher makes it end its fences.
-        let gone = eventually("the end of all processes", Duration::from_secs(20), || {
+        let gone = eventually("the end of all processes", limit, || {
             let left = self.traces();
             left.kill();
-            io::Result::Ok(left.processes.is_empty().then_some(())).map_err(Into::into)
+            Ok(left.processes.is_empty().then_some(()))
         });
         if gone.is_err() {
             eprintln!("left: {:#?}", self.traces());
         }
+        self.seen.remove_cgroups();
     }
 }

@@ -92,6 +92,16 @@ impl Traces {
             let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
     }
+
+    /// Removes what a killed launcher could not. What still has processes stays.
+    pub fn remove_cgroups(&self) {
+        for path in &self.cgroups {
+            for fence in fences_in(path) {
+                let _ = fs::remove_dir(path.join(fence));
+            }
+            let _ = fs::remove_dir(path);
+        }
+    }
 }
 
 /// The binaries and the bus are started with the directory in their arguments; so is a shell that mentions it,
