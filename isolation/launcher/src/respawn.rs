@@ -3,7 +3,7 @@
 
 use std::error::Error;
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Command;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub fn respawn(options: &[OsString]) -> Result<(), Box<dyn Error>> {
         let status = launcher.status()?;
         match status.code() {
             Some(0) => return Ok(()),
+            // Somebody wants it gone, and said so before it could listen.
+            None if status.signal() == Some(Signal::TERM.as_raw()) => return Ok(()),
             Some(_) => return Err(format!("the launcher ended with {status}").into()),
             None => {
                 eprintln!("hedgerow-launch: the launcher was killed ({status}), starting another")

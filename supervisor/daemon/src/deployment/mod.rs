@@ -97,6 +97,7 @@ impl Worker {
         let (around, jobs, platform) =
             (Arc::clone(&self.around), Arc::clone(&self.jobs), self.platform.clone());
         let id = job.id;
+        let named: BTreeSet<String> = request.add.keys().map(ToString::to_string).collect();
         let prepared = tokio::task::spawn_blocking(move || {
             let progress = |percent, stage| jobs.progress(id, percent, stage);
             let packages = around.layout.packages();
@@ -119,8 +120,10 @@ impl Worker {
         };
         let mut awaited = Awaited { targets: BTreeMap::new(), before };
         for (definition, goal) in definitions {
+            // A component that was broken before gets another chance, but only who names it waits for that.
             let same = awaited.before.get(&definition.name).is_some_and(|status| {
-                status.digest == definition.digest && status.state != State::Broken
+                let is_tried_again = status.state == State::Broken && named.contains(&status.name);
+                status.digest == definition.digest && !is_tried_again
             });
             if same {
                 outcome.kept.push(definition.name);
