@@ -56,9 +56,10 @@ impl Server {
     pub fn prepare(options: Options, home: &Path) -> Result<Self, Failure> {
         let signals = setup::watch_signals()?;
         setup::become_supervisor()?;
-        let filter = Compilation::begin()?;
         let files = Files::make(&options)?;
+        // Before any child is made: the launcher moves into a leaf only from a cgroup that it is alone in.
         let cgroups = Cgroups::take(files.hash())?;
+        let filter = Compilation::begin()?;
         let root = files.make_root()?;
         let init = options.init.clone().unwrap_or_else(|| home.join("hedgerow-init"));
         let server = Self {
