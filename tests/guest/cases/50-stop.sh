@@ -4,8 +4,8 @@ state_is test.front RUNNING
 state_is test.back RUNNING
 systemctl stop hedgerow.service
 log=/var/lib/hedgerow/logs
-front=$(sed -n 's/.*test.front stops at \([0-9.]*\).*/\1/p' "$log/test.front.log")
-back=$(sed -n 's/.*test.back stops at \([0-9.]*\).*/\1/p' "$log/test.back.log")
+front=$(sed -n 's/.*test.front stops at \([0-9.]*\).*/\1/p' "$log/test.front.log" | tail -n 1)
+back=$(sed -n 's/.*test.back stops at \([0-9.]*\).*/\1/p' "$log/test.back.log" | tail -n 1)
 echo "front at $front, back at $back"
 awk -v front="$front" -v back="$back" 'BEGIN { exit !(front != "" && back != "" && front < back) }' || fail "not in order"
 if pgrep -x hedgerow-init; then fail "a fence was left"; fi

@@ -175,13 +175,17 @@ pub async fn reconcile(
 ) -> Result<Vec<(Definition, Goal)>, ReconcileError> {
     let desired = definitions(around, platform)?;
     let wanted: BTreeSet<&str> = desired.iter().map(|(d, _)| d.name.as_str()).collect();
-    // Dependents go before what they depend on: the registry's readiness sees to starting order.
-    for status in around.registry.all() {
-        if !wanted.contains(status.name.as_str()) {
-            around.hub.remove_policies(&status.name);
-            tell(around, &status.name, Command::Goal(Goal::Remove)).await;
-        }
+    let removed: BTreeSet<String> = around
+        .registry
+        .all()
+        .into_iter()
+        .map(|status| status.name)
+        .filter(|name| !wanted.contains(name.as_str()))
+        .collect();
+    for name in &removed {
+        around.hub.remove_policies(name);
     }
+    tokio::spawn(remove_in_order(Arc::clone(around), removed));
     for (definition, goal) in &desired {
         let name = &definition.name;
         match around.registry.status(name) {
@@ -203,6 +207,29 @@ pub async fn reconcile(
         }
     }
     Ok(desired)
+}
+
+/// Dependents first: each component is removed once none that depends on it is left.
+async fn remove_in_order(around: Arc<Surroundings>, names: BTreeSet<String>) {
+    let mut changes = around.registry.watch();
+    let mut asked = BTreeSet::new();
+    loop {
+        changes.mark_unchanged();
+        let mut left = around.registry.all();
+        left.retain(|status| names.contains(&status.name));
+        if left.is_empty() {
+            return;
+        }
+        for status in &left {
+            let is_needed = left.iter().any(|other| other.hard_dependencies.contains(&status.name));
+            if !is_needed && asked.insert(status.name.clone()) {
+                tell(&around, &status.name, Command::Goal(Goal::Remove)).await;
+            }
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Every desired component's definition, from the store alone; also makes their IPC policies current.
