@@ -106,7 +106,8 @@ fn when_the_launcher_is_killed_every_fence_ends_and_the_next_launcher_cleans_up(
         assert_eq!(running.line(), "up");
         pids.push(running.pid);
     }
-    assert_eq!(processes("sleep 14142").len(), 4);
+    // The shell says that it is up before its child in the background has become the sleeper.
+    eventually("every process runs", || (processes("sleep 14142").len() == 4).then_some(()));
     launcher.kill();
     eventually("every process ends", || processes("sleep 14142").is_empty().then_some(()));
     assert!(client.receive().is_none());
