@@ -81,6 +81,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     }
     tracing::info!("stopping every component");
     notify("STOPPING=1");
+    around.launcher.leave();
     // It must not start again what is being stopped.
     deploying.abort();
     let stop = async {

@@ -13,7 +13,7 @@ use hedgerow_isolation::plan::FenceId;
 use hedgerow_isolation::protocol::{self, Call, Event, Message, Request, Response};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// Calls that may wait for a launcher that is away.
 const QUEUE: usize = 256;
@@ -57,6 +57,7 @@ type Listeners = Arc<Mutex<HashMap<FenceId, mpsc::Sender<Event>>>>;
 pub struct Launcher {
     calls: mpsc::Sender<Outgoing>,
     listeners: Listeners,
+    leaving: Arc<Notify>,
 }
 
 impl std::fmt::Debug for Launcher {
@@ -74,8 +75,10 @@ impl Launcher {
         let (calls, queue) = mpsc::channel(QUEUE);
         let listeners = Listeners::default();
         let (link, fences) = open(&socket).await;
-        let handle = Self { calls, listeners: Arc::clone(&listeners) };
-        tokio::spawn(serve(socket, link, queue, listeners));
+        let leaving = Arc::new(Notify::new());
+        let handle =
+            Self { calls, listeners: Arc::clone(&listeners), leaving: Arc::clone(&leaving) };
+        tokio::spawn(serve(socket, link, queue, listeners, leaving));
         (handle, fences)
     }
 
@@ -104,6 +107,11 @@ impl Launcher {
             (Response::Done, _) => Ok(()),
             _ => Err(CallError::Confused),
         }
+    }
+
+    /// From now on no call waits for a launcher that is away.
+    pub fn leave(&self) {
+        self.leaving.notify_one();
     }
 
     /// To be called last: a launcher of this daemon's own ends, and has ended when this returns.
@@ -154,6 +162,7 @@ async fn serve(
     mut link: Link,
     mut queue: mpsc::Receiver<Outgoing>,
     listeners: Listeners,
+    leaving: Arc<Notify>,
 ) {
     loop {
         match carry(&link, &mut queue, &listeners).await {
@@ -171,7 +180,11 @@ async fn serve(
             let cause = "the launcher ended".to_owned();
             deliver(&sender, Event::FenceEnded { fence, cause, at: Moment::now() });
         }
-        let (again, fences) = open(&socket).await;
+        // A daemon that stops waits for no launcher: with it, every fence has ended.
+        let (again, fences) = tokio::select! {
+            opened = open(&socket) => opened,
+            () = leaving.notified() => return,
+        };
         tracing::info!("the launcher is back with {} fences", fences.len());
         link = again;
     }
@@ -272,7 +285,8 @@ mod tests {
         ours.set_nonblocking().expect("possible");
         let (calls, mut queue) = mpsc::channel(1);
         let listeners = Listeners::default();
-        let launcher = Launcher { calls, listeners: Arc::clone(&listeners) };
+        let leaving = Arc::new(Notify::new());
+        let launcher = Launcher { calls, listeners: Arc::clone(&listeners), leaving };
         tokio::spawn(async move {
             carry(&register(ours).expect("registered"), &mut queue, &listeners).await
         });
