@@ -1,6 +1,5 @@
 //! The daemon from start to ordered stop.
 
-use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -22,7 +21,7 @@ use crate::layout::Layout;
 use crate::lifecycle::{Goal, State};
 use crate::records::Records;
 use crate::recover;
-use crate::registry::{Command, Registry};
+use crate::registry::{Registry, Status};
 use crate::services::DaemonServices;
 use crate::settings::Settings;
 use crate::supervisor::Supervisor;
@@ -165,30 +164,10 @@ fn notify(state: &str) {
 
 /// Dependents first: each component is stopped once none that depends on it is left.
 async fn stop_all(around: &Surroundings) {
-    let mut changes = around.registry.watch();
-    let mut asked = BTreeSet::new();
-    loop {
-        changes.mark_unchanged();
-        let mut open = around.registry.all();
-        // One that is at rest already changes nothing when it is asked, and would be waited for in vain.
-        open.retain(|status| status.fence.is_some() || status.state != State::Finished);
-        if open.is_empty() {
-            return;
-        }
-        for status in &open {
-            let is_needed = open.iter().any(|other| other.hard_dependencies.contains(&status.name));
-            if !is_needed
-                && asked.insert(status.name.clone())
-                && let Some(commands) = around.registry.commands(&status.name)
-            {
-                // In memory only: what is desired stays, and runs again at the next start.
-                let _ = commands.send(Command::Goal(Goal::Stop)).await;
-            }
-        }
-        if changes.changed().await.is_err() {
-            return;
-        }
-    }
+    // One that is at rest already changes nothing when it is asked, and would be waited for in vain. The goal is
+    // in memory only: what is desired stays, and runs again at the next start.
+    let is_open = |status: &Status| status.fence.is_some() || status.state != State::Finished;
+    around.registry.end_in_order(Goal::Stop, is_open).await;
 }
 
 fn make_directories(layout: &Layout) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! Every component's driver, and what is known of it: the one place where components see each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hedgerow_isolation::moment::Moment;
@@ -128,6 +128,34 @@ impl Registry {
     /// Resolves after every change of any component.
     pub fn watch(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// Gives each component that `is_left` a goal that ends it, dependents first, until none is left.
+    pub async fn end_in_order(&self, goal: Goal, is_left: impl Fn(&Status) -> bool) {
+        let mut changes = self.watch();
+        let mut asked = BTreeSet::new();
+        loop {
+            changes.mark_unchanged();
+            let mut left = self.all();
+            left.retain(&is_left);
+            if left.is_empty() {
+                return;
+            }
+            for status in &left {
+                let is_needed =
+                    left.iter().any(|other| other.hard_dependencies.contains(&status.name));
+                if !is_needed
+                    && asked.insert(status.name.clone())
+                    && let Some(commands) = self.commands(&status.name)
+                {
+                    // A driver that has just ended needs no telling.
+                    let _ = commands.send(Command::Goal(goal)).await;
+                }
+            }
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     pub fn are_ready(&self, names: &[String]) -> bool {

@@ -185,7 +185,10 @@ pub async fn reconcile(
     for name in &removed {
         around.hub.remove_policies(name);
     }
-    tokio::spawn(remove_in_order(Arc::clone(around), removed));
+    let registry = Arc::clone(&around.registry);
+    tokio::spawn(async move {
+        registry.end_in_order(Goal::Remove, |status| removed.contains(&status.name)).await;
+    });
     for (definition, goal) in &desired {
         let name = &definition.name;
         match around.registry.status(name) {
@@ -207,29 +210,6 @@ pub async fn reconcile(
         }
     }
     Ok(desired)
-}
-
-/// Dependents first: each component is removed once none that depends on it is left.
-async fn remove_in_order(around: Arc<Surroundings>, names: BTreeSet<String>) {
-    let mut changes = around.registry.watch();
-    let mut asked = BTreeSet::new();
-    loop {
-        changes.mark_unchanged();
-        let mut left = around.registry.all();
-        left.retain(|status| names.contains(&status.name));
-        if left.is_empty() {
-            return;
-        }
-        for status in &left {
-            let is_needed = left.iter().any(|other| other.hard_dependencies.contains(&status.name));
-            if !is_needed && asked.insert(status.name.clone()) {
-                tell(&around, &status.name, Command::Goal(Goal::Remove)).await;
-            }
-        }
-        if changes.changed().await.is_err() {
-            return;
-        }
-    }
 }
 
 /// Every desired component's definition, from the store alone; also makes their IPC policies current.
