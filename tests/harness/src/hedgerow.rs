@@ -171,10 +171,11 @@ impl Hedgerow {
 
     /// SIGKILL, as a crash would be.
     pub fn kill_daemon(&mut self) -> Result<()> {
-        self.look();
         let mut daemon = self.daemon.take().context("no daemon runs")?;
+        // First of all: looking takes longer than a deployment.
         daemon.kill()?;
         daemon.wait()?;
+        self.look();
         Ok(())
     }
 
