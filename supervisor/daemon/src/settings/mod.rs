@@ -1,12 +1,23 @@
 //! `hedgerow.toml`: what the administrator says of this device. Every key has a default.
 
-use std::collections::BTreeMap;
+mod component;
+mod device;
+mod log;
+mod pattern;
+#[cfg(test)]
+mod tests;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use hedgerow_isolation::plan::{Limits, Network};
 use serde::Deserialize;
+
+pub use component::ComponentRule;
+pub use device::Device;
+pub use log::Log;
+pub use pattern::matches_pattern;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
@@ -17,46 +28,6 @@ pub struct Settings {
     pub component: Vec<ComponentRule>,
     /// Read and enforced by the launcher; listed here so that the file is one.
     pub grant: Vec<toml::Table>,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Device {
-    /// `{iot:thingName}` and `AWS_IOT_THING_NAME`.
-    pub thing_name: String,
-    /// `AWS_REGION`.
-    pub region: String,
-    /// Platform attributes beside `os` and `architecture`, or in place of them.
-    pub platform: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Log {
-    /// Bytes of one log file before it is rotated.
-    pub max_size: u64,
-    /// Files kept of each component, the current one included.
-    pub files: u32,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { max_size: 1024 * 1024, files: 4 }
-    }
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct ComponentRule {
-    /// A component name; `*` stands for any characters.
-    pub name: String,
-    /// Bytes.
-    pub memory: Option<u64>,
-    /// CPUs, as in Greengrass: 0.5 is half of one.
-    pub cpus: Option<f64>,
-    /// Processes and threads.
-    pub pids: Option<u32>,
-    pub network: Option<Network>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -116,18 +87,6 @@ impl Settings {
     }
 }
 
-impl ComponentRule {
-    fn is_sane(&self) -> bool {
-        self.cpus.is_none_or(|cpus| cpus > 0.0 && cpus <= 1024.0)
-    }
-
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    fn milli_cpus(&self) -> Option<u32> {
-        // In range: `is_sane` has been asked.
-        self.cpus.map(|cpus| (cpus * 1000.0).ceil() as u32)
-    }
-}
-
 fn files(directory: &Path) -> Result<Vec<PathBuf>, SettingsError> {
     let mut found = Vec::new();
     let main = directory.join("hedgerow.toml");
@@ -158,61 +117,5 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
                 into.insert(key, value);
             }
         }
-    }
-}
-
-/// `*` stands for any characters, none included; everything else for itself.
-fn matches_pattern(pattern: &str, name: &str) -> bool {
-    let Some((head, tail)) = pattern.split_once('*') else { return pattern == name };
-    let Some(rest) = name.strip_prefix(head) else { return false };
-    (0..=rest.len())
-        .filter(|at| rest.is_char_boundary(*at))
-        .any(|at| matches_pattern(tail, &rest[at..]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(files: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        fs::create_dir(directory.path().join("hedgerow.toml.d")).expect("made");
-        for (name, text) in files {
-            fs::write(directory.path().join(name), text).expect("written");
-        }
-        Settings::read(directory.path())
-    }
-
-    #[test]
-    fn later_rules_win_key_by_key() {
-        let settings = read(&[
-            ("hedgerow.toml", "[[component]]\nname = '*'\nmemory = 1000\ncpus = 0.5\n"),
-            (
-                "hedgerow.toml.d/10.toml",
-                "[[component]]\nname = 'com.example.*'\nmemory = 2000\nnetwork = 'host'\n",
-            ),
-        ])
-        .expect("valid");
-        let limits = settings.limits("com.example.a");
-        assert_eq!((limits.memory, limits.cpu, limits.pids), (Some(2000), Some(500), Some(512)));
-        assert_eq!(settings.limits("org.other").memory, Some(1000));
-        assert_eq!(settings.network("com.example.a"), Network::Host);
-        assert_eq!(settings.network("org.other"), Network::None);
-    }
-
-    #[test]
-    fn an_error_names_file_and_line() {
-        let error = read(&[("hedgerow.toml", "[log]\nmax-size = 'big'\n")]).expect_err("refused");
-        let text = error.to_string();
-        assert!(text.contains("hedgerow.toml") && text.contains("line 2"), "{text}");
-        let error = read(&[("hedgerow.toml", "[lgo]\n")]).expect_err("refused");
-        assert!(error.to_string().contains("lgo"), "{error}");
-        read(&[("hedgerow.toml", "[[component]]\nname = 'x'\ncpus = 0.0\n")]).expect_err("refused");
-    }
-
-    #[test]
-    fn nothing_configured_is_fine() {
-        let settings = read(&[]).expect("valid");
-        assert_eq!(settings.log.files, 4);
     }
 }

@@ -1,0 +1,18 @@
+//! `[log]`: how much of a component's output is kept.
+
+use serde::Deserialize;
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Log {
+    /// Bytes of one log file before it is rotated.
+    pub max_size: u64,
+    /// Files kept of each component, the current one included.
+    pub files: u32,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { max_size: 1024 * 1024, files: 4 }
+    }
+}

@@ -1,0 +1,47 @@
+use std::fs;
+
+use hedgerow_isolation::plan::Network;
+
+use super::*;
+
+fn read(files: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    fs::create_dir(directory.path().join("hedgerow.toml.d")).expect("made");
+    for (name, text) in files {
+        fs::write(directory.path().join(name), text).expect("written");
+    }
+    Settings::read(directory.path())
+}
+
+#[test]
+fn later_rules_win_key_by_key() {
+    let settings = read(&[
+        ("hedgerow.toml", "[[component]]\nname = '*'\nmemory = 1000\ncpus = 0.5\n"),
+        (
+            "hedgerow.toml.d/10.toml",
+            "[[component]]\nname = 'com.example.*'\nmemory = 2000\nnetwork = 'host'\n",
+        ),
+    ])
+    .expect("valid");
+    let limits = settings.limits("com.example.a");
+    assert_eq!((limits.memory, limits.cpu, limits.pids), (Some(2000), Some(500), Some(512)));
+    assert_eq!(settings.limits("org.other").memory, Some(1000));
+    assert_eq!(settings.network("com.example.a"), Network::Host);
+    assert_eq!(settings.network("org.other"), Network::None);
+}
+
+#[test]
+fn an_error_names_file_and_line() {
+    let error = read(&[("hedgerow.toml", "[log]\nmax-size = 'big'\n")]).expect_err("refused");
+    let text = error.to_string();
+    assert!(text.contains("hedgerow.toml") && text.contains("line 2"), "{text}");
+    let error = read(&[("hedgerow.toml", "[lgo]\n")]).expect_err("refused");
+    assert!(error.to_string().contains("lgo"), "{error}");
+    read(&[("hedgerow.toml", "[[component]]\nname = 'x'\ncpus = 0.0\n")]).expect_err("refused");
+}
+
+#[test]
+fn nothing_configured_is_fine() {
+    let settings = read(&[]).expect("valid");
+    assert_eq!(settings.log.files, 4);
+}
