@@ -17,6 +17,7 @@ mod launcher;
 pub mod layout;
 pub mod lifecycle;
 mod log;
+mod packages;
 mod records;
 mod recover;
 mod registry;

@@ -15,7 +15,7 @@ use hedgerow_component::platform::Platform;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-pub use define::{DefineError, Ingredients, define};
+pub use define::{DefineError, Ingredients, define, hex};
 pub use prepare::{PrepareError, Prepared, Request};
 
 use crate::definition::Definition;
@@ -23,6 +23,7 @@ use crate::driver::{Driver, Surroundings};
 use crate::jobs::{Failure, Job, Jobs, Outcome};
 use crate::lifecycle::{Goal, State};
 use crate::log;
+use crate::packages::{PackageError, Packages};
 use crate::records::RecordsError;
 use crate::registry::{Command, Status};
 
@@ -100,7 +101,7 @@ impl Worker {
         let named: BTreeSet<String> = request.add.keys().map(ToString::to_string).collect();
         let prepared = tokio::task::spawn_blocking(move || {
             let progress = |percent, stage| jobs.progress(id, percent, stage);
-            let packages = around.layout.packages();
+            let packages = Packages::at(around.layout.packages());
             let (records, settings) = (&around.records, &around.settings);
             prepare::prepare(&request, records, &packages, &platform, settings, &progress)
         })
@@ -147,12 +148,15 @@ fn refused(error: PrepareError) -> Error {
         | PrepareError::Twice { .. }
         | PrepareError::Conflict(_)
         | PrepareError::NotProvided(_)
-        | PrepareError::Artifact { .. }
-        | PrepareError::NoArtifactDirectory { .. }
+        | PrepareError::Package(
+            PackageError::Artifact { .. } | PackageError::NoArtifactDirectory { .. },
+        )
         | PrepareError::Define(_) => Error::InvalidRecipe(message),
         PrepareError::NotDeployed(_) => Error::NoSuchComponent(message),
         PrepareError::Directory(_) => Error::InvalidArgument(message),
-        PrepareError::Disk { .. } | PrepareError::Records(_) => Error::Internal(message),
+        PrepareError::Package(PackageError::Disk { .. }) | PrepareError::Records(_) => {
+            Error::Internal(message)
+        }
     }
 }
 
@@ -335,7 +339,7 @@ pub fn collect_packages(around: &Surroundings) {
         Ok(packages) => packages.into_iter().map(|package| package.id).collect(),
         Err(error) => return tracing::error!("cannot read the packages: {error}"),
     };
-    if let Err(error) = prepare::collect(&around.layout.packages(), &kept) {
+    if let Err(error) = Packages::at(around.layout.packages()).collect(&kept) {
         tracing::warn!("cannot remove packages that are not needed: {error}");
     }
 }

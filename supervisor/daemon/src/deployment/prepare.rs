@@ -2,23 +2,18 @@
 //! copying artifacts. What fails here leaves the device as it was.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
 
-use hedgerow_component::artifacts::{
-    self, Destination, ImportError, Limits, Source, UnreadableDirectory,
-};
+use hedgerow_component::artifacts::{self, Source, UnreadableDirectory};
 use hedgerow_component::configuration::Configuration;
 use hedgerow_component::platform::Platform;
-use hedgerow_component::recipe::{Invalid, Manifest};
+use hedgerow_component::recipe::Invalid;
 use hedgerow_component::resolve::Conflict;
 use hedgerow_component::{ComponentName, Recipe, Version, VersionReq, resolve};
 use hedgerow_isolation::plan::IdRange;
-use sha2::{Digest, Sha256};
 
-use super::define::{DefineError, Ingredients, define, hex};
+use super::define::{DefineError, Ingredients, define};
+use crate::packages::{PackageError, Packages};
 use crate::records::{Desired, Package, Records, RecordsError};
 use crate::settings::Settings;
 
@@ -68,12 +63,8 @@ pub enum PrepareError {
     Conflict(Box<Conflict>),
     #[error("{}", list(.0))]
     NotProvided(Vec<hedgerow_component::Finding>),
-    #[error("{component}: {source}")]
-    Artifact { component: ComponentName, source: Box<ImportError> },
-    #[error("{component} has artifacts, but no artifact directory was given")]
-    NoArtifactDirectory { component: ComponentName },
-    #[error("{}: {source}", path.display())]
-    Disk { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Package(#[from] PackageError),
     #[error(transparent)]
     Define(#[from] DefineError),
     #[error(transparent)]
@@ -96,7 +87,7 @@ struct Candidate {
 pub fn prepare(
     request: &Request,
     records: &Records,
-    packages: &Path,
+    packages: &Packages,
     platform: &Platform,
     settings: &Settings,
     progress: &dyn Fn(u32, String),
@@ -127,7 +118,10 @@ pub fn prepare(
         };
         let package = match &candidate.stored {
             Some(package) => package.clone(),
-            None => import(request, candidate, resolved.manifest, packages)?,
+            None => {
+                let artifacts = request.artifact_dir.as_ref().map(|dir| request.source(dir));
+                packages.import(artifacts, recipe, &candidate.text, resolved.manifest)?
+            }
         };
         let before = records.configuration_of(&recipe.name)?;
         let mut after = before.clone();
@@ -199,73 +193,6 @@ fn roots(
     Ok(roots)
 }
 
-/// Copies into a new directory, which gets the name of its content when all is there.
-fn import(
-    request: &Request,
-    candidate: &Candidate,
-    manifest: &Manifest,
-    packages: &Path,
-) -> Result<Package, PrepareError> {
-    let recipe = &candidate.recipe;
-    let staging = packages.join(".new");
-    let disk = |path: &Path| {
-        let path = path.to_owned();
-        move |source| PrepareError::Disk { path, source }
-    };
-    remove_tree(&staging).map_err(disk(&staging))?;
-    let destination = Destination {
-        artifacts: &staging.join("artifacts"),
-        unarchived: &staging.join("unarchived"),
-    };
-    for directory in [destination.artifacts, destination.unarchived] {
-        fs::create_dir_all(directory).map_err(disk(directory))?;
-    }
-    let mut content = Sha256::new();
-    content.update(recipe.name.as_str());
-    content.update(&candidate.text);
-    for artifact in &manifest.artifacts {
-        let source = request
-            .artifact_dir
-            .as_ref()
-            .ok_or_else(|| PrepareError::NoArtifactDirectory { component: recipe.name.clone() })?;
-        let (name, version) = (&recipe.name, &recipe.version);
-        let imported = artifacts::import(
-            request.source(source),
-            name,
-            version,
-            artifact,
-            destination,
-            &Limits::default(),
-        )
-        .map_err(|source| PrepareError::Artifact {
-            component: name.clone(),
-            source: Box::new(source),
-        })?;
-        content.update(imported.sha256);
-    }
-    let id = hex(&content.finalize()).chars().take(24).collect::<String>();
-    let directory = packages.join(&id);
-    if directory.exists() {
-        remove_tree(&staging).map_err(disk(&staging))?;
-    } else {
-        sync(&staging).map_err(disk(&staging))?;
-        fs::rename(&staging, &directory).map_err(disk(&directory))?;
-        sync(packages).map_err(disk(packages))?;
-    }
-    Ok(Package { id, file: recipe.file.clone(), recipe: candidate.text.clone() })
-}
-
-fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn sync(directory: &Path) -> io::Result<()> {
-    fs::File::open(directory)?.sync_all()
-}
-
 /// What would only fail after the commit fails here.
 fn check(
     prepared: &Prepared,
@@ -286,18 +213,6 @@ fn check(
     }
     for name in prepared.components.keys() {
         define(name, &all, platform, settings)?;
-    }
-    Ok(())
-}
-
-/// Removes packages that nothing refers to: those of failed deployments, and of replaced versions.
-pub fn collect(packages: &Path, kept: &BTreeSet<String>) -> io::Result<()> {
-    for entry in fs::read_dir(packages)? {
-        let entry = entry?;
-        let is_kept = entry.file_name().to_str().is_some_and(|name| kept.contains(name));
-        if !is_kept {
-            remove_tree(&entry.path())?;
-        }
     }
     Ok(())
 }
