@@ -64,6 +64,8 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
         settings,
         hub: Hub::new(hedgerow_ipc::Limits::default()),
         services: Arc::new(services),
+        consent: Arc::default(),
+        configuration_updates: Arc::default(),
     });
     recover::recover(&around, &platform, fences).await.context("recovering")?;
     recover::resume_jobs(&around, &jobs, &platform).context("resuming jobs")?;

@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 pub mod bus;
+pub mod configuration_updates;
+pub mod consent;
 pub mod daemon;
 mod definition;
 mod deployment;
