@@ -116,18 +116,18 @@ impl Node {
     }
 }
 
-/// What is left of the document's allowance.
-struct Budget {
+/// What is left of a document's allowance.
+pub(crate) struct Budget {
     nodes: usize,
     text: usize,
 }
 
 impl Budget {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { nodes: MAX_NODES, text: MAX_TEXT }
     }
 
-    fn spend(&mut self, nodes: usize, text: usize, at: Position) -> Result<(), Remark> {
+    pub fn spend(&mut self, nodes: usize, text: usize, at: Position) -> Result<(), Remark> {
         match (self.nodes.checked_sub(nodes), self.text.checked_sub(text)) {
             (Some(nodes), Some(text)) => {
                 *self = Self { nodes, text };
@@ -140,7 +140,7 @@ impl Budget {
 
 fn too_large() -> String {
     format!(
-        "the document has more than {MAX_NODES} values, or {MAX_TEXT} bytes of text, with its aliases written out"
+        "the document has more than {MAX_NODES} values, or {MAX_TEXT} bytes of text, with its aliases and selections written out"
     )
 }
 

@@ -2,7 +2,8 @@
 //! a device ends up with.
 //!
 //! Everything here is pure except [`artifacts`], which reads an author's directory through a
-//! descriptor and writes what it imports. Nothing here starts a process or knows the bus.
+//! descriptor and writes what it imports, and [`Platform::of_this_machine`]. Nothing here starts a
+//! process or knows the bus.
 //!
 //! The recipe format is the one named `2020-01-25` of AWS IoT Greengrass v2.
 

@@ -1,6 +1,7 @@
 //! What this device is, and which devices a manifest is for.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fmt;
 
 use regex_lite::Regex;
@@ -11,10 +12,14 @@ use regex_lite::Regex;
 pub struct Platform(BTreeMap<String, String>);
 
 impl Platform {
+    /// Recipes that were made for the nucleus in C ask for this runtime, or for `*`; all others
+    /// ask for none. With this value all of them match.
+    pub const RUNTIME: &str = "aws_nucleus_lite";
+
     /// The attributes Greengrass derives from `uname -s` and `uname -m`.
     pub fn from_uname(sysname: &str, machine: &str) -> Self {
         let os = match sysname {
-            "Linux" => "linux",
+            "Linux" | "linux" => "linux",
             "Darwin" => "darwin",
             _ => "unknown",
         };
@@ -32,6 +37,19 @@ impl Platform {
             }
             _ => attributes,
         }
+    }
+
+    /// The attributes of the machine that this runs on, as Hedgerow claims them: `runtime` is
+    /// [`Platform::RUNTIME`].
+    pub fn of_this_machine() -> Self {
+        let (system, machine) = match nix::sys::utsname::uname() {
+            Ok(name) => (
+                name.sysname().to_string_lossy().into_owned(),
+                name.machine().to_string_lossy().into_owned(),
+            ),
+            Err(_) => (env::consts::OS.to_owned(), env::consts::ARCH.to_owned()),
+        };
+        Self::from_uname(&system, &machine).with("runtime", Self::RUNTIME)
     }
 
     /// The same device with one attribute set or replaced.

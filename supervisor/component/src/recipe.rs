@@ -2,14 +2,17 @@
 //!
 //! [`Recipe::parse`] reads JSON or YAML. Keys of the format and its enumerated words are compared
 //! without regard to case, as Greengrass compares them; unknown keys are warnings. Values keep
-//! their types. What the format has and this version does not provide is refused where leaving it
-//! out would change what the component does, and only if the manifest that needs it is the one
-//! that this device would use ([`Manifest::refusals`]).
+//! their types. What is wrong inside one manifest's `Lifecycle` or `Artifacts` counts only if that
+//! manifest is the one that a device uses ([`Manifest::refusals`]): an author's mistake on Windows
+//! is no reason to refuse a component on Linux.
 
 mod artifact;
 mod fields;
+mod image;
 mod lifecycle;
 mod read;
+mod selection;
+mod step;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,7 +26,12 @@ use crate::platform::{Mismatch, Platform, Requirements};
 use crate::version::{Version, VersionReq};
 
 pub use artifact::{Access, Artifact, Permission, Unarchive};
-pub use lifecycle::{InvalidTimeout, Lifecycle, Step, StepName, Timeout};
+pub use image::{Image, InvalidImage};
+pub use lifecycle::{Lifecycle, StepName};
+pub use step::{
+    Condition, ConditionTest, InvalidPrivilege, InvalidSkipIf, InvalidTimeout, Privilege, SkipIf,
+    Step, Timeout,
+};
 
 /// The only value of `RecipeFormatVersion`.
 pub const FORMAT_VERSION: &str = "2020-01-25";
@@ -39,6 +47,9 @@ pub struct Recipe {
     pub version: Version,
     pub description: Option<String>,
     pub publisher: Option<String>,
+    pub kind: ComponentType,
+    /// `ComponentSource`: the ARN of the Lambda function that the component was made from.
+    pub source: Option<String>,
     /// `ComponentConfiguration.DefaultConfiguration`, `accessControl` included.
     pub default_configuration: Map<String, Value>,
     pub dependencies: BTreeMap<ComponentName, Dependency>,
@@ -50,6 +61,32 @@ pub struct Recipe {
 pub struct Dependency {
     pub requirement: VersionReq,
     pub kind: DependencyKind,
+}
+
+/// What runs a component.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ComponentType {
+    /// Its own lifecycle steps.
+    #[default]
+    Generic,
+    /// A Lambda function's runtime.
+    Lambda,
+    /// The Java virtual machine of AWS's own nucleus.
+    Plugin,
+    /// It is itself the runtime.
+    Nucleus,
+}
+
+/// As recipes name it.
+impl fmt::Display for ComponentType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Generic => "aws.greengrass.generic",
+            Self::Lambda => "aws.greengrass.lambda",
+            Self::Plugin => "aws.greengrass.plugin",
+            Self::Nucleus => "aws.greengrass.nucleus",
+        })
+    }
 }
 
 /// Whether a component waits for, and restarts with, what it depends on.
@@ -65,9 +102,13 @@ pub enum DependencyKind {
 pub struct Manifest {
     pub name: Option<String>,
     pub platform: Requirements,
+    /// Its own; where that is empty, what its `Selections` take from the recipe's.
     pub lifecycle: Lifecycle,
+    /// Files.
     pub artifacts: Vec<Artifact>,
-    /// What this manifest needs and this version does not provide; empty if it can be deployed.
+    /// Container images: the artifacts whose scheme is `docker:`.
+    pub images: Vec<Image>,
+    /// Why this manifest cannot be deployed; empty if it can.
     pub refusals: Vec<Finding>,
 }
 

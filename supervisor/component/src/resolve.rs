@@ -1,7 +1,8 @@
 //! Which components, in which versions, a device ends up with.
 //!
 //! A search with backtracking: of each component the running version is tried first, then the
-//! newest; every requirement on it has to hold. The same input gives the same answer.
+//! newest; every requirement on it has to hold, whoever made it. The same input gives the same
+//! answer. Soft dependencies are part of the result as hard ones are.
 
 mod conflict;
 mod order;
@@ -10,10 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::name::ComponentName;
 use crate::platform::Platform;
-use crate::recipe::{DependencyKind, Manifest, Recipe};
+use crate::recipe::{ComponentType, DependencyKind, Manifest, Recipe};
 use crate::version::{Version, VersionReq};
 
-pub use conflict::{Conflict, Requester, Requirement};
+pub use conflict::{Conflict, Requirement, Requirer};
 
 /// Most versions that are tried before the search gives up.
 const MAX_TRIALS: usize = 100_000;
@@ -41,11 +42,12 @@ impl<'r> Resolution<'r> {
     }
 }
 
-/// Resolves `roots` with the recipes that `available` has of each component.
+/// Resolves `roots`, the requirements of every group, with the recipes that `available` has of each
+/// component.
 ///
 /// `running` has the version of each component that runs now, preferred where it satisfies.
 pub fn resolve<'r>(
-    roots: &BTreeMap<ComponentName, VersionReq>,
+    roots: &[Requirement],
     available: &impl Fn(&ComponentName) -> Vec<&'r Recipe>,
     running: &BTreeMap<ComponentName, Version>,
     platform: &Platform,
@@ -54,14 +56,11 @@ pub fn resolve<'r>(
         available,
         running,
         platform,
-        requirements: Vec::new(),
+        requirements: roots.to_vec(),
         chosen: BTreeMap::new(),
         decisions: Vec::new(),
         first_conflict: None,
     };
-    for (name, range) in roots {
-        search.require(name, range, Requester::Deployment);
-    }
     search.run()?;
     let dependencies = |recipe: &Recipe| -> BTreeMap<_, _> {
         recipe.dependencies.iter().map(|(name, d)| (name.clone(), d.kind)).collect()
@@ -70,7 +69,7 @@ pub fn resolve<'r>(
         .chosen
         .into_iter()
         .map(|(name, Choice { recipe, manifest })| {
-            let root = roots.contains_key(&name);
+            let root = roots.iter().any(|r| r.component == name);
             (name, Resolved { recipe, manifest, dependencies: dependencies(recipe), root })
         })
         .collect();
@@ -145,10 +144,10 @@ impl<'r, F: Fn(&ComponentName) -> Vec<&'r Recipe>> Search<'_, 'r, F> {
         };
         let name = decision.name.clone();
         self.chosen.insert(name.clone(), choice);
-        let requester =
-            Requester::Component { name: name.clone(), version: choice.recipe.version.clone() };
+        let requirer =
+            Requirer::Component { name: name.clone(), version: choice.recipe.version.clone() };
         for (dependency, wanted) in &choice.recipe.dependencies {
-            self.require(dependency, &wanted.requirement, requester.clone());
+            self.require(dependency, &wanted.requirement, requirer.clone());
             if let Some(other) = self.chosen.get(dependency)
                 && !wanted.requirement.matches(&other.recipe.version)
             {
@@ -160,7 +159,7 @@ impl<'r, F: Fn(&ComponentName) -> Vec<&'r Recipe>> Search<'_, 'r, F> {
         true
     }
 
-    fn require(&mut self, component: &ComponentName, range: &VersionReq, by: Requester) {
+    fn require(&mut self, component: &ComponentName, range: &VersionReq, by: Requirer) {
         let component = component.clone();
         self.requirements.push(Requirement { component, range: range.clone(), by });
     }
@@ -189,6 +188,13 @@ impl<'r, F: Fn(&ComponentName) -> Vec<&'r Recipe>> Search<'_, 'r, F> {
 
     fn usable(&self, recipe: &'r Recipe) -> Result<Choice<'r>, Conflict> {
         let (component, version) = (recipe.name.clone(), recipe.version.clone());
+        match recipe.kind {
+            ComponentType::Generic => {}
+            kind @ (ComponentType::Lambda | ComponentType::Plugin | ComponentType::Nucleus) => {
+                let file = recipe.file.clone();
+                return Err(Conflict::Unrunnable { component, version, file, kind });
+            }
+        }
         let manifest = recipe.manifest_for(self.platform).map_err(|mismatches| {
             let (file, platform) = (recipe.file.clone(), Box::new(self.platform.clone()));
             Conflict::NoPlatform {

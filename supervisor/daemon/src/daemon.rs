@@ -1,6 +1,6 @@
 //! The daemon from start to ordered stop.
 
-use std::fs::{self, DirBuilder};
+use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -194,14 +194,7 @@ fn make_directory(path: &Path, mode: u32) -> io::Result<()> {
 }
 
 fn platform(settings: &Settings) -> Platform {
-    let (system, machine) = match nix::sys::utsname::uname() {
-        Ok(name) => (
-            name.sysname().to_string_lossy().into_owned(),
-            name.machine().to_string_lossy().into_owned(),
-        ),
-        Err(_) => (String::new(), fs::read_to_string("/proc/sys/kernel/arch").unwrap_or_default()),
-    };
-    let mut platform = Platform::from_uname(&system, machine.trim());
+    let mut platform = Platform::of_this_machine();
     for (key, value) in &settings.device.platform {
         platform = platform.with(key, value);
     }

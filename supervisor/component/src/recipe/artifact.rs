@@ -5,8 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 
 use super::fields::{Place, Reader};
-use super::read::NOT_YET;
-use crate::finding::Finding;
+use super::image::Image;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Artifact {
@@ -57,14 +56,19 @@ impl Artifact {
     }
 }
 
-pub(super) fn read(
-    reader: &mut Reader<'_>,
-    place: &Place<'_>,
-    refusals: &mut Vec<Finding>,
-) -> Vec<Artifact> {
+/// The files and the container images of a manifest.
+pub(super) fn read(reader: &mut Reader<'_>, place: &Place<'_>) -> (Vec<Artifact>, Vec<Image>) {
     let mut artifacts: Vec<Artifact> = Vec::new();
+    let mut images = Vec::new();
     for item in reader.items(place) {
-        let Some(artifact) = artifact(reader, item.clone(), refusals) else { continue };
+        let artifact = match artifact(reader, item.clone()) {
+            Some(Content::File(artifact)) => artifact,
+            Some(Content::Image(image)) => {
+                images.push(image);
+                continue;
+            }
+            None => continue,
+        };
         let twin = artifacts.iter().find(|other| {
             let both_unpacked =
                 artifact.unarchive == Unarchive::Zip && other.unarchive == Unarchive::Zip;
@@ -77,14 +81,16 @@ pub(super) fn read(
         }
         artifacts.push(artifact);
     }
-    artifacts
+    (artifacts, images)
 }
 
-fn artifact(
-    reader: &mut Reader<'_>,
-    place: Place<'_>,
-    refusals: &mut Vec<Finding>,
-) -> Option<Artifact> {
+/// What the scheme of an artifact's URI makes of it.
+enum Content {
+    File(Artifact),
+    Image(Image),
+}
+
+fn artifact(reader: &mut Reader<'_>, place: Place<'_>) -> Option<Content> {
     let mut fields = reader.fields(place)?;
     let unarchive = fields
         .take(reader, "Unarchive")
@@ -107,15 +113,12 @@ fn artifact(
     let uri = reader.text(&place)?;
     let scheme = uri.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
     match scheme.as_deref() {
-        Some("s3" | "greengrass" | "file") => {}
-        Some("docker") => {
-            let message = format!("container images ({uri}) are {NOT_YET}");
-            refusals.push(reader.refusal(&place, message, ""));
-            return None;
-        }
+        Some("s3" | "greengrass") => {}
+        Some("docker") => return reader.parsed(&place).map(Content::Image),
         _ => {
-            let message = format!("{uri:?} has none of the schemes s3:, greengrass: and file:");
-            refusals.push(reader.refusal(&place, message, ""));
+            let message = format!("{uri:?} has none of the schemes s3:, greengrass: and docker:");
+            let advice = "with s3://ANY/NAME the file NAME is taken from the artifact directory";
+            reader.error(&place, message, advice);
             return None;
         }
     }
@@ -124,7 +127,7 @@ fn artifact(
         reader.error(&place, message, "");
         return None;
     };
-    Some(Artifact { uri, file_name, unarchive, permission, digest })
+    Some(Content::File(Artifact { uri, file_name, unarchive, permission, digest }))
 }
 
 fn file_name(uri: &str) -> Option<String> {

@@ -39,6 +39,8 @@ impl<'f> Reader<'f> {
     /// The findings in the order of the file.
     pub fn finish(mut self) -> Vec<Finding> {
         self.findings.sort_by_key(|f| (f.line, f.column));
+        // A Lifecycle that several manifests share is read for each of them.
+        self.findings.dedup();
         self.findings
     }
 
@@ -61,9 +63,14 @@ impl<'f> Reader<'f> {
         self.findings.push(finding);
     }
 
-    /// An error that counts only for the manifest it stands in.
-    pub fn refusal(&self, place: &Place<'_>, message: impl Display, advice: &str) -> Finding {
-        self.finding(Severity::Error, place, message, advice)
+    /// What `read` gives, and apart from all others the errors that it met.
+    pub fn apart<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> (T, Vec<Finding>) {
+        let before = std::mem::take(&mut self.findings);
+        let value = read(self);
+        let found = std::mem::replace(&mut self.findings, before);
+        let (errors, warnings) = found.into_iter().partition(|f| f.severity == Severity::Error);
+        self.findings.extend(warnings);
+        (value, errors)
     }
 
     fn finding(
@@ -146,6 +153,15 @@ impl<'n> Place<'n> {
     fn child(&self, key: &str, node: &'n Node, at: Position) -> Self {
         let key = key.replace('~', "~0").replace('/', "~1");
         Self { node, at, pointer: format!("{}/{key}", self.pointer) }
+    }
+
+    pub fn at(&self) -> Position {
+        self.at
+    }
+
+    /// The same place with another node.
+    pub fn instead<'m>(&self, node: &'m Node) -> Place<'m> {
+        Place { node, at: self.at, pointer: self.pointer.clone() }
     }
 
     /// Every key of a map with its value, for maps whose keys are the author's.

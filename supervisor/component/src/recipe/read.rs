@@ -7,13 +7,14 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use super::fields::{Place, Reader};
-use super::{Dependency, DependencyKind, FORMAT_VERSION, Manifest, Recipe, artifact, lifecycle};
+use super::selection::Selector;
+use super::{
+    ComponentType, Dependency, DependencyKind, FORMAT_VERSION, Lifecycle, Manifest, Recipe,
+    artifact, lifecycle,
+};
 use crate::document::{Content, Node};
 use crate::name::ComponentName;
 use crate::platform::Requirements;
-
-/// Of what the format has and this version does not.
-pub(super) const NOT_YET: &str = "not provided yet";
 
 /// The recipe, as far as it can be read; `None` only together with an error.
 pub(super) fn recipe(reader: &mut Reader<'_>, root: &Node) -> Option<Recipe> {
@@ -31,10 +32,11 @@ pub(super) fn recipe(reader: &mut Reader<'_>, root: &Node) -> Option<Recipe> {
     let version = fields.require(reader, "ComponentVersion").and_then(|p| identity(reader, &p));
     let description = fields.take(reader, "ComponentDescription").and_then(|p| reader.text(&p));
     let publisher = fields.take(reader, "ComponentPublisher").and_then(|p| reader.text(&p));
-    if let Some(place) = fields.take(reader, "ComponentType") {
-        component_type(reader, &place);
-    }
-    fields.take(reader, "ComponentSource");
+    let kind = fields
+        .take(reader, "ComponentType")
+        .and_then(|p| reader.word(&p, &COMPONENT_TYPES))
+        .unwrap_or_default();
+    let source = fields.take(reader, "ComponentSource").and_then(|p| reader.text(&p));
     let default_configuration = fields
         .take(reader, "ComponentConfiguration")
         .map(|p| default_configuration(reader, p))
@@ -43,7 +45,7 @@ pub(super) fn recipe(reader: &mut Reader<'_>, root: &Node) -> Option<Recipe> {
         .take(reader, "ComponentDependencies")
         .map(|p| dependencies(reader, p))
         .unwrap_or_default();
-    let shared = fields.take(reader, "Lifecycle").filter(|p| p.entries().next().is_some());
+    let shared = fields.take(reader, "Lifecycle").filter(|p| !is_empty(p));
     let manifests = fields
         .require(reader, "Manifests")
         .map(|p| manifests(reader, &p, shared.as_ref()))
@@ -55,6 +57,8 @@ pub(super) fn recipe(reader: &mut Reader<'_>, root: &Node) -> Option<Recipe> {
         version: version?,
         description,
         publisher,
+        kind,
+        source,
         default_configuration,
         dependencies,
         manifests,
@@ -72,18 +76,12 @@ fn identity<T: FromStr<Err: Display>>(reader: &mut Reader<'_>, place: &Place<'_>
     reader.parsed(place)
 }
 
-fn component_type(reader: &mut Reader<'_>, place: &Place<'_>) {
-    let types = [
-        ("aws.greengrass.generic", true),
-        ("aws.greengrass.lambda", false),
-        ("aws.greengrass.plugin", false),
-        ("aws.greengrass.nucleus", false),
-    ];
-    if reader.word(place, &types) == Some(false) {
-        let message = format!("components of this type are {NOT_YET}");
-        reader.error(place, message, "only aws.greengrass.generic components are");
-    }
-}
+const COMPONENT_TYPES: [(&str, ComponentType); 4] = [
+    ("aws.greengrass.generic", ComponentType::Generic),
+    ("aws.greengrass.lambda", ComponentType::Lambda),
+    ("aws.greengrass.plugin", ComponentType::Plugin),
+    ("aws.greengrass.nucleus", ComponentType::Nucleus),
+];
 
 fn default_configuration(reader: &mut Reader<'_>, place: Place<'_>) -> Map<String, Value> {
     let Some(mut fields) = reader.fields(place) else { return Map::new() };
@@ -140,35 +138,65 @@ fn manifests(
             "add one; without a Platform it is for every device",
         );
     }
-    items.into_iter().filter_map(|item| manifest(reader, item, shared)).collect()
+    let drafts: Vec<_> = items.into_iter().filter_map(|item| draft(reader, item)).collect();
+    let keywords = drafts.iter().flat_map(|draft| draft.selections.iter().cloned()).collect();
+    let mut selector = Selector::new(keywords);
+    drafts.into_iter().map(|draft| manifest(reader, draft, shared, &mut selector)).collect()
+}
+
+/// A manifest before its lifecycle: that depends on the selections of all.
+struct Draft<'n> {
+    name: Option<String>,
+    platform: Requirements,
+    selections: Vec<String>,
+    lifecycle: Option<Place<'n>>,
+    artifacts: Option<Place<'n>>,
+}
+
+fn draft<'n>(reader: &mut Reader<'_>, place: Place<'n>) -> Option<Draft<'n>> {
+    let mut fields = reader.fields(place)?;
+    let name = fields.take(reader, "Name").and_then(|p| reader.text(&p));
+    let platform = fields.take(reader, "Platform").map(|p| platform(reader, p)).unwrap_or_default();
+    let selections = fields.take(reader, "Selections").map(|p| selections(reader, &p));
+    let lifecycle = fields.take(reader, "Lifecycle").filter(|p| !is_empty(p));
+    let artifacts = fields.take(reader, "Artifacts");
+    fields.finish(reader);
+    Some(Draft { name, platform, selections: selections.unwrap_or_default(), lifecycle, artifacts })
+}
+
+fn selections(reader: &mut Reader<'_>, place: &Place<'_>) -> Vec<String> {
+    let items = reader.items(place);
+    items.iter().filter_map(|item| reader.text(item)).collect()
 }
 
 fn manifest(
     reader: &mut Reader<'_>,
-    place: Place<'_>,
+    draft: Draft<'_>,
     shared: Option<&Place<'_>>,
-) -> Option<Manifest> {
-    let mut fields = reader.fields(place)?;
-    let mut refusals = Vec::new();
-    let name = fields.take(reader, "Name").and_then(|p| reader.text(&p));
-    let platform = fields.take(reader, "Platform").map(|p| platform(reader, p)).unwrap_or_default();
-    let artifacts = fields
-        .take(reader, "Artifacts")
-        .map(|p| artifact::read(reader, &p, &mut refusals))
-        .unwrap_or_default();
-    let lifecycle = fields
-        .take(reader, "Lifecycle")
-        .filter(|p| p.node.text().is_some() || p.entries().next().is_some());
-    if let (None, Some(shared)) = (&lifecycle, shared) {
-        let message = format!("the Lifecycle shared by several manifests is {NOT_YET}");
-        refusals.push(reader.refusal(shared, message, "give this manifest a Lifecycle of its own"));
-    }
-    let lifecycle =
-        lifecycle.map(|p| lifecycle::read(reader, p, &mut refusals)).unwrap_or_default();
-    // Selections choose from the shared Lifecycle; a manifest with its own does not use them.
-    fields.take(reader, "Selections");
-    fields.finish(reader);
-    Some(Manifest { name, platform, lifecycle, artifacts, refusals })
+    selector: &mut Selector,
+) -> Manifest {
+    let Draft { name, platform, selections, lifecycle, artifacts } = draft;
+    let ((artifacts, images), mut refusals) =
+        reader.apart(|reader| artifacts.map(|p| artifact::read(reader, &p)).unwrap_or_default());
+    let (lifecycle, faults) = reader.apart(|reader| match (lifecycle, shared) {
+        (Some(own), _) => lifecycle::read(reader, own),
+        (None, Some(shared)) => match selector.select(reader, shared, &selections) {
+            Ok(Some(selected)) => lifecycle::read(reader, shared.instead(&selected)),
+            Ok(None) => Lifecycle::default(),
+            Err(remark) => {
+                reader.error(shared, remark.message, "");
+                Lifecycle::default()
+            }
+        },
+        (None, None) => Lifecycle::default(),
+    });
+    refusals.extend(faults);
+    Manifest { name, platform, lifecycle, artifacts, images, refusals }
+}
+
+/// Nothing, as Greengrass sees it: such a lifecycle gives way to the recipe's.
+fn is_empty(place: &Place<'_>) -> bool {
+    matches!(&place.node.content, Content::Map(entries) if entries.is_empty())
 }
 
 fn platform(reader: &mut Reader<'_>, place: Place<'_>) -> Requirements {

@@ -103,15 +103,16 @@ fn a_whole_recipe_is_read() {
     let manifest = recipe.manifest_for(&linux()).unwrap();
     assert!(manifest.refusals.is_empty());
     let lifecycle = &manifest.lifecycle;
-    let install = lifecycle.install.as_ref().unwrap();
-    assert!(install.script.starts_with("pip3 install") && install.requires_privilege);
+    let install = lifecycle.step(StepName::Install).unwrap();
+    assert!(install.script.starts_with("pip3 install"));
+    assert_eq!(install.requires_privilege, Privilege::Fixed(true));
     assert_eq!(install.timeout, Some(Timeout::After(std::time::Duration::from_secs(300))));
     let run = lifecycle.step(StepName::Run).unwrap();
     assert_eq!(run.timeout, Some(Timeout::Variable("{configuration:/limit}".to_owned())));
     let environment = lifecycle.environment(run);
     assert_eq!((environment["LEVEL"].as_str(), environment["DEBUG"].as_str()), ("4", "true"));
-    assert_eq!(lifecycle.shutdown.as_ref().unwrap().script, "echo bye");
-    assert_eq!(lifecycle.startup, None);
+    assert_eq!(lifecycle.step(StepName::Shutdown).unwrap().script, "echo bye");
+    assert_eq!(lifecycle.step(StepName::Startup), None);
 
     let [zip, file] = manifest.artifacts.as_slice() else { panic!("two artifacts") };
     assert_eq!(
@@ -138,24 +139,139 @@ fn json_and_yaml_say_the_same() {
 }
 
 #[test]
-fn what_is_not_provided_is_refused_only_where_it_is_used() {
-    let recipe = parsed(FULL_YAML).recipe;
-    let windows = recipe.manifest_for(&Platform::default().with("os", "windows")).unwrap();
-    assert_eq!(windows.refusals.len(), 1);
-    assert!(windows.refusals[0].message.contains("bootstrap is not provided yet"));
-    assert_eq!(windows.refusals[0].line, 30);
-    for (lifecycle, word) in [
-        ("  Lifecycle: {bootstrap: x, run: y}", "bootstrap"),
-        ("  Lifecycle: {install: {script: x, skipif: onpath git}}", "Skipif"),
-        ("  Artifacts: [{Uri: 'docker:nginx:latest'}]", "container images"),
-        ("  Artifacts: [{Uri: 'https://example.com/x'}]", "schemes"),
-        ("  Selections: [a]\nLifecycle: {a: {run: x}}", "Lifecycle shared"),
-    ] {
-        let recipe = parsed(&manifest_with(lifecycle)).recipe;
-        let refusals = &recipe.manifests[0].refusals;
-        assert_eq!(refusals.len(), 1, "{lifecycle}");
-        assert!(refusals[0].message.contains(word) && refusals[0].line > 0, "{}", refusals[0]);
+fn every_step_and_option_is_read() {
+    let steps = "  Lifecycle:\n    bootstrap: {script: b, bootstrapOnRollback: 'true'}\n    \
+                 install: {script: i, skipif: '! OnPath git', timeout: 30.0}\n    \
+                 startup: s\n    shutdown: {script: d}\n    \
+                 Recover: {Script: r, RequiresPrivilege: '{configuration:/root}'}\n    UNINSTALL: u";
+    let lifecycle = parsed(&manifest_with(steps)).recipe.manifests.remove(0).lifecycle;
+    let names: Vec<_> = lifecycle.steps.keys().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["bootstrap", "install", "startup", "shutdown", "recover", "uninstall"]);
+    assert!(lifecycle.steps[&StepName::Bootstrap].bootstrap_on_rollback);
+
+    let configuration = json!({"root": true, "file": "~/x y"});
+    let scope = scope(&configuration);
+    let install = &lifecycle.steps[&StepName::Install];
+    assert_eq!(install.timeout, Some(Timeout::After(std::time::Duration::from_secs(30))));
+    let condition = install.skip_if.as_ref().unwrap().resolve(&scope).unwrap();
+    let git = "git".to_owned();
+    assert_eq!(condition, Condition { test: ConditionTest::OnPath, negated: true, argument: git });
+    let recover = &lifecycle.steps[&StepName::Recover];
+    assert_eq!(recover.requires_privilege.resolve(&scope), Ok(true));
+}
+
+#[test]
+fn conditions_are_checked_where_they_can_be() {
+    let configuration = json!({"file": "~/x y", "word": "often"});
+    let scope = scope(&configuration);
+    let skip_if = |text: &str| {
+        let lifecycle = format!("  Lifecycle: {{install: {{script: x, skipif: '{text}'}}}}");
+        let mut manifest = parsed(&manifest_with(&lifecycle)).recipe.manifests.remove(0);
+        let step = manifest.lifecycle.steps.remove(&StepName::Install);
+        (step.and_then(|step| step.skip_if), manifest.refusals)
+    };
+    let (read, _) = skip_if("exists {configuration:/file}");
+    assert_eq!(read.unwrap().resolve(&scope).unwrap().argument, "~/x y");
+    let (read, _) = skip_if("{configuration:/word} a");
+    assert_eq!(read.unwrap().resolve(&scope), Err(InvalidSkipIf("often a".to_owned())));
+    assert_eq!(skip_if(" "), (None, vec![]));
+    for bad in ["onpath", "sometimes x", "!", "existsx"] {
+        let (_, refusals) = skip_if(bad);
+        assert!(refusals[0].message.contains("Skipif"), "{bad}");
     }
+}
+
+fn scope(configuration: &Value) -> crate::variables::Scope<'_> {
+    let own = crate::variables::Values {
+        configuration,
+        artifacts_path: "/a".into(),
+        artifacts_decompressed_path: "/d".into(),
+        work_path: "/w".into(),
+    };
+    let dependencies = BTreeMap::new();
+    crate::variables::Scope { own, dependencies, root_path: "/", thing_name: None }
+}
+
+#[test]
+fn a_shared_lifecycle_is_selected_from() {
+    let text = with(
+        "Lifecycle:
+  setenv: {A: 1}
+  install:
+    fast: {script: fast}
+    all: {script: slow}
+  run:
+    debug: {script: debug run}
+    fast: fast run
+    Ignored: x
+Manifests:
+- Platform: {os: linux}
+  Selections: [fast, debug]
+- Platform: {os: windows}
+  Selections: [debug]
+- Platform: {os: darwin}
+- Lifecycle: {run: own}
+  Selections: [fast]",
+    );
+    let Parsed { recipe, warnings } = parsed(&text);
+    let scripts = |i: usize| -> Vec<_> {
+        let steps = recipe.manifests[i].lifecycle.steps.iter();
+        steps.map(|(name, step)| (name.as_str(), step.script.as_str())).collect()
+    };
+    assert_eq!(scripts(0), [("install", "fast"), ("run", "fast run")]);
+    assert_eq!(scripts(1), [("install", "slow"), ("run", "debug run")]);
+    assert_eq!(scripts(2), [("install", "slow")]);
+    assert_eq!(scripts(3), [("run", "own")]);
+    assert_eq!(recipe.manifests[1].lifecycle.setenv["A"], "1");
+    let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+    assert!(warning.message.contains("Ignored") && warning.line == 12, "{warning}");
+}
+
+#[test]
+fn a_shared_lifecycle_cannot_be_multiplied_without_end() {
+    let manifests = vec!["{}"; 400].join(", ");
+    let script = "x".repeat(20_000);
+    let invalid = with(&format!("Lifecycle: {{run: {script}}}\nManifests: [{manifests}]"));
+    let recipe = parsed(&invalid).recipe;
+    assert!(recipe.manifests[0].refusals.is_empty());
+    assert!(recipe.manifests[399].refusals[0].message.contains("written out"));
+}
+
+#[test]
+fn faults_count_only_for_the_manifest_they_are_in() {
+    for (manifest, word) in [
+        ("Artifacts: [{Uri: 'https://example.com/x'}]", "schemes"),
+        ("Artifacts: [{Uri: 'classpath:/greengrass/x.zip'}]", "schemes"),
+        ("Artifacts: [{Uri: 'docker:UPPER CASE'}]", "container image"),
+        ("Lifecycle: {run: [ls]}", "expected a map"),
+        ("Selections: [broken]", "number of seconds"),
+    ] {
+        let text = format!(
+            "Lifecycle: {{broken: {{run: {{script: x, timeout: soon}}}}, all: {{run: y}}}}\n\
+             Manifests:\n- Platform: {{os: windows}}\n  {manifest}\n- {{}}"
+        );
+        let recipe = parsed(&with(&text)).recipe;
+        let [faulty, sound] = recipe.manifests.as_slice() else { panic!("two") };
+        let [fault] = faulty.refusals.as_slice() else { panic!("{:?}", faulty.refusals) };
+        assert!(fault.message.contains(word) && fault.line > 0, "{fault}");
+        assert_eq!(fault.severity, Severity::Error);
+        assert!(sound.refusals.is_empty());
+        assert_eq!(sound.lifecycle.step(StepName::Run).unwrap().script, "y");
+    }
+}
+
+#[test]
+fn types_images_and_sources_are_kept() {
+    let text = with(
+        "ComponentType: AWS.GREENGRASS.LAMBDA\nComponentSource: 'arn:aws:lambda:x'\n\
+         Manifests: [{Artifacts: [{Uri: 'docker:nginx:latest'}, {Uri: 's3://b/x'}]}]",
+    );
+    let recipe = parsed(&text).recipe;
+    assert_eq!(recipe.kind, ComponentType::Lambda);
+    assert_eq!(recipe.source.as_deref(), Some("arn:aws:lambda:x"));
+    let manifest = &recipe.manifests[0];
+    assert_eq!(manifest.images[0].reference(), "nginx:latest");
+    assert_eq!(manifest.artifacts.len(), 1);
 }
 
 #[test]
@@ -170,10 +286,10 @@ fn warnings_name_what_is_ignored() {
             "retries",
         ),
         (
-            "Manifests:\n- Lifecycle: {recover: x}",
+            "Manifests:\n- Lifecycle: {run: {timeout: 3}}",
             5,
-            "/Manifests/0/Lifecycle/recover",
-            "not provided yet",
+            "/Manifests/0/Lifecycle/run",
+            "no script",
         ),
         (
             "Manifests:\n- Lifecycle: {startup: x, run: y}",
@@ -231,7 +347,6 @@ fn errors_name_file_and_place() {
         (&with("Manifests: text"), 4, "expected a list, found text"),
         (&with("Manifests: [null]"), 4, "is empty"),
         (&with("Manifests: [text]"), 4, "expected a map"),
-        (&with("ComponentType: aws.greengrass.lambda\nManifests: [{}]"), 4, "not provided yet"),
         (&with("ComponentType: other\nManifests: [{}]"), 4, "none of"),
         (
             &with("ComponentConfiguration: {DefaultConfiguration: [1]}\nManifests: [{}]"),
@@ -261,8 +376,23 @@ fn errors_name_file_and_place() {
             4,
             "HARD, SOFT",
         ),
+        (&with("Manifests: [{Platform: {os: '/(/'}}]"), 4, "regular expression"),
+        (&with("Manifests: [{Platform: {os: [linux]}}]"), 4, "expected text"),
+    ];
+    for (text, line, word) in cases {
+        let invalid = Recipe::parse("dir/a.yaml", text.as_bytes()).expect_err(text);
+        let error = invalid.findings.iter().find(|f| f.severity == Severity::Error).unwrap();
+        assert_eq!(error.line, line, "{text}\n{invalid}");
+        assert!(error.column > 0, "{invalid}");
+        assert!(error.message.contains(word), "{text}\n{invalid}");
+        assert!(invalid.to_string().contains(&format!("dir/a.yaml:{line}:")));
+    }
+}
+
+#[test]
+fn faults_of_a_manifest_name_their_place() {
+    for (text, line, word) in [
         (&manifest_with("  Lifecycle: text"), 6, "expected a map"),
-        (&manifest_with("  Lifecycle: {run: {timeout: 3}}"), 6, "script is missing"),
         (&manifest_with("  Lifecycle: {run: [ls]}"), 6, "expected a map"),
         (&manifest_with("  Lifecycle: {run: {script: [ls]}}"), 6, "expected text"),
         (&manifest_with("  Lifecycle: {run: {script: ls, timeout: soon}}"), 6, "number of seconds"),
@@ -270,7 +400,7 @@ fn errors_name_file_and_place() {
         (
             &manifest_with("  Lifecycle: {run: {script: ls, requiresPrivilege: maybe}}"),
             6,
-            "true, false",
+            "neither true nor false",
         ),
         (
             &manifest_with("  Lifecycle: {run: ls, setenv: {A: [1]}}"),
@@ -293,16 +423,11 @@ fn errors_name_file_and_place() {
             6,
             "overwrite",
         ),
-        (&with("Manifests: [{Platform: {os: '/(/'}}]"), 4, "regular expression"),
-        (&with("Manifests: [{Platform: {os: [linux]}}]"), 4, "expected text"),
-    ];
-    for (text, line, word) in cases {
-        let invalid = Recipe::parse("dir/a.yaml", text.as_bytes()).expect_err(text);
-        let error = invalid.findings.iter().find(|f| f.severity == Severity::Error).unwrap();
-        assert_eq!(error.line, line, "{text}\n{invalid}");
-        assert!(error.column > 0, "{invalid}");
-        assert!(error.message.contains(word), "{text}\n{invalid}");
-        assert!(invalid.to_string().contains(&format!("dir/a.yaml:{line}:")));
+    ] {
+        let recipe = parsed(text).recipe;
+        let fault = recipe.manifests[0].refusals.first().unwrap_or_else(|| panic!("{text}"));
+        assert_eq!((fault.line, fault.severity), (line, Severity::Error), "{fault}");
+        assert!(fault.column > 0 && fault.message.contains(word), "{fault}");
     }
 }
 

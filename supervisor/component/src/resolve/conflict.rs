@@ -5,17 +5,16 @@ use std::fmt;
 use crate::finding::Finding;
 use crate::name::ComponentName;
 use crate::platform::{Mismatch, Platform};
+use crate::recipe::ComponentType;
 use crate::version::{Version, VersionReq};
 
 /// Who asks for a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Requester {
-    /// It is one of the components that were asked for by name.
-    Deployment,
-    Component {
-        name: ComponentName,
-        version: Version,
-    },
+pub enum Requirer {
+    /// The deployments of a group asked for it by name: `thinggroup/x`, `LOCAL_DEPLOYMENTS`.
+    Group(String),
+    /// It is a dependency.
+    Component { name: ComponentName, version: Version },
 }
 
 /// One range that a component's version has to be in.
@@ -23,7 +22,7 @@ pub enum Requester {
 pub struct Requirement {
     pub component: ComponentName,
     pub range: VersionReq,
-    pub by: Requester,
+    pub by: Requirer,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +47,10 @@ pub enum Conflict {
         /// One for each manifest, in order.
         mismatches: Vec<Mismatch>,
     },
+    #[error(
+        "{file}: {component} {version} is of the type {kind}, which needs AWS's own runtime; only generic components can be deployed"
+    )]
+    Unrunnable { component: ComponentName, version: Version, file: String, kind: ComponentType },
     #[error("{component} {version} cannot be deployed: {}", list(findings))]
     Refused { component: ComponentName, version: Version, findings: Vec<Finding> },
     /// Each depends on the next, and the last on the first.
@@ -61,10 +64,10 @@ fn list<T: fmt::Display>(items: &[T]) -> String {
     items.iter().map(T::to_string).collect::<Vec<_>>().join("; ")
 }
 
-impl fmt::Display for Requester {
+impl fmt::Display for Requirer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Deployment => f.write_str("the deployment"),
+            Self::Group(name) => write!(f, "group {name}"),
             Self::Component { name, version } => write!(f, "{name} {version}"),
         }
     }

@@ -33,7 +33,15 @@ fn try_resolve<'r>(
 ) -> Result<Resolution<'r>, Conflict> {
     let available = |name: &ComponentName| recipes.iter().filter(|r| r.name == *name).collect();
     let platform = Platform::from_uname("Linux", "x86_64");
-    resolve(&named(roots), &available, &named(running), &platform)
+    let roots: Vec<_> = named::<VersionReq>(roots)
+        .into_iter()
+        .map(|(component, range)| Requirement { component, range, by: group() })
+        .collect();
+    resolve(&roots, &available, &named(running), &platform)
+}
+
+fn group() -> Requirer {
+    Requirer::Group("LOCAL_DEPLOYMENTS".to_owned())
 }
 
 fn resolved(lines: &[&str], roots: &[(&str, &str)], running: &[(&str, &str)]) -> String {
@@ -98,7 +106,10 @@ fn a_missing_component_is_named_with_who_wants_it() {
     let found = conflict(&["a 1.0.0: b ^1.0.0"], &[("a", "*")]);
     assert_eq!(found.to_string(), "there is no recipe of b; a 1.0.0 requires b ^1.0.0");
     let found = conflict(&[], &[("a", "^1.0.0")]);
-    assert_eq!(found.to_string(), "there is no recipe of a; the deployment requires a ^1.0.0");
+    assert_eq!(
+        found.to_string(),
+        "there is no recipe of a; group LOCAL_DEPLOYMENTS requires a ^1.0.0"
+    );
 }
 
 #[test]
@@ -111,7 +122,7 @@ fn a_conflict_names_every_requirement_and_who_made_it() {
     assert_eq!((component.as_str(), available.len(), requirements.len()), ("c", 2, 3));
     assert_eq!(
         found.to_string(),
-        "no version of c satisfies every requirement; the deployment requires c <9.0.0; \
+        "no version of c satisfies every requirement; group LOCAL_DEPLOYMENTS requires c <9.0.0; \
          a 1.0.0 requires c ^1.0.0; b 1.0.0 requires c ^2.0.0; there is 1.0.0; 2.0.0"
     );
 }
@@ -140,11 +151,43 @@ fn a_component_for_other_devices_says_so() {
 }
 
 #[test]
-fn what_is_not_provided_is_refused() {
-    let recipes = [recipe("a 1.0.0", "{Lifecycle: {bootstrap: x}}")];
+fn a_faulty_manifest_is_refused_if_it_is_the_one_for_this_device() {
+    let faulty = "{Platform: {os: OS}, Artifacts: [{Uri: 'https://example.com/x'}]}";
+    let recipes = [recipe("a 1.0.0", &faulty.replace("OS", "linux"))];
     let found = try_resolve(&recipes, &[("a", "*")], &[]).unwrap_err();
     assert!(matches!(&found, Conflict::Refused { findings, .. } if findings.len() == 1), "{found}");
-    assert!(found.to_string().contains("not provided yet"), "{found}");
+    assert!(found.to_string().contains("schemes"), "{found}");
+    let recipes = [recipe("a 1.0.0", &format!("{}, {{}}", faulty.replace("OS", "windows")))];
+    assert!(try_resolve(&recipes, &[("a", "*")], &[]).is_ok());
+}
+
+#[test]
+fn what_only_the_java_nucleus_runs_is_refused() {
+    let text = "RecipeFormatVersion: '2020-01-25'\nComponentName: a\nComponentVersion: 1.0.0\n\
+                ComponentType: AWS.Greengrass.Plugin\nManifests: [{}]";
+    let recipes = [Recipe::parse("a.yaml", text.as_bytes()).unwrap().recipe];
+    let found = try_resolve(&recipes, &[("a", "*")], &[]).unwrap_err();
+    assert!(found.to_string().contains("of the type aws.greengrass.plugin"), "{found}");
+}
+
+#[test]
+fn groups_add_their_requirements() {
+    let recipes = recipes(&["a 1.0.0", "a 1.5.0", "a 2.0.0"]);
+    let available = |name: &ComponentName| recipes.iter().filter(|r| r.name == *name).collect();
+    let require = |group: &str, range: &str| Requirement {
+        component: "a".parse().unwrap(),
+        range: range.parse().unwrap(),
+        by: Requirer::Group(group.to_owned()),
+    };
+    let platform = Platform::default();
+    let both = [require("thinggroup/x", "^1.0.0"), require("LOCAL_DEPLOYMENTS", ">=1.2.0")];
+    let resolution = resolve(&both, &available, &BTreeMap::new(), &platform).unwrap();
+    assert_eq!(resolution.components[0].recipe.version.to_string(), "1.5.0");
+    let apart = [require("thinggroup/x", "^1.0.0"), require("LOCAL_DEPLOYMENTS", "^2.0.0")];
+    let conflict = resolve(&apart, &available, &BTreeMap::new(), &platform).unwrap_err();
+    let text = conflict.to_string();
+    assert!(text.contains("group thinggroup/x requires a ^1.0.0"), "{text}");
+    assert!(text.contains("group LOCAL_DEPLOYMENTS requires a ^2.0.0"), "{text}");
 }
 
 #[test]

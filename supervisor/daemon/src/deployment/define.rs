@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use hedgerow_component::platform::{Mismatch, Platform};
-use hedgerow_component::recipe::{DependencyKind, InvalidTimeout, Manifest, StepName};
+use hedgerow_component::recipe::{
+    DependencyKind, InvalidPrivilege, InvalidTimeout, Manifest, StepName,
+};
 use hedgerow_component::variables::{Scope, Values};
 use hedgerow_component::{ComponentName, Recipe};
 use hedgerow_isolation::plan::IdRange;
@@ -33,10 +35,10 @@ pub enum DefineError {
     Missing(String),
     #[error("{component} has no manifest for this device: {}", join(mismatches))]
     Platform { component: String, mismatches: Vec<Mismatch> },
-    #[error(
-        "{component}: {step}: RequiresPrivilege is not provided by this version; steps run as ggc_user"
-    )]
-    Privilege { component: String, step: StepName },
+    #[error("{component}: {step}: {what} is not provided by this version")]
+    NotProvided { component: String, step: StepName, what: &'static str },
+    #[error("{component}: {step}: {source}")]
+    Privilege { component: String, step: StepName, source: InvalidPrivilege },
     #[error("{component}: {step}: {source}")]
     Timeout { component: String, step: StepName, source: InvalidTimeout },
 }
@@ -111,12 +113,20 @@ fn steps(
     scope: &Scope<'_>,
 ) -> Result<BTreeMap<StepKind, StepDefinition>, DefineError> {
     let mut steps = BTreeMap::new();
+    if manifest.lifecycle.step(StepName::Bootstrap).is_some() {
+        let (component, step) = (name.to_string(), StepName::Bootstrap);
+        return Err(DefineError::NotProvided { component, step, what: "the step" });
+    }
     for kind in StepKind::ALL {
         let step_name = step_name(kind);
         let Some(step) = manifest.lifecycle.step(step_name) else { continue };
-        if step.requires_privilege {
+        let privileged = step.requires_privilege.resolve(scope).map_err(|source| {
+            DefineError::Privilege { component: name.to_string(), step: step_name, source }
+        })?;
+        let missing = [(privileged, "RequiresPrivilege"), (step.skip_if.is_some(), "Skipif")];
+        if let Some((_, what)) = missing.into_iter().find(|(used, _)| *used) {
             let component = name.to_string();
-            return Err(DefineError::Privilege { component, step: step_name });
+            return Err(DefineError::NotProvided { component, step: step_name, what });
         }
         let timeout = step.timeout.as_ref().map(|timeout| timeout.resolve(scope)).transpose();
         let timeout = timeout.map_err(|source| DefineError::Timeout {

@@ -8,7 +8,7 @@ use hedgerow_component::artifacts::{self, Source, UnreadableDirectory};
 use hedgerow_component::configuration::Configuration;
 use hedgerow_component::platform::Platform;
 use hedgerow_component::recipe::Invalid;
-use hedgerow_component::resolve::Conflict;
+use hedgerow_component::resolve::{Conflict, Requirement, Requirer};
 use hedgerow_component::{ComponentName, Recipe, Version, VersionReq, resolve};
 use hedgerow_isolation::plan::IdRange;
 
@@ -96,12 +96,17 @@ pub fn prepare(
     let desired = records.desired()?;
     let candidates = candidates(request, records)?;
     let roots = roots(request, &desired)?;
+    let requirer = Requirer::Group("LOCAL_DEPLOYMENTS".to_owned());
     let running: BTreeMap<_, _> =
         desired.iter().map(|(name, row)| (name.clone(), row.version.clone())).collect();
     let available = |name: &ComponentName| -> Vec<&Recipe> {
         candidates.values().map(|c| &c.recipe).filter(|recipe| recipe.name == *name).collect()
     };
-    let resolution = resolve(&roots, &available, &running, platform)
+    let required: Vec<_> = roots
+        .into_iter()
+        .map(|(component, range)| Requirement { component, range, by: requirer.clone() })
+        .collect();
+    let resolution = resolve(&required, &available, &running, platform)
         .map_err(|conflict| PrepareError::Conflict(Box::new(conflict)))?;
 
     let total = resolution.components.len().max(1);
