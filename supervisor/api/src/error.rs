@@ -21,6 +21,8 @@ pub enum Error {
     NoSuchComponent(String),
     /// There is no such job, or it finished too long ago.
     NoSuchJob(String),
+    /// There is no such deployment, or it was forgotten since.
+    NoSuchDeployment(String),
     /// A recipe or an artifact is wrong; the message names file and place. Nothing was changed.
     InvalidRecipe(String),
     /// An argument or option is out of its limits. Nothing was changed.
@@ -29,6 +31,10 @@ pub enum Error {
     Busy(String),
     /// A deployment was accepted and then did not come up.
     DeploymentFailed(String),
+    /// The deployment was cancelled.
+    Cancelled(String),
+    /// The deployment cannot be cancelled any more: it has ended.
+    NotCancellable(String),
     /// A component did not do what a job asked of it (start, stop, restart).
     ComponentFailed(String),
     /// The authorizer refused; the message names the rule.
@@ -47,10 +53,13 @@ impl Error {
             "NotAuthorized" => Self::NotAuthorized(message),
             "NoSuchComponent" => Self::NoSuchComponent(message),
             "NoSuchJob" => Self::NoSuchJob(message),
+            "NoSuchDeployment" => Self::NoSuchDeployment(message),
             "InvalidRecipe" => Self::InvalidRecipe(message),
             "InvalidArgument" => Self::InvalidArgument(message),
             "Busy" => Self::Busy(message),
             "DeploymentFailed" => Self::DeploymentFailed(message),
+            "Cancelled" => Self::Cancelled(message),
+            "NotCancellable" => Self::NotCancellable(message),
             "ComponentFailed" => Self::ComponentFailed(message),
             "Denied" => Self::Denied(message),
             "Internal" => Self::Internal(message),
@@ -96,6 +105,9 @@ mod tests {
             Error::NotAuthorized("a".into()),
             Error::NoSuchComponent("b".into()),
             Error::NoSuchJob("c".into()),
+            Error::NoSuchDeployment("k".into()),
+            Error::Cancelled("l".into()),
+            Error::NotCancellable("m".into()),
             Error::InvalidRecipe("d".into()),
             Error::InvalidArgument("e".into()),
             Error::Busy("f".into()),

@@ -5,6 +5,7 @@
 //! | bus name | [`BUS_NAME`] `io.hedgerow.Edge1`, on the system bus (or on the private bus of `--root`) |
 //! | root object | [`ROOT_PATH`] `/io/hedgerow/Edge1`: `Manager`, `Messaging`, `org.freedesktop.DBus.ObjectManager` |
 //! | components | `/io/hedgerow/Edge1/component/<escaped name>`: `Component` |
+//! | deployments | `/io/hedgerow/Edge1/deployment/<escaped id>`: `Deployment` |
 //! | jobs | `/io/hedgerow/Edge1/job/<number>`: `Job` |
 //!
 //! Names are escaped as `sd_bus_path_encode(3)` does; see [`path`]. Objects come and go with
@@ -24,17 +25,36 @@
 //! # `io.hedgerow.Edge1.Manager` (root object)
 //! | member | |
 //! |---|---|
-//! | `Deploy(a{ss} add, as remove, a{sv} options) → o job` | Makes the components of `add` (name → version) desired, with their dependencies, and those of `remove` undesired, in one transaction. Options: `recipe-dir` (`h`) and `artifact-dir` (`h`), open directories that are read beneath and without following a link out; or `recipe-path` (`s`) and `artifact-path` (`s`), their absolute paths, where every user may read them and all that is below (the daemon opens them, and it must not read for a caller what the caller could not). They are needed for each component that is not deployed yet. Returns at once; the job says how it went. At most [`MAX_DEPLOY_NAMES`] names. Errors: `InvalidArgument`, `InvalidRecipe`, `Busy`, `Internal`. |
+//! | `Deploy(a{ss} add, as remove, a{sv} options) → o job` | Makes the components of `add` (name → version) roots of a group, with their dependencies, and those of `remove` no longer, in one transaction. The options are below. Returns at once; the job says how it went, and its `Result` from the start which deployment it is. At most [`MAX_DEPLOY_NAMES`] names. Errors: `InvalidArgument`, `InvalidRecipe`, `Busy`, `Internal`. |
+//! | `Plan(a{ss} add, as remove, a{sv} options) → s` | What `Deploy` of the same arguments would do, as one JSON text: `added`, `removed`, `updated`, `restarted` (with reasons), `unchanged`, `configuration` (differences per component), `bytes_to_copy`, `notices`. Nothing changes. Errors: as `Deploy`. |
+//! | `GetDeployment(s id) → o` | Errors: `NoSuchDeployment`. |
 //! | `GetComponent(s name) → o` | Errors: `NoSuchComponent`. |
 //! | `ListComponents() → a(ssso)` | Name, version, state, object; sorted by name. |
 //! | `Describe() → s` | Everything of this interface as one JSON text. |
 //! | `Version` `s` const | The daemon's version. |
+//!
+//! Options of `Deploy` and `Plan`, an unknown one is refused:
+//!
+//! | option | |
+//! |---|---|
+//! | `recipe-dir`, `artifact-dir` (`h`) | Open directories, read beneath and without following a link out. They are needed for each component that is not deployed yet. |
+//! | `recipe-path`, `artifact-path` (`s`) | In their place absolute paths, where every user may read them and all that is below: the daemon opens them, and it must not read for a caller what the caller could not. |
+//! | `group` (`s`) | Whose roots are changed: `thinggroup/<name>` or a bare name for it; default `LOCAL_DEPLOYMENTS`. |
+//! | `configuration` (`s`) | JSON `{"<component>": {"MERGE": {…}, "RESET": ["/pointer", …]}}`. |
+//! | `run-with` (`s`) | JSON `{"<component>": {"posixUser": "user:group", "systemResourceLimits": {"memory": KB, "cpus": 0.5}}}`. |
+//! | `failure-handling-policy` (`s`) | `ROLLBACK` (default) or `DO_NOTHING`. |
+//! | `component-update-policy` (`s`) | JSON `{"timeout": seconds, "action": "NOTIFY_COMPONENTS"}` or `"SKIP_NOTIFY_COMPONENTS"`. |
+//! | `document` (`s`) | A complete Greengrass deployment document as JSON. Excludes `add`, `remove` and the five options before it. |
 //!
 //! # `io.hedgerow.Edge1.Component`
 //! | member | |
 //! |---|---|
 //! | `Start() → o`, `Stop() → o`, `Restart() → o` | Each returns a job; to start what runs already succeeds. Errors: `NoSuchComponent`, `Busy`, `Internal`. |
 //! | `OpenLog(b follow, u lines) → h` | The read end of a stream of the log's bytes: its last `lines` lines (0: all that is kept), then, with `follow`, what is written from now on, until the reader closes it. |
+//! | `Pause()`, `Resume()` | Freezes all its processes, and lets them go on. To pause what is paused succeeds. Errors: `NoSuchComponent`, `ComponentFailed`, `Internal`. |
+//! | `Reset()` | Forgets its failures, and tries it again at once. Errors: `NoSuchComponent`, `Internal`. |
+//! | `GetConfiguration(s pointer) → s, a(sssx)` | The value at a JSON pointer (empty: all) as JSON, and its [`ConfigurationLeaf`]s: pointer, value, origin, time. Errors: `InvalidArgument` where nothing is there. |
+//! | `UpdateConfiguration(s merge, as reset) → o job` | A local deployment that resets the pointers and then merges the JSON object; empty: nothing to merge. |
 //! | `Name` `s` const | |
 //! | `Version` `s` | The version that is deployed. |
 //! | `State` `s` | A [`ComponentState`]: `NEW`, `INSTALLED`, `STARTING`, `RUNNING`, `STOPPING`, `ERRORED`, `BROKEN`, `FINISHED`. |
@@ -42,7 +62,26 @@
 //! | `Pid` `u` | The main process, as the daemon's pid namespace counts it; 0 where none runs. |
 //! | `Restarts` `u` | How often it was started again after a failure since it was deployed. |
 //! | `LastError` `s` | For people: which step went wrong and how (exit code, signal, out of memory); empty where nothing did. |
+//! | `StatusCodes` `as` | Greengrass' codes for what went wrong, e.g. `RUN_ERROR`; empty where nothing did. |
+//! | `NextRetry` `(stx)` | When it is tried again after a failure; not set where it is not waiting for that. |
+//! | `Paused` `b` | All its processes are frozen. `State` stays what it was. |
 //! | `Memory` `t` not emitted | Bytes charged to its cgroup now; 0 where none exists. |
+//!
+//! # `io.hedgerow.Edge1.Deployment`
+//! Deployments that have ended stay for as long as the daemon remembers them, over restarts.
+//!
+//! | member | |
+//! |---|---|
+//! | `Cancel()` | Ends it at the next point that leaves a whole state: what is applied already is rolled back, or left, as its failure policy says. Errors: `NotCancellable` (it has ended). |
+//! | `Id` `s` const, `Group` `s` const | |
+//! | `Created` `x` const | Milliseconds since 1970: newer documents of a group win over older ones. |
+//! | `Components` `a{ss}` const | The roots it asks for: name → version. |
+//! | `Stage` `s` | A [`DeploymentStage`]: `QUEUED`, `RESOLVING`, `COPYING`, `NOTIFYING`, `VALIDATING`, `BOOTSTRAP`, `APPLYING`, `ROLLING_BACK`, `DONE`. |
+//! | `Progress` `u` | Percent. |
+//! | `Status` `s` | A [`DeploymentStatus`]: `QUEUED`, `IN_PROGRESS`, and finally `SUCCEEDED`, `FAILED`, `CANCELED`, `REJECTED`; what follows comes with a final one in the same signal. |
+//! | `DetailedStatus` `s` | Greengrass' detailed status, e.g. `SUCCESSFUL`, `FAILED_NO_STATE_CHANGE`, `FAILED_ROLLBACK_COMPLETE`. |
+//! | `ErrorStack` `as`, `ErrorTypes` `as` | Greengrass' error codes, outermost first, and their kinds. |
+//! | `FailureCause` `s` | For people. |
 //!
 //! # `io.hedgerow.Edge1.Job`
 //! A job that has finished stays for [`JOB_KEPT`] (15 minutes), then its object is removed.
@@ -52,7 +91,7 @@
 //! | `Kind` `s` const | A [`JobKind`]: `deploy`, `start`, `stop`, `restart`. |
 //! | `State` `s` | A [`JobState`]: `queued`, `running`, `succeeded`, `failed`. The last two are final: `Result`, `Error` and `Finished` come with them in the same signal. |
 //! | `Progress` `(us)` | Percent 0 to 100 and the stage in words. |
-//! | `Result` `a{sv}` | See [`JobResult`]: `started`, `kept`, `removed` (`as`); on failure `component` (`s`), `step` (`s`), `log` (`as`, the last lines that the step wrote). |
+//! | `Result` `a{sv}` | See [`JobResult`]: `deployment` (`s`, its id), `started`, `kept`, `removed` (`as`); on failure `component` (`s`), `step` (`s`), `log` (`as`, the last lines that the step wrote). |
 //! | `Error` `(ss)` | An error name and a message; both empty where nothing went wrong. |
 //! | `Created` `(stx)` const, `Finished` `(stx)` | |
 //!
@@ -81,6 +120,7 @@
 #![forbid(unsafe_code)]
 
 mod bus;
+mod deployment;
 mod error;
 mod moment;
 mod objects;
@@ -91,12 +131,15 @@ mod state;
 use std::time::Duration;
 
 pub use bus::Bus;
+pub use deployment::{ConfigurationLeaf, DeploymentStage, DeploymentStatus};
 pub use error::Error;
 pub use moment::Moment;
-pub use objects::{ComponentProperties, JobProperties, components};
+pub use objects::{
+    ComponentProperties, DeploymentProperties, JobProperties, components, deployments,
+};
 pub use proxies::{
-    ComponentEntry, ComponentProxy, DeployOptions, JobProxy, ManagerProxy, MessagingProxy,
-    PublishOptions, SubscribeOptions,
+    ComponentEntry, ComponentProxy, DeployOptions, DeploymentProxy, JobProxy, ManagerProxy,
+    MessagingProxy, PublishOptions, SubscribeOptions,
 };
 pub use state::{ComponentState, JobError, JobKind, JobResult, JobState, Progress};
 /// The bus library of the contract, for those who use its proxies.

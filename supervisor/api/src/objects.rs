@@ -1,13 +1,13 @@
 //! All properties of an object at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
-use zbus::{Connection, DeserializeDict, OwnedObjectPath, Type};
+use zbus::{Connection, DeserializeDict, Message, OwnedObjectPath, Type};
 
 use crate::{
-    BUS_NAME, ComponentState, Error, JobError, JobKind, JobResult, JobState, Moment, Progress,
-    ROOT_PATH,
+    BUS_NAME, ComponentState, DeploymentStage, DeploymentStatus, Error, JobError, JobKind,
+    JobResult, JobState, Moment, Progress, ROOT_PATH,
 };
 
 /// The properties of a `Component` object.
@@ -23,6 +23,12 @@ pub struct ComponentProperties {
     pub restarts: u32,
     /// Empty where nothing went wrong.
     pub last_error: String,
+    /// Greengrass' status codes, e.g. `RUN_ERROR`; empty where nothing went wrong.
+    pub status_codes: Vec<String>,
+    /// When it is tried again; not set where it is not waiting for that.
+    pub next_retry: Moment,
+    /// Frozen by hand or over IPC.
+    pub paused: bool,
     /// Bytes, when it was asked.
     pub memory: u64,
 }
@@ -40,15 +46,59 @@ pub struct JobProperties {
     pub finished: Moment,
 }
 
+/// The properties of a `Deployment` object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, DeserializeDict, Type)]
+#[zbus(signature = "dict", rename_all = "PascalCase")]
+pub struct DeploymentProperties {
+    pub id: String,
+    /// `LOCAL_DEPLOYMENTS`, `thinggroup/<name>`, `thing/<name>` or `image`.
+    pub group: String,
+    /// Milliseconds since 1970.
+    pub created: i64,
+    /// Component to version, as the deployment asks for them; its roots.
+    pub components: BTreeMap<String, String>,
+    pub stage: DeploymentStage,
+    /// Percent, 0 to 100, never falling.
+    pub progress: u32,
+    pub status: DeploymentStatus,
+    /// Greengrass' word for how it ended, e.g. `FAILED_ROLLBACK_COMPLETE`; empty until then.
+    pub detailed_status: String,
+    /// Greengrass' error codes, the outermost first; empty where nothing went wrong.
+    pub error_stack: Vec<String>,
+    pub error_types: Vec<String>,
+    /// For people; empty where nothing went wrong.
+    pub failure_cause: String,
+}
+
+/// Every deployment that is remembered, the newest first, in one call.
+pub async fn deployments(connection: &Connection) -> Result<Vec<DeploymentProperties>, Error> {
+    let objects = managed(connection).await?;
+    let mut deployments: Vec<_> =
+        objects.into_values().filter_map(|interfaces| interfaces.deployment).collect();
+    deployments.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
+    Ok(deployments)
+}
+
 /// Every component with all its properties, sorted by name, in one call.
 pub async fn components(connection: &Connection) -> Result<Vec<ComponentProperties>, Error> {
-    #[derive(DeserializeDict, Type)]
-    #[zbus(signature = "a{sa{sv}}")]
-    struct Interfaces {
-        #[zbus(rename = "io.hedgerow.Edge1.Component")]
-        component: Option<ComponentProperties>,
-    }
+    let objects = managed(connection).await?;
+    let mut components: Vec<_> =
+        objects.into_values().filter_map(|interfaces| interfaces.component).collect();
+    components.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(components)
+}
 
+/// The interfaces of one object that are looked at.
+#[derive(DeserializeDict, Type)]
+#[zbus(signature = "a{sa{sv}}")]
+struct Interfaces {
+    #[zbus(rename = "io.hedgerow.Edge1.Component")]
+    component: Option<ComponentProperties>,
+    #[zbus(rename = "io.hedgerow.Edge1.Deployment")]
+    deployment: Option<DeploymentProperties>,
+}
+
+async fn managed(connection: &Connection) -> Result<HashMap<OwnedObjectPath, Interfaces>, Error> {
     let reply = connection
         .call_method(
             Some(BUS_NAME),
@@ -58,25 +108,37 @@ pub async fn components(connection: &Connection) -> Result<Vec<ComponentProperti
             &(),
         )
         .await?;
-    let objects: HashMap<OwnedObjectPath, Interfaces> = reply.body().deserialize()?;
-    let mut components: Vec<_> =
-        objects.into_values().filter_map(|interfaces| interfaces.component).collect();
-    components.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(components)
+    Ok(reply.body().deserialize()?)
 }
 
 impl JobProperties {
     /// The properties of the job at `path`.
     pub async fn of(connection: &Connection, path: &OwnedObjectPath) -> Result<Self, Error> {
-        let reply = connection
-            .call_method(
-                Some(BUS_NAME),
-                path,
-                Some("org.freedesktop.DBus.Properties"),
-                "GetAll",
-                &"io.hedgerow.Edge1.Job",
-            )
-            .await?;
+        let reply = get_all(connection, path, "io.hedgerow.Edge1.Job").await?;
         Ok(reply.body().deserialize()?)
     }
+}
+
+impl DeploymentProperties {
+    /// The properties of the deployment at `path`.
+    pub async fn of(connection: &Connection, path: &OwnedObjectPath) -> Result<Self, Error> {
+        let reply = get_all(connection, path, "io.hedgerow.Edge1.Deployment").await?;
+        Ok(reply.body().deserialize()?)
+    }
+}
+
+async fn get_all(
+    connection: &Connection,
+    path: &OwnedObjectPath,
+    interface: &str,
+) -> zbus::Result<Message> {
+    connection
+        .call_method(
+            Some(BUS_NAME),
+            path,
+            Some("org.freedesktop.DBus.Properties"),
+            "GetAll",
+            &interface,
+        )
+        .await
 }

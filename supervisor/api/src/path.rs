@@ -10,6 +10,8 @@ use zbus::OwnedObjectPath;
 pub const COMPONENTS: &str = "/io/hedgerow/Edge1/component";
 /// The parent of all job objects.
 pub const JOBS: &str = "/io/hedgerow/Edge1/job";
+/// The parent of all deployment objects.
+pub const DEPLOYMENTS: &str = "/io/hedgerow/Edge1/deployment";
 
 /// The object of the component of this name.
 pub fn component(name: &str) -> OwnedObjectPath {
@@ -21,6 +23,11 @@ pub fn job(number: u64) -> OwnedObjectPath {
     object(JOBS, &number.to_string())
 }
 
+/// The object of the deployment of this id.
+pub fn deployment(id: &str) -> OwnedObjectPath {
+    object(DEPLOYMENTS, &escape(id))
+}
+
 /// The name of the component whose object `path` is; `None` where it is not one.
 pub fn component_name(path: &str) -> Option<String> {
     unescape(path.strip_prefix(COMPONENTS)?.strip_prefix('/')?)
@@ -29,6 +36,11 @@ pub fn component_name(path: &str) -> Option<String> {
 /// The number of the job whose object `path` is; `None` where it is not one.
 pub fn job_number(path: &str) -> Option<u64> {
     path.strip_prefix(JOBS)?.strip_prefix('/')?.parse().ok()
+}
+
+/// The id of the deployment whose object `path` is; `None` where it is not one.
+pub fn deployment_id(path: &str) -> Option<String> {
+    unescape(path.strip_prefix(DEPLOYMENTS)?.strip_prefix('/')?)
 }
 
 /// `name` as one element of an object path.
@@ -116,7 +128,8 @@ mod tests {
         #[test]
         fn every_name_survives_the_way_to_a_path_and_back(name in any::<String>()) {
             let path = component(&name);
-            prop_assert_eq!(component_name(path.as_str()), Some(name));
+            prop_assert_eq!(component_name(path.as_str()), Some(name.clone()));
+            prop_assert_eq!(deployment_id(deployment(&name).as_str()), Some(name));
         }
 
         #[test]

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use zbus::{DeserializeDict, OwnedFd, OwnedObjectPath, SerializeDict, Type, proxy};
 
-use crate::{ComponentState, Error, JobError, JobKind, JobResult, JobState, Moment, Progress};
+use crate::{
+    ComponentState, ConfigurationLeaf, DeploymentStage, DeploymentStatus, Error, JobError, JobKind,
+    JobResult, JobState, Moment, Progress,
+};
 
 /// The options of `Manager.Deploy`. A directory comes as a descriptor or as a path, not both.
 #[derive(Debug, Default, SerializeDict, DeserializeDict, Type)]
@@ -19,6 +22,18 @@ pub struct DeployOptions {
     pub recipe_path: Option<String>,
     /// The absolute path of a directory of artifacts that every user may read.
     pub artifact_path: Option<String>,
+    /// The group whose roots it changes; a bare name is `thinggroup/<name>`. Default `LOCAL_DEPLOYMENTS`.
+    pub group: Option<String>,
+    /// JSON: `{"<component>": {"MERGE": {...}, "RESET": ["/pointer", ...]}}`.
+    pub configuration: Option<String>,
+    /// JSON: `{"<component>": {"posixUser": "u:g", "systemResourceLimits": {"memory": KB, "cpus": 0.5}}}`.
+    pub run_with: Option<String>,
+    /// `ROLLBACK` (default) or `DO_NOTHING`.
+    pub failure_handling_policy: Option<String>,
+    /// JSON: `{"timeout": seconds, "action": "NOTIFY_COMPONENTS" | "SKIP_NOTIFY_COMPONENTS"}`.
+    pub component_update_policy: Option<String>,
+    /// JSON: a complete Greengrass deployment document; excludes all but the directories.
+    pub document: Option<String>,
 }
 
 /// The options of `Messaging.Publish`.
@@ -48,12 +63,25 @@ pub struct ComponentEntry {
 )]
 pub trait Manager {
     /// Makes components desired and others undesired; the job says how it went.
+    #[zbus(allow_interactive_auth)]
     fn deploy(
         &self,
         add: &BTreeMap<String, String>,
         remove: &[String],
         options: DeployOptions,
     ) -> Result<OwnedObjectPath, Error>;
+
+    /// What a deployment of these arguments would do, as one JSON text; nothing changes.
+    #[zbus(allow_interactive_auth)]
+    fn plan(
+        &self,
+        add: &BTreeMap<String, String>,
+        remove: &[String],
+        options: DeployOptions,
+    ) -> Result<String, Error>;
+
+    /// The object of a deployment.
+    fn get_deployment(&self, id: &str) -> Result<OwnedObjectPath, Error>;
 
     /// The object of a component.
     fn get_component(&self, name: &str) -> Result<OwnedObjectPath, Error>;
@@ -76,13 +104,34 @@ pub trait Manager {
 )]
 pub trait Component {
     /// Starts it; the job says how it went.
+    #[zbus(allow_interactive_auth)]
     fn start(&self) -> Result<OwnedObjectPath, Error>;
     /// Stops it; the job says how it went.
+    #[zbus(allow_interactive_auth)]
     fn stop(&self) -> Result<OwnedObjectPath, Error>;
     /// Stops and starts it; the job says how it went.
+    #[zbus(allow_interactive_auth)]
     fn restart(&self) -> Result<OwnedObjectPath, Error>;
     /// A stream of its log: the last `lines` lines (0: all that is kept), and with `follow` what comes.
+    #[zbus(allow_interactive_auth)]
     fn open_log(&self, follow: bool, lines: u32) -> Result<OwnedFd, Error>;
+
+    /// Freezes all its processes; it keeps its state.
+    #[zbus(allow_interactive_auth)]
+    fn pause(&self) -> Result<(), Error>;
+    /// Lets a paused one go on.
+    #[zbus(allow_interactive_auth)]
+    fn resume(&self) -> Result<(), Error>;
+    /// Forgets its failures, and tries it again at once.
+    #[zbus(allow_interactive_auth)]
+    fn reset(&self) -> Result<(), Error>;
+    /// The configuration at a JSON pointer (empty: all) as JSON, and where each of its leaves came from.
+    #[zbus(allow_interactive_auth)]
+    fn get_configuration(&self, pointer: &str) -> Result<(String, Vec<ConfigurationLeaf>), Error>;
+    /// A local deployment that resets pointers and then merges a JSON object.
+    #[zbus(allow_interactive_auth)]
+    fn update_configuration(&self, merge: &str, reset: &[String])
+    -> Result<OwnedObjectPath, Error>;
 
     #[zbus(property(emits_changed_signal = "const"))]
     fn name(&self) -> Result<String, Error>;
@@ -98,8 +147,48 @@ pub trait Component {
     fn restarts(&self) -> Result<u32, Error>;
     #[zbus(property)]
     fn last_error(&self) -> Result<String, Error>;
+    #[zbus(property)]
+    fn status_codes(&self) -> Result<Vec<String>, Error>;
+    #[zbus(property)]
+    fn next_retry(&self) -> Result<Moment, Error>;
+    #[zbus(property)]
+    fn paused(&self) -> Result<bool, Error>;
     #[zbus(property(emits_changed_signal = "false"))]
     fn memory(&self) -> Result<u64, Error>;
+}
+
+#[proxy(
+    interface = "io.hedgerow.Edge1.Deployment",
+    default_service = "io.hedgerow.Edge1",
+    assume_defaults = false
+)]
+pub trait Deployment {
+    /// Ends it at the next point where that leaves a whole state behind.
+    #[zbus(allow_interactive_auth)]
+    fn cancel(&self) -> Result<(), Error>;
+
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn id(&self) -> Result<String, Error>;
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn group(&self) -> Result<String, Error>;
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn created(&self) -> Result<i64, Error>;
+    #[zbus(property(emits_changed_signal = "const"))]
+    fn components(&self) -> Result<BTreeMap<String, String>, Error>;
+    #[zbus(property)]
+    fn stage(&self) -> Result<DeploymentStage, Error>;
+    #[zbus(property)]
+    fn progress(&self) -> Result<u32, Error>;
+    #[zbus(property)]
+    fn status(&self) -> Result<DeploymentStatus, Error>;
+    #[zbus(property)]
+    fn detailed_status(&self) -> Result<String, Error>;
+    #[zbus(property)]
+    fn error_stack(&self) -> Result<Vec<String>, Error>;
+    #[zbus(property)]
+    fn error_types(&self) -> Result<Vec<String>, Error>;
+    #[zbus(property)]
+    fn failure_cause(&self) -> Result<String, Error>;
 }
 
 #[proxy(
@@ -131,7 +220,9 @@ pub trait Job {
 )]
 pub trait Messaging {
     /// Publishes to a local topic.
+    #[zbus(allow_interactive_auth)]
     fn publish(&self, topic: &str, payload: &[u8], options: PublishOptions) -> Result<(), Error>;
     /// A socket on which each message of the filter is one line of JSON.
+    #[zbus(allow_interactive_auth)]
     fn subscribe(&self, filter: &str, options: SubscribeOptions) -> Result<OwnedFd, Error>;
 }

@@ -101,6 +101,8 @@ pub struct JobResult {
     pub kept: Option<Vec<String>>,
     /// Components that were removed.
     pub removed: Option<Vec<String>>,
+    /// The id of the deployment that the job carries out.
+    pub deployment: Option<String>,
     /// On failure: the component at fault.
     pub component: Option<String>,
     /// On failure: its step, e.g. `install`.

@@ -174,6 +174,7 @@ fn view(Entry { job, progress }: &Entry) -> JobProperties {
         state: job.state,
         progress: progress.clone(),
         result: JobResult {
+            deployment: None,
             started: list(&outcome.started),
             kept: list(&outcome.kept),
             removed: list(&outcome.removed),

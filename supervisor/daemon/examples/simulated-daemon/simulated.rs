@@ -1,5 +1,5 @@
-//! A control that does nothing but keep books: deployments succeed unless a name ends in `Broken`,
-//! and what changes a component ends at once unless its name ends in `Stuck`.
+//! A control that does nothing but keep books: deployments succeed unless a name ends in `Broken`, wait to be
+//! cancelled where one ends in `Slow`, and what changes a component ends at once unless its name ends in `Stuck`.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,11 +9,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hedgerow_api::{
-    ComponentState, Error, JobError, JobKind, JobResult, JobState, Moment, Progress,
+    ComponentState, ConfigurationLeaf, DeploymentStage, DeploymentStatus, Error, JobError, JobKind,
+    JobResult, JobState, Moment, Progress,
 };
 use hedgerow_daemon::bus::{
-    Caller, ComponentView, Control, Delivery, DeployRequest, JobId, JobView, Snapshot, Subscription,
+    Caller, ComponentView, Control, Delivery, DeployRequest, DeploymentView, JobId, JobView,
+    Snapshot, Subscription,
 };
+use serde_json::{Map, Value, json};
 use tokio::sync::{broadcast, watch};
 
 /// How many messages a slow subscriber may be behind.
@@ -25,9 +28,14 @@ pub struct Simulated {
     pub snapshot: watch::Sender<Snapshot>,
     messages: broadcast::Sender<Delivery>,
     logs: Mutex<BTreeMap<String, Log>>,
+    /// By component.
+    configuration: Mutex<BTreeMap<String, Keys>>,
     last_job: AtomicU64,
     clock: AtomicU64,
 }
+
+/// Key to value, and the deployment that set it.
+type Keys = BTreeMap<String, (Value, String)>;
 
 #[derive(Debug, Default)]
 struct Log {
@@ -48,6 +56,7 @@ impl Simulated {
             snapshot: watch::Sender::default(),
             messages: broadcast::Sender::new(QUEUE),
             logs: Mutex::default(),
+            configuration: Mutex::default(),
             last_job: AtomicU64::new(0),
             clock: AtomicU64::new(1),
         }
@@ -104,10 +113,67 @@ impl Simulated {
                 pid,
                 restarts: 0,
                 last_error: String::new(),
+                status_codes: vec![],
+                next_retry: Moment::default(),
+                paused: false,
             });
             view.version = version.unwrap_or(&view.version).to_owned();
             (view.state, view.state_changed, view.pid) = (state, state_changed, pid);
         });
+    }
+
+    /// The deployment that the job carries out.
+    fn announce(&self, job: JobId, request: &DeployRequest) -> String {
+        let id = format!("00000000-0000-4000-8000-{:012}", job.0);
+        let view = DeploymentView {
+            id: id.clone(),
+            group: request.group.clone().unwrap_or_else(|| "LOCAL_DEPLOYMENTS".into()),
+            created: 1_800_000_000_000 + i64::try_from(job.0).unwrap_or(0),
+            components: request.add.clone(),
+            stage: DeploymentStage::Resolving,
+            progress: 10,
+            status: DeploymentStatus::InProgress,
+            detailed_status: String::new(),
+            error_stack: vec![],
+            error_types: vec![],
+            failure_cause: String::new(),
+        };
+        self.snapshot.send_modify(|now| {
+            now.deployments.insert(id.clone(), view);
+            if let Some(job) = now.jobs.get_mut(&job) {
+                job.result.deployment = Some(id.clone());
+            }
+        });
+        id
+    }
+
+    fn end(
+        &self,
+        id: &str,
+        status: DeploymentStatus,
+        detailed: &str,
+        say: impl FnOnce(&mut DeploymentView),
+    ) {
+        self.snapshot.send_modify(|now| {
+            if let Some(view) = now.deployments.get_mut(id) {
+                (view.stage, view.progress, view.status) = (DeploymentStage::Done, 100, status);
+                view.detailed_status = detailed.to_owned();
+                say(view);
+            }
+        });
+    }
+
+    fn configure(&self, request: &DeployRequest, deployment: &str) {
+        let mut all = self.configuration.lock().expect("no holder panics");
+        for (component, update) in &request.configuration {
+            let keys = all.entry(component.clone()).or_default();
+            for pointer in &update.reset {
+                keys.retain(|key, _| !pointer.is_empty() && pointer != &format!("/{key}"));
+            }
+            for (key, value) in update.merge.iter().flatten() {
+                keys.insert(key.clone(), (value.clone(), deployment.to_owned()));
+            }
+        }
     }
 
     fn known(&self, component: &str) -> Result<(), Error> {
@@ -133,6 +199,13 @@ impl Simulated {
     }
 }
 
+fn check(request: &DeployRequest) -> Result<(), Error> {
+    match !request.add.is_empty() && request.recipe_dir.is_none() {
+        true => Err(Error::InvalidRecipe("no recipe directory was given".into())),
+        false => Ok(()),
+    }
+}
+
 impl Control for Simulated {
     type Subscription = Filtered;
 
@@ -145,16 +218,25 @@ impl Control for Simulated {
     }
 
     async fn deploy(&self, _caller: Caller, request: DeployRequest) -> Result<JobId, Error> {
-        if !request.add.is_empty() && request.recipe_dir.is_none() {
-            return Err(Error::InvalidRecipe("no recipe directory was given".into()));
-        }
+        check(&request)?;
         let id = self.begin(JobKind::Deploy, "resolving".into());
+        let deployment = self.announce(id, &request);
+        if request.add.keys().any(|name| name.ends_with("Slow")) {
+            return Ok(id);
+        }
         if let Some(broken) = request.add.keys().find(|name| name.ends_with("Broken")) {
             let log = vec!["pip: no such package".to_owned(), "giving up".to_owned()];
             let why = format!("component {broken}: step install exited with status 1");
+            let stack = ["DEPLOYMENT_FAILURE", "COMPONENT_BROKEN", "COMPONENT_INSTALL_ERROR"];
+            self.end(&deployment, DeploymentStatus::Failed, "FAILED_ROLLBACK_COMPLETE", |view| {
+                view.error_stack = stack.map(str::to_owned).into();
+                view.error_types = vec!["USER_COMPONENT_ERROR".into()];
+                view.failure_cause.clone_from(&why);
+            });
             self.finish(
                 id,
                 JobResult {
+                    deployment: Some(deployment),
                     component: Some(broken.clone()),
                     step: Some("install".into()),
                     log: Some(log),
@@ -169,16 +251,65 @@ impl Control for Simulated {
             self.log(name, "hello");
             self.log(name, "world");
         }
+        self.configure(&request, &deployment);
         self.snapshot.send_modify(|now| {
             now.components.retain(|name, _| !request.remove.contains(name));
         });
+        self.end(&deployment, DeploymentStatus::Succeeded, "SUCCESSFUL", |_| {});
         let result = JobResult {
+            deployment: Some(deployment),
             started: Some(request.add.into_keys().collect()),
             removed: Some(request.remove),
             ..JobResult::default()
         };
         self.finish(id, result, None);
         Ok(id)
+    }
+
+    async fn plan(&self, _caller: Caller, request: DeployRequest) -> Result<Value, Error> {
+        check(&request)?;
+        let added: Vec<_> = request
+            .add
+            .iter()
+            .map(|(name, version)| json!({"name": name, "version": version}))
+            .collect();
+        let removed: Vec<_> =
+            request.remove.iter().map(|name| json!({"name": name, "version": "1.0.0"})).collect();
+        let configuration: BTreeMap<_, _> = request
+            .configuration
+            .iter()
+            .map(|(name, update)| {
+                let merged = update.merge.iter().flatten();
+                let change = |(key, value): (&String, &Value)| {
+                    json!({"pointer": format!("/{key}"), "before": null, "after": value})
+                };
+                (name, merged.map(change).collect::<Vec<_>>())
+            })
+            .collect();
+        Ok(json!({
+            "added": added,
+            "removed": removed,
+            "updated": [],
+            "restarted": [],
+            "unchanged": [],
+            "configuration": configuration,
+            "bytes_to_copy": 4096,
+            "notices": [],
+        }))
+    }
+
+    async fn cancel(&self, _caller: Caller, deployment: &str) -> Result<(), Error> {
+        let job = self.snapshot.borrow().jobs.iter().find_map(|(id, job)| {
+            let is_it = job.result.deployment.as_deref() == Some(deployment);
+            (is_it && !job.state.is_final()).then_some(*id)
+        });
+        let ended = || Error::NotCancellable(format!("deployment {deployment} has ended"));
+        let job = job.ok_or_else(ended)?;
+        self.end(deployment, DeploymentStatus::Canceled, "FAILED_NO_STATE_CHANGE", |_| {});
+        let result = JobResult { deployment: Some(deployment.to_owned()), ..JobResult::default() };
+        let why = Error::Cancelled(format!("deployment {deployment} was cancelled"));
+        self.finish(job, result, Some(why));
+        Ok(())
     }
 
     async fn start(&self, _caller: Caller, component: &str) -> Result<JobId, Error> {
@@ -191,6 +322,53 @@ impl Control for Simulated {
 
     async fn restart(&self, _caller: Caller, component: &str) -> Result<JobId, Error> {
         self.change(JobKind::Restart, component, 3000)
+    }
+
+    async fn pause(&self, _caller: Caller, component: &str, pause: bool) -> Result<(), Error> {
+        self.known(component)?;
+        self.snapshot.send_modify(|now| {
+            if let Some(view) = now.components.get_mut(component) {
+                view.paused = pause;
+            }
+        });
+        Ok(())
+    }
+
+    async fn reset(&self, _caller: Caller, component: &str) -> Result<(), Error> {
+        self.known(component)?;
+        self.snapshot.send_modify(|now| {
+            if let Some(view) = now.components.get_mut(component) {
+                view.restarts = 0;
+                view.last_error.clear();
+            }
+        });
+        self.set(component, None, ComponentState::Running, 4000);
+        Ok(())
+    }
+
+    async fn configuration(
+        &self,
+        _caller: Caller,
+        component: &str,
+        pointer: &str,
+    ) -> Result<(Value, Vec<ConfigurationLeaf>), Error> {
+        self.known(component)?;
+        let all = self.configuration.lock().expect("no holder panics");
+        let keys = all.get(component).cloned().unwrap_or_default();
+        let value: Map<String, Value> =
+            keys.iter().map(|(key, (value, _))| (key.clone(), value.clone())).collect();
+        let value = Value::Object(value).pointer(pointer).cloned();
+        let leaf = |(key, (value, deployment)): (String, (Value, String))| ConfigurationLeaf {
+            pointer: format!("/{key}"),
+            value: value.to_string(),
+            origin: format!("deployment {deployment}"),
+            time: 1_800_000_000_000,
+        };
+        let leaves = keys.into_iter().map(leaf).filter(|leaf| leaf.pointer.starts_with(pointer));
+        match value {
+            Some(value) => Ok((value, leaves.collect())),
+            None => Err(Error::InvalidArgument(format!("there is no {pointer}"))),
+        }
     }
 
     async fn open_log(

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use hedgerow_api::{ComponentState, Error, Moment};
+use hedgerow_api::{ComponentState, ConfigurationLeaf, Error, Moment};
 use tokio::sync::watch;
 use zbus::message::Header;
 use zbus::{Connection, OwnedFd, OwnedObjectPath, interface};
 
 use super::tree::Tree;
-use super::{ComponentView, Control};
+use super::{ComponentView, Control, DeployRequest, options};
 
 pub struct Component<C> {
     tree: Arc<Tree<C>>,
@@ -30,6 +30,9 @@ impl<C: Control> Component<C> {
             ("Pid", old.pid != new.pid),
             ("Restarts", old.restarts != new.restarts),
             ("LastError", old.last_error != new.last_error),
+            ("StatusCodes", old.status_codes != new.status_codes),
+            ("NextRetry", old.next_retry != new.next_retry),
+            ("Paused", old.paused != new.paused),
         ]
         .into_iter()
         .filter_map(|(name, changed)| changed.then_some(name))
@@ -84,6 +87,63 @@ impl<C: Control> Component<C> {
         Ok(self.tree.control.open_log(caller, &self.name, follow, lines).await?.into())
     }
 
+    async fn pause(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(), Error> {
+        let caller = self.tree.access.check(connection, &header).await?;
+        self.tree.control.pause(caller, &self.name, true).await
+    }
+
+    async fn resume(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(), Error> {
+        let caller = self.tree.access.check(connection, &header).await?;
+        self.tree.control.pause(caller, &self.name, false).await
+    }
+
+    async fn reset(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(), Error> {
+        let caller = self.tree.access.check(connection, &header).await?;
+        self.tree.control.reset(caller, &self.name).await
+    }
+
+    #[zbus(out_args("value", "leaves"))]
+    async fn get_configuration(
+        &self,
+        pointer: &str,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(String, Vec<ConfigurationLeaf>), Error> {
+        let caller = self.tree.access.check(connection, &header).await?;
+        let (value, leaves) = self.tree.control.configuration(caller, &self.name, pointer).await?;
+        Ok((value.to_string(), leaves))
+    }
+
+    #[zbus(out_args("job"))]
+    async fn update_configuration(
+        &self,
+        merge: String,
+        reset: Vec<String>,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<OwnedObjectPath, Error> {
+        let caller = self.tree.access.check(connection, &header).await?;
+        let update = options::update(&merge, reset)?;
+        let request = DeployRequest {
+            configuration: [(self.name.clone(), update)].into(),
+            ..DeployRequest::default()
+        };
+        let job = self.tree.control.deploy(caller, request).await?;
+        self.tree.job(connection, job).await
+    }
+
     #[zbus(property(emits_changed_signal = "const"))]
     fn name(&self) -> &str {
         &self.name
@@ -118,6 +178,21 @@ impl<C: Control> Component<C> {
     #[zbus(property)]
     fn last_error(&self) -> String {
         self.view.borrow().last_error.clone()
+    }
+
+    #[zbus(property)]
+    fn status_codes(&self) -> Vec<String> {
+        self.view.borrow().status_codes.clone()
+    }
+
+    #[zbus(property)]
+    fn next_retry(&self) -> Moment {
+        self.view.borrow().next_retry.clone()
+    }
+
+    #[zbus(property)]
+    fn paused(&self) -> bool {
+        self.view.borrow().paused
     }
 
     #[zbus(property(emits_changed_signal = "false"))]

@@ -5,14 +5,16 @@ use std::fmt;
 use std::future::Future;
 use std::os::fd::OwnedFd;
 
-use hedgerow_api::{ComponentState, Error, Moment};
+use hedgerow_api::{ComponentState, ConfigurationLeaf, Error, Moment};
 use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::Caller;
+use super::options::{ConfigurationUpdate, FailurePolicy, RunWith, UpdatePolicy};
 
-/// A job, as its object shows it.
-pub use hedgerow_api::JobProperties as JobView;
+/// A deployment and a job, as their objects show them.
+pub use hedgerow_api::{DeploymentProperties as DeploymentView, JobProperties as JobView};
 
 /// The daemon, as the bus sees it.
 ///
@@ -35,6 +37,19 @@ pub trait Control: Send + Sync + 'static {
         request: DeployRequest,
     ) -> impl Future<Output = Result<JobId, Error>> + Send;
 
+    /// What [`Control::deploy`] of the same request would do; nothing changes.
+    fn plan(
+        &self,
+        caller: Caller,
+        request: DeployRequest,
+    ) -> impl Future<Output = Result<Value, Error>> + Send;
+
+    fn cancel(
+        &self,
+        caller: Caller,
+        deployment: &str,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
     fn start(
         &self,
         caller: Caller,
@@ -52,6 +67,29 @@ pub trait Control: Send + Sync + 'static {
         caller: Caller,
         component: &str,
     ) -> impl Future<Output = Result<JobId, Error>> + Send;
+
+    /// `pause`: freeze it, else thaw it. Done when it answers; to do it twice is no error.
+    fn pause(
+        &self,
+        caller: Caller,
+        component: &str,
+        pause: bool,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Forgets its failures, and tries it again at once.
+    fn reset(
+        &self,
+        caller: Caller,
+        component: &str,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// The value at a JSON pointer, and where its leaves came from.
+    fn configuration(
+        &self,
+        caller: Caller,
+        component: &str,
+        pointer: &str,
+    ) -> impl Future<Output = Result<(Value, Vec<ConfigurationLeaf>), Error>> + Send;
 
     /// The read end of a stream of the log: its last `lines` lines (0: all that is kept), then what comes.
     fn open_log(
@@ -99,7 +137,7 @@ pub struct Delivery {
 
 /// What `Manager.Deploy` was given. Names and versions are not checked yet; the directories are
 /// directories, and must be read beneath and without following links out.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct DeployRequest {
     pub recipe_dir: Option<OwnedFd>,
     pub artifact_dir: Option<OwnedFd>,
@@ -109,6 +147,14 @@ pub struct DeployRequest {
     /// Name to version.
     pub add: BTreeMap<String, String>,
     pub remove: Vec<String>,
+    /// As the caller wrote it; `None` is `LOCAL_DEPLOYMENTS`.
+    pub group: Option<String>,
+    pub configuration: BTreeMap<String, ConfigurationUpdate>,
+    pub run_with: BTreeMap<String, RunWith>,
+    pub failure_policy: FailurePolicy,
+    pub update_policy: Option<UpdatePolicy>,
+    /// A complete Greengrass document; then all but the directories is empty.
+    pub document: Option<Value>,
 }
 
 /// The number of a job, in order of creation.
@@ -127,6 +173,8 @@ pub struct Snapshot {
     /// By name.
     pub components: BTreeMap<String, ComponentView>,
     pub jobs: BTreeMap<JobId, JobView>,
+    /// By id.
+    pub deployments: BTreeMap<String, DeploymentView>,
 }
 
 /// A component, as its object shows it; its name is its key in the snapshot.
@@ -140,4 +188,9 @@ pub struct ComponentView {
     pub restarts: u32,
     /// Empty where nothing went wrong.
     pub last_error: String,
+    /// Greengrass' codes for it.
+    pub status_codes: Vec<String>,
+    /// Not set where it is not waiting to be tried again.
+    pub next_retry: Moment,
+    pub paused: bool,
 }

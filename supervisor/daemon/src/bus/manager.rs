@@ -1,16 +1,15 @@
 //! `io.hedgerow.Edge1.Manager`.
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use hedgerow_api::{ComponentEntry, DeployOptions, Error, MAX_DEPLOY_NAMES, path};
+use hedgerow_api::{ComponentEntry, DeployOptions, Error, path};
 use serde_json::json;
 use zbus::message::Header;
 use zbus::{Connection, OwnedObjectPath, interface};
 
 use super::tree::Tree;
-use super::{Control, DeployRequest, directory};
+use super::{Control, options};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -36,20 +35,38 @@ impl<C: Control> Manager<C> {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<OwnedObjectPath, Error> {
         let caller = self.tree.access.check(connection, &header).await?;
-        check_names(&add, &remove)?;
-        let public_only = options.recipe_path.is_some() || options.artifact_path.is_some();
-        let (recipes, artifacts) =
-            (["recipe-dir", "recipe-path"], ["artifact-dir", "artifact-path"]);
-        let request = DeployRequest {
-            recipe_dir: open_directory(recipes, options.recipe_dir, options.recipe_path).await?,
-            artifact_dir: open_directory(artifacts, options.artifact_dir, options.artifact_path)
-                .await?,
-            public_only,
-            add,
-            remove,
-        };
+        let request = options::request(add, remove, options).await?;
         let job = self.tree.control.deploy(caller, request).await?;
         self.tree.job(connection, job).await
+    }
+
+    #[zbus(out_args("json"))]
+    async fn plan(
+        &self,
+        add: BTreeMap<String, String>,
+        remove: Vec<String>,
+        options: DeployOptions,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<String, Error> {
+        let caller = self.tree.access.check(connection, &header).await?;
+        let request = options::request(add, remove, options).await?;
+        Ok(self.tree.control.plan(caller, request).await?.to_string())
+    }
+
+    #[zbus(out_args("deployment"))]
+    async fn get_deployment(
+        &self,
+        id: &str,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<OwnedObjectPath, Error> {
+        self.tree.access.check(connection, &header).await?;
+        if !self.tree.control.changes().borrow().deployments.contains_key(id) {
+            return Err(Error::NoSuchDeployment(format!("no deployment {id:?} is remembered")));
+        }
+        self.tree.reconcile(connection).await?;
+        Ok(path::deployment(id))
     }
 
     #[zbus(out_args("component"))]
@@ -103,6 +120,9 @@ impl<C: Control> Manager<C> {
                 "pid": view.pid,
                 "restarts": view.restarts,
                 "last_error": view.last_error,
+                "status_codes": view.status_codes,
+                "next_retry": view.next_retry,
+                "paused": view.paused,
             })
         });
         let jobs = now.jobs.iter().map(|(id, view)| {
@@ -120,6 +140,7 @@ impl<C: Control> Manager<C> {
             "version": VERSION,
             "components": components.collect::<Vec<_>>(),
             "jobs": jobs.collect::<Vec<_>>(),
+            "deployments": now.deployments.values().collect::<Vec<_>>(),
         });
         Ok(all.to_string())
     }
@@ -127,34 +148,5 @@ impl<C: Control> Manager<C> {
     #[zbus(property(emits_changed_signal = "const"))]
     fn version(&self) -> &str {
         VERSION
-    }
-}
-
-fn check_names(add: &BTreeMap<String, String>, remove: &[String]) -> Result<(), Error> {
-    let refuse = |why: String| Err(Error::InvalidArgument(why));
-    match add.len() + remove.len() {
-        0 => return refuse("a deployment adds or removes at least one component".to_owned()),
-        1..=MAX_DEPLOY_NAMES => {}
-        _ => return refuse(format!("a deployment names at most {MAX_DEPLOY_NAMES} components")),
-    }
-    match remove.iter().find(|name| add.contains_key(*name)) {
-        Some(name) => refuse(format!("component {name:?} is both to be added and removed")),
-        None => Ok(()),
-    }
-}
-
-/// An option as a descriptor or as a path, of which at most one is given.
-async fn open_directory(
-    [open, path]: [&'static str; 2],
-    fd: Option<zbus::OwnedFd>,
-    name: Option<String>,
-) -> Result<Option<OwnedFd>, Error> {
-    match (fd, name) {
-        (None, None) => Ok(None),
-        (Some(fd), None) => directory::passed(open, fd.into()).map(Some),
-        (None, Some(name)) => directory::named(path, name).await.map(Some),
-        (Some(_), Some(_)) => {
-            Err(Error::InvalidArgument(format!("options {open} and {path} exclude each other")))
-        }
     }
 }

@@ -7,10 +7,12 @@
 mod access;
 mod component;
 mod control;
+mod deployment;
 mod directory;
 mod job;
 mod manager;
 mod messaging;
+mod options;
 mod private;
 mod pump;
 mod tree;
@@ -24,10 +26,14 @@ use zbus::fdo::{ObjectManager, RequestNameFlags};
 
 pub use access::{Access, Caller};
 pub use control::{
-    ComponentView, Control, Delivery, DeployRequest, JobId, JobView, Snapshot, Subscription,
+    ComponentView, Control, Delivery, DeployRequest, DeploymentView, JobId, JobView, Snapshot,
+    Subscription,
 };
 use manager::Manager;
 use messaging::Messaging;
+pub use options::{
+    ConfigurationUpdate, FailurePolicy, ResourceLimits, RunWith, UpdateAction, UpdatePolicy,
+};
 pub use private::{PrivateBus, PrivateBusError};
 use tree::Tree;
 

@@ -9,8 +9,9 @@ use zbus::object_server::{Interface, SignalEmitter};
 use zbus::{Connection, OwnedObjectPath, fdo};
 
 use super::component::Component;
+use super::deployment::Deployment;
 use super::job::Job;
-use super::{Access, ComponentView, Control, JobId, JobView};
+use super::{Access, ComponentView, Control, DeploymentView, JobId, JobView};
 
 /// What all interfaces share.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct Tree<C> {
 struct Objects {
     components: BTreeMap<String, watch::Sender<ComponentView>>,
     jobs: BTreeMap<JobId, watch::Sender<JobView>>,
+    deployments: BTreeMap<String, watch::Sender<DeploymentView>>,
 }
 
 /// The difference between a snapshot and what is on the bus.
@@ -44,10 +46,14 @@ impl<C: Control> Tree<C> {
     /// the caller reads it. Touches no lock of an interface: a method that waits for this holds one.
     pub async fn reconcile(self: &Arc<Self>, connection: &Connection) -> zbus::Result<()> {
         let mut objects = self.objects.lock().await;
-        let (components, jobs) = {
+        let (components, jobs, deployments) = {
             let changes = self.control.changes();
             let now = changes.borrow();
-            (difference(&objects.components, &now.components), difference(&objects.jobs, &now.jobs))
+            (
+                difference(&objects.components, &now.components),
+                difference(&objects.jobs, &now.jobs),
+                difference(&objects.deployments, &now.deployments),
+            )
         };
         let server = connection.object_server();
         for name in components.gone {
@@ -65,6 +71,24 @@ impl<C: Control> Tree<C> {
                 let component = Component::new(self.clone(), name.clone(), shown.subscribe());
                 objects.components.insert(name, shown);
                 server.at(path, component).await?;
+            }
+        }
+        // Before its job, which names it.
+        for id in deployments.gone {
+            objects.deployments.remove(&id);
+            server.remove::<Deployment<C>, _>(path::deployment(&id)).await?;
+        }
+        for (id, view) in deployments.there {
+            let path = path::deployment(&id);
+            if let Some(shown) = objects.deployments.get(&id) {
+                let changed = Deployment::<C>::changed(&shown.send_replace(view.clone()), &view);
+                let deployment = Deployment::new(self.clone(), shown.subscribe());
+                emit(connection, path, &deployment, &changed).await?;
+            } else {
+                let shown = watch::Sender::new(view);
+                let deployment = Deployment::new(self.clone(), shown.subscribe());
+                objects.deployments.insert(id, shown);
+                server.at(path, deployment).await?;
             }
         }
         for id in jobs.gone {

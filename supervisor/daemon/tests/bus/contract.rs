@@ -14,10 +14,12 @@ const WRITE: &str = "HEDGEROW_WRITE_INTROSPECTION";
 async fn the_shipped_introspection_is_what_the_daemon_answers() {
     let world = World::new().await;
     let job = world.deploy("a").await;
+    let deployment = world.deployment_of(&job).await;
     for (object, interfaces) in [
         (ROOT_PATH.to_owned(), &["Manager", "Messaging"][..]),
         (path::component("a").to_string(), &["Component"]),
         (job.to_string(), &["Job"]),
+        (deployment.to_string(), &["Deployment"]),
     ] {
         let introspectable = IntrospectableProxy::builder(&world.client)
             .destination(BUS_NAME)

@@ -95,12 +95,13 @@ async fn objects_come_and_go_with_signals() {
     let mut removed = objects.receive_interfaces_removed().await.unwrap();
     let job = world.deploy(NAME).await;
     let mut paths = vec![];
-    for _ in 0..2 {
+    for _ in 0..3 {
         let signal = within(added.next()).await.unwrap();
         paths.push(signal.args().unwrap().object_path().to_string());
     }
     paths.sort();
-    assert_eq!(paths, [path::component(NAME).to_string(), job.to_string()]);
+    let deployment = world.deployment_of(&job).await;
+    assert_eq!(paths, [path::component(NAME).to_string(), deployment.to_string(), job.to_string()]);
 
     world
         .manager()

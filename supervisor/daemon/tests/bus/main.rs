@@ -3,6 +3,7 @@
 mod busctl;
 mod callers;
 mod contract;
+mod deployments;
 mod life;
 mod messages;
 #[path = "../../examples/simulated-daemon/simulated.rs"]

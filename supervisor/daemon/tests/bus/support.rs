@@ -56,6 +56,13 @@ impl World {
         self.manager().await.deploy(&add, &[], self.directories()).await.unwrap()
     }
 
+    /// The object of the deployment that the job carries out.
+    pub async fn deployment_of(&self, job: &OwnedObjectPath) -> OwnedObjectPath {
+        let job = JobProperties::of(&self.client, job).await.unwrap();
+        let id = job.result.deployment.expect("it names its deployment");
+        self.manager().await.get_deployment(&id).await.unwrap()
+    }
+
     pub fn directories(&self) -> DeployOptions {
         let directory = || Some(std::os::fd::OwnedFd::from(File::open(self.root.path()).unwrap()));
         DeployOptions {

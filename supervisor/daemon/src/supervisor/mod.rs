@@ -1,24 +1,27 @@
 //! The daemon as the bus sees it: every method of [`Control`], over the rooms that do the work.
 
+mod configuration;
+mod request;
+mod view;
+
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use hedgerow_api::{ComponentState, Error, JobKind};
-use hedgerow_component::{ComponentName, VersionReq};
+use hedgerow_api::{ConfigurationLeaf, Error, JobKind};
+use hedgerow_component::ComponentName;
 use hedgerow_ipc::pubsub::JsonText;
 use hedgerow_ipc::{Hub, Message, Principal, PublishError, SubscribeError};
 use hedgerow_isolation::protocol::{Request, Response};
+use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::bus::{
-    Caller, ComponentView, Control, Delivery, DeployRequest, JobId, Snapshot, Subscription,
-};
-use crate::deployment::{self, Deployments, failure_of};
+use crate::bus::{Caller, Control, Delivery, DeployRequest, JobId, Snapshot, Subscription};
+use crate::deployment::{Deployments, failure_of};
 use crate::driver::Surroundings;
 use crate::follow;
-use crate::jobs::{self, Failure, Jobs, Outcome};
-use crate::lifecycle::{Goal, Published, State};
+use crate::jobs::{Failure, Jobs, Outcome};
+use crate::lifecycle::{Goal, State};
 use crate::registry::{Command, Status};
 
 #[derive(Debug)]
@@ -63,9 +66,13 @@ impl Supervisor {
             .registry
             .all()
             .into_iter()
-            .map(|status| (status.name.clone(), component_view(&status)));
+            .map(|status| (status.name.clone(), view::component(&status)));
         let jobs = self.jobs.views().into_iter().map(|(id, view)| (JobId(id), view));
-        let next = Snapshot { components: components.collect(), jobs: jobs.collect() };
+        let next = Snapshot {
+            components: components.collect(),
+            jobs: jobs.collect(),
+            deployments: BTreeMap::new(),
+        };
         self.snapshot.send_if_modified(|current| {
             let modified = *current != next;
             *current = next;
@@ -180,10 +187,18 @@ impl Control for Supervisor {
     }
 
     async fn deploy(&self, _caller: Caller, request: DeployRequest) -> Result<JobId, Error> {
-        let request = checked(request)?;
+        let request = request::checked(request)?;
         let id = self.deployments.submit(request)?;
         self.mirror();
         Ok(JobId(id))
+    }
+
+    async fn plan(&self, _caller: Caller, _request: DeployRequest) -> Result<Value, Error> {
+        Err(Error::Internal("this daemon cannot preview a deployment".to_owned()))
+    }
+
+    async fn cancel(&self, _caller: Caller, deployment: &str) -> Result<(), Error> {
+        Err(Error::NoSuchDeployment(format!("no deployment {deployment} is remembered")))
     }
 
     async fn start(&self, _caller: Caller, component: &str) -> Result<JobId, Error> {
@@ -200,6 +215,26 @@ impl Control for Supervisor {
         self.operate(component, JobKind::Restart, Goal::Run, |before, now| {
             is_up(now) && is_another(before, now)
         })
+    }
+
+    async fn pause(&self, _caller: Caller, component: &str, _pause: bool) -> Result<(), Error> {
+        self.status(component)?;
+        Err(Error::Internal("this daemon cannot freeze a component".to_owned()))
+    }
+
+    async fn reset(&self, _caller: Caller, component: &str) -> Result<(), Error> {
+        self.status(component)?;
+        Err(Error::Internal("this daemon cannot forget failures".to_owned()))
+    }
+
+    async fn configuration(
+        &self,
+        _caller: Caller,
+        component: &str,
+        pointer: &str,
+    ) -> Result<(Value, Vec<ConfigurationLeaf>), Error> {
+        let status = self.status(component)?;
+        configuration::at(&self.around.records, &status.name, pointer)
     }
 
     async fn open_log(
@@ -274,43 +309,5 @@ impl Subscription for TopicSubscription {
             source,
             lost: delivery.lost,
         })
-    }
-}
-
-/// Names and versions are checked here, before a job exists.
-fn checked(request: DeployRequest) -> Result<deployment::Request, Error> {
-    let invalid = |what: &str, error: &dyn std::fmt::Display| {
-        Error::InvalidArgument(format!("{what}: {error}"))
-    };
-    let name = |text: String| {
-        ComponentName::try_from(text.clone()).map_err(|error| invalid(&format!("{text:?}"), &error))
-    };
-    let DeployRequest { recipe_dir, artifact_dir, add: wanted, remove, public_only } = request;
-    let mut add = BTreeMap::new();
-    for (component, version) in wanted {
-        let range: VersionReq = version.parse().map_err(|error| invalid(&component, &error))?;
-        add.insert(name(component)?, range);
-    }
-    let remove = remove.into_iter().map(name).collect::<Result<_, _>>()?;
-    Ok(deployment::Request { recipe_dir, artifact_dir, public_only, add, remove })
-}
-
-fn component_view(status: &Status) -> ComponentView {
-    ComponentView {
-        version: status.version.clone(),
-        state: match status.state.published() {
-            Published::New => ComponentState::New,
-            Published::Installed => ComponentState::Installed,
-            Published::Starting => ComponentState::Starting,
-            Published::Running => ComponentState::Running,
-            Published::Stopping => ComponentState::Stopping,
-            Published::Errored => ComponentState::Errored,
-            Published::Broken => ComponentState::Broken,
-            Published::Finished => ComponentState::Finished,
-        },
-        state_changed: jobs::moment(&status.changed),
-        pid: status.pid.and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0),
-        restarts: status.restarts,
-        last_error: status.fault.as_ref().map(|fault| fault.message.clone()).unwrap_or_default(),
     }
 }
