@@ -37,6 +37,11 @@ pub struct Package {
 }
 
 impl Package {
+    /// Its directory, relative to the state directory.
+    pub fn directory(&self) -> String {
+        format!("packages/{}", self.id)
+    }
+
     pub fn parse(&self) -> Result<Recipe, Invalid> {
         Ok(Recipe::parse(&self.file, self.recipe.as_bytes())?.recipe)
     }
@@ -159,7 +164,7 @@ impl Records {
                     .ok_or_else(|| RecordsError::Missing(format!("id range of {name}")))?;
                 let ingredients = Ingredients {
                     recipe: package.parse()?,
-                    package: format!("packages/{}", package.id),
+                    package: package.directory(),
                     slot: slot(ids),
                     ids: IdRange { first: ids.first },
                     configuration: configuration(tx, name)?.value(),

@@ -1,37 +1,55 @@
 //! Everything about a deployment that can fail before anything is decided: reading recipes, resolving,
 //! copying artifacts. What fails here leaves the device as it was.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::os::fd::{AsFd, OwnedFd};
 
 use hedgerow_component::artifacts::{self, Source, UnreadableDirectory};
-use hedgerow_component::configuration::Configuration;
+use hedgerow_component::configuration::{Configuration, NotAMap, Origin};
 use hedgerow_component::platform::Platform;
 use hedgerow_component::recipe::Invalid;
 use hedgerow_component::resolve::{Conflict, Requirement, Requirer};
 use hedgerow_component::{ComponentName, Recipe, Version, VersionReq, resolve};
 use hedgerow_isolation::plan::IdRange;
+use serde_json::Value;
 
 use super::define::{DefineError, Ingredients, define};
+use super::document::{Change, Document};
+use crate::definition::Definition;
 use crate::packages::{PackageError, Packages};
 use crate::records::{Desired, Package, Records, RecordsError};
 use crate::settings::Settings;
 
-/// What was asked for.
+/// What was asked for, and where recipes and artifacts are.
 #[derive(Debug)]
 pub struct Request {
+    pub document: Document,
     pub recipe_dir: Option<OwnedFd>,
     pub artifact_dir: Option<OwnedFd>,
     /// The daemon opened the directories, not the caller: only what every user may read is read.
     pub public_only: bool,
-    pub add: BTreeMap<ComponentName, VersionReq>,
-    pub remove: BTreeSet<ComponentName>,
 }
 
 impl Request {
     fn source<'a>(&self, directory: &'a OwnedFd) -> Source<'a> {
         Source { directory: directory.as_fd(), public_only: self.public_only }
     }
+}
+
+/// What it comes to, before anything is brought into the store.
+#[derive(Debug)]
+pub struct Selection {
+    pub components: BTreeMap<ComponentName, Selected>,
+    pub removed: Vec<ComponentName>,
+}
+
+#[derive(Debug)]
+pub struct Selected {
+    pub candidate: Candidate,
+    pub root: bool,
+    pub before: Configuration,
+    pub after: Configuration,
 }
 
 /// What it comes to, ready to be committed in one transaction.
@@ -49,6 +67,16 @@ pub struct Chosen {
     pub after: Configuration,
 }
 
+/// A recipe that may be chosen.
+#[derive(Debug)]
+pub struct Candidate {
+    pub recipe: Recipe,
+    text: String,
+    is_from_directory: bool,
+    /// What the store has of the same text.
+    pub stored: Option<Package>,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     #[error(transparent)]
@@ -61,8 +89,8 @@ pub enum PrepareError {
     NotDeployed(ComponentName),
     #[error(transparent)]
     Conflict(Box<Conflict>),
-    #[error("{}", list(.0))]
-    NotProvided(Vec<hedgerow_component::Finding>),
+    #[error("{component}: merge: {source}")]
+    Merge { component: ComponentName, source: NotAMap },
     #[error(transparent)]
     Package(#[from] PackageError),
     #[error(transparent)]
@@ -71,73 +99,97 @@ pub enum PrepareError {
     Records(#[from] RecordsError),
 }
 
-fn list(findings: &[hedgerow_component::Finding]) -> String {
-    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-}
-
-/// A recipe that may be chosen, and where it is from.
-struct Candidate {
-    recipe: Recipe,
-    text: String,
-    /// Set where its artifacts are in the store already.
-    stored: Option<Package>,
-}
-
-/// Blocks on files; to be called where that is allowed.
-pub fn prepare(
+/// Reads recipes, resolves versions and works out configurations. Blocks on files.
+pub fn select(
     request: &Request,
     records: &Records,
-    packages: &Packages,
     platform: &Platform,
-    settings: &Settings,
-    progress: &dyn Fn(u32, String),
-) -> Result<Prepared, PrepareError> {
-    progress(5, "reading recipes".to_owned());
+) -> Result<Selection, PrepareError> {
     let desired = records.desired()?;
-    let candidates = candidates(request, records)?;
+    let mut candidates = candidates(request, records)?;
     let roots = roots(request, &desired)?;
-    let requirer = Requirer::Group("LOCAL_DEPLOYMENTS".to_owned());
-    let running: BTreeMap<_, _> =
-        desired.iter().map(|(name, row)| (name.clone(), row.version.clone())).collect();
-    let available = |name: &ComponentName| -> Vec<&Recipe> {
-        candidates.values().map(|c| &c.recipe).filter(|recipe| recipe.name == *name).collect()
-    };
+    let by = Requirer::Group(request.document.group.to_string());
     let required: Vec<_> = roots
         .into_iter()
-        .map(|(component, range)| Requirement { component, range, by: requirer.clone() })
+        .map(|(component, range)| Requirement { component, range, by: by.clone() })
         .collect();
-    let resolution = resolve(&required, &available, &running, platform)
-        .map_err(|conflict| PrepareError::Conflict(Box::new(conflict)))?;
-
-    let total = resolution.components.len().max(1);
+    let running: BTreeMap<_, _> =
+        desired.iter().map(|(name, row)| (name.clone(), row.version.clone())).collect();
+    let chosen: Vec<(ComponentName, Version, bool)> = {
+        let available = |name: &ComponentName| -> Vec<&Recipe> {
+            candidates.values().map(|c| &c.recipe).filter(|recipe| recipe.name == *name).collect()
+        };
+        let resolution = resolve(&required, &available, &running, platform)
+            .map_err(|conflict| PrepareError::Conflict(Box::new(conflict)))?;
+        let key = |resolved: &resolve::Resolved<'_>| {
+            (resolved.recipe.name.clone(), resolved.recipe.version.clone(), resolved.root)
+        };
+        resolution.components.iter().map(key).collect()
+    };
     let mut components = BTreeMap::new();
-    for (index, resolved) in resolution.components.iter().enumerate() {
-        let recipe = resolved.recipe;
-        if !resolved.manifest.refusals.is_empty() {
-            return Err(PrepareError::NotProvided(resolved.manifest.refusals.clone()));
-        }
-        let percent = 10 + u32::try_from(40 * index / total).unwrap_or(40);
-        progress(percent, format!("copying the artifacts of {}", recipe.name));
-        let Some(candidate) = candidates.get(&(recipe.name.clone(), recipe.version.clone())) else {
-            continue;
-        };
-        let package = match &candidate.stored {
-            Some(package) => package.clone(),
-            None => {
-                let artifacts = request.artifact_dir.as_ref().map(|dir| request.source(dir));
-                packages.import(artifacts, recipe, &candidate.text, resolved.manifest)?
-            }
-        };
-        let before = records.configuration_of(&recipe.name)?;
+    for (name, version, root) in chosen {
+        let Some(candidate) = candidates.remove(&(name.clone(), version)) else { continue };
+        let before = records.configuration_of(&name)?;
         let mut after = before.clone();
-        after.fill(&recipe.default_configuration, &recipe.version);
-        let chosen = Chosen { package, root: resolved.root, before, after };
-        components.insert(recipe.name.clone(), chosen);
+        configure(&request.document, &candidate.recipe, &mut after)?;
+        components.insert(name, Selected { candidate, root, before, after });
     }
     let removed = desired.keys().filter(|name| !components.contains_key(*name)).cloned().collect();
-    let prepared = Prepared { components, removed };
-    check(&prepared, platform, settings)?;
-    Ok(prepared)
+    Ok(Selection { components, removed })
+}
+
+/// Reset, then the recipe's defaults, then merge: in Greengrass's order. A refused reset does not stop it.
+fn configure(
+    document: &Document,
+    recipe: &Recipe,
+    configuration: &mut Configuration,
+) -> Result<(), PrepareError> {
+    let is_root = document.named().contains_key(&recipe.name);
+    let update = document.configuration.get(&recipe.name).filter(|_| is_root);
+    for pointer in update.iter().flat_map(|update| &update.reset) {
+        if let Err(refused) = configuration.reset(pointer) {
+            tracing::warn!(component = recipe.name.as_str(), "reset: {refused}");
+        }
+    }
+    configuration.fill(&recipe.default_configuration, &recipe.version);
+    if let Some(map) = update.and_then(|update| update.merge.as_ref()) {
+        let origin = Origin::Deployment { id: document.id.to_string() };
+        let whole: [&str; 0] = [];
+        configuration
+            .merge(&whole, &Value::Object(map.clone()), document.created, &origin)
+            .map_err(|source| PrepareError::Merge { component: recipe.name.clone(), source })?;
+    }
+    Ok(())
+}
+
+/// Brings the artifacts of what was selected into the store. Blocks on files.
+pub fn bring(
+    request: &Request,
+    selection: Selection,
+    packages: &Packages,
+    platform: &Platform,
+    progress: &dyn Fn(u32, String),
+) -> Result<Prepared, PrepareError> {
+    let total = selection.components.len().max(1);
+    let mut components = BTreeMap::new();
+    for (index, (name, selected)) in selection.components.into_iter().enumerate() {
+        let Selected { candidate, root, before, after } = selected;
+        let package = match candidate.stored {
+            Some(package) if !candidate.is_from_directory => package,
+            Some(_) | None => {
+                let percent = 10 + u32::try_from(40 * index / total).unwrap_or(40);
+                progress(percent, format!("copying the artifacts of {name}"));
+                let recipe = &candidate.recipe;
+                let manifest = recipe.manifest_for(platform).map_err(|mismatches| {
+                    DefineError::Platform { component: name.to_string(), mismatches }
+                })?;
+                let artifacts = request.artifact_dir.as_ref().map(|dir| request.source(dir));
+                packages.import(artifacts, recipe, &candidate.text, manifest)?
+            }
+        };
+        components.insert(name, Chosen { package, root, before, after });
+    }
+    Ok(Prepared { components, removed: selection.removed })
 }
 
 /// Recipes of the directory, and those in the store that the directory does not replace.
@@ -161,7 +213,7 @@ fn candidates(
         };
         let (name, version) = (recipe.name.clone(), recipe.version.clone());
         let text = String::from_utf8_lossy(&file.text).into_owned();
-        let candidate = Candidate { recipe, text, stored: None };
+        let candidate = Candidate { recipe, text, is_from_directory: true, stored: None };
         if let Some(first) = candidates.insert((name.clone(), version.clone()), candidate) {
             let (first, second) = (first.recipe.file, file.file);
             return Err(PrepareError::Twice { name, version, first, second });
@@ -172,9 +224,17 @@ fn candidates(
     }
     for package in records.packages()? {
         let recipe = package.parse()?;
-        candidates.entry((recipe.name.clone(), recipe.version.clone())).or_insert_with(|| {
-            Candidate { recipe, text: package.recipe.clone(), stored: Some(package) }
-        });
+        match candidates.entry((recipe.name.clone(), recipe.version.clone())) {
+            Entry::Vacant(entry) => {
+                let text = package.recipe.clone();
+                let (is_from_directory, stored) = (false, Some(package));
+                entry.insert(Candidate { recipe, text, is_from_directory, stored });
+            }
+            Entry::Occupied(mut entry) if entry.get().text == package.recipe => {
+                entry.get_mut().stored = Some(package);
+            }
+            Entry::Occupied(_) => {}
+        }
     }
     Ok(candidates)
 }
@@ -188,36 +248,44 @@ fn roots(
         .filter(|(_, row)| row.root)
         .map(|(name, row)| (name.clone(), VersionReq::exactly(&row.version)))
         .collect();
-    for name in &request.remove {
-        if !desired.contains_key(name) {
-            return Err(PrepareError::NotDeployed(name.clone()));
+    match &request.document.change {
+        Change::Delta { add, remove } => {
+            for name in remove {
+                if !desired.contains_key(name) {
+                    return Err(PrepareError::NotDeployed(name.clone()));
+                }
+                roots.remove(name);
+            }
+            roots.extend(add.clone());
         }
-        roots.remove(name);
+        Change::Complete { components } => roots = components.clone(),
     }
-    roots.extend(request.add.clone());
     Ok(roots)
 }
 
-/// What would only fail after the commit fails here.
-fn check(
-    prepared: &Prepared,
+/// What would only fail after the commit fails here: the definitions of everything selected. Packages that are not
+/// in the store yet have no name in them.
+pub fn definitions(
+    selection: &Selection,
     platform: &Platform,
     settings: &Settings,
-) -> Result<(), PrepareError> {
+) -> Result<BTreeMap<ComponentName, Definition>, PrepareError> {
     let mut all = BTreeMap::new();
-    for (name, chosen) in &prepared.components {
+    for (name, selected) in &selection.components {
+        let stored = selected.candidate.stored.as_ref();
         let ingredients = Ingredients {
-            recipe: chosen.package.parse()?,
-            package: String::new(),
+            recipe: selected.candidate.recipe.clone(),
+            package: stored.map(Package::directory).unwrap_or_default(),
             // Ids are allocated by the commit; nothing here depends on which.
             slot: 0,
             ids: IdRange { first: 0 },
-            configuration: chosen.after.value(),
+            configuration: selected.after.value(),
         };
         all.insert(name.clone(), ingredients);
     }
-    for name in prepared.components.keys() {
-        define(name, &all, platform, settings)?;
-    }
-    Ok(())
+    let define = |name: &ComponentName| {
+        let definition = define(name, &all, platform, settings)?;
+        Ok((name.clone(), definition))
+    };
+    selection.components.keys().map(define).collect()
 }

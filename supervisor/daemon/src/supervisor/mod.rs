@@ -190,7 +190,8 @@ impl Control for Supervisor {
         let request = request::checked(request)?;
         let id = self.deployments.submit(request)?;
         self.mirror();
-        Ok(JobId(id))
+        let gone = || Error::NoSuchJob(format!("deployment {id} has ended"));
+        Ok(JobId(self.deployments.status(&id).ok_or_else(gone)?.job))
     }
 
     async fn plan(&self, _caller: Caller, _request: DeployRequest) -> Result<Value, Error> {

@@ -6,7 +6,7 @@ use hedgerow_api::Error;
 use hedgerow_component::{ComponentName, VersionReq};
 
 use crate::bus::{DeployRequest, FailurePolicy};
-use crate::deployment;
+use crate::deployment::{self, Document};
 
 /// Names and versions are checked here, before a job exists.
 pub fn checked(request: DeployRequest) -> Result<deployment::Request, Error> {
@@ -24,7 +24,8 @@ pub fn checked(request: DeployRequest) -> Result<deployment::Request, Error> {
         add.insert(name(component)?, range);
     }
     let remove = remove.into_iter().map(name).collect::<Result<_, _>>()?;
-    Ok(deployment::Request { recipe_dir, artifact_dir, public_only, add, remove })
+    let document = Document::local(add, remove);
+    Ok(deployment::Request { document, recipe_dir, artifact_dir, public_only })
 }
 
 /// Refused rather than ignored.

@@ -1,0 +1,117 @@
+//! Makes the drivers follow what the store desires.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use hedgerow_component::ComponentName;
+use hedgerow_component::platform::Platform;
+
+use super::define::{DefineError, Ingredients, define};
+use crate::definition::Definition;
+use crate::driver::{Driver, Surroundings};
+use crate::lifecycle::{Goal, State};
+use crate::packages::Packages;
+use crate::records::RecordsError;
+use crate::registry::Command;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    #[error(transparent)]
+    Records(#[from] RecordsError),
+    #[error(transparent)]
+    Define(#[from] DefineError),
+}
+
+/// Makes the drivers follow what the store desires. Nothing happens to a component that does already.
+pub async fn reconcile(
+    around: &Arc<Surroundings>,
+    platform: &Platform,
+) -> Result<Vec<(Definition, Goal)>, ReconcileError> {
+    let desired = definitions(around, platform)?;
+    let wanted: BTreeSet<&str> = desired.iter().map(|(d, _)| d.name.as_str()).collect();
+    let removed: BTreeSet<String> = around
+        .registry
+        .all()
+        .into_iter()
+        .map(|status| status.name)
+        .filter(|name| !wanted.contains(name.as_str()))
+        .collect();
+    for name in &removed {
+        around.hub.remove_policies(name);
+    }
+    let registry = Arc::clone(&around.registry);
+    tokio::spawn(async move {
+        registry.end_in_order(Goal::Remove, |status| removed.contains(&status.name)).await;
+    });
+    for (definition, goal) in &desired {
+        let name = &definition.name;
+        match around.registry.status(name) {
+            None => {
+                let installed = around.records.is_installed(name, &definition.install_fingerprint);
+                Driver::spawn(around, definition.clone(), *goal, installed);
+            }
+            Some(status) if status.digest != definition.digest => {
+                tell(around, name, Command::Replace(Box::new(definition.clone()))).await;
+                tell(around, name, Command::Goal(*goal)).await;
+            }
+            Some(status) => {
+                // A broken component gets another chance by being deployed again.
+                if status.state == State::Broken {
+                    tell(around, name, Command::Restart).await;
+                }
+                tell(around, name, Command::Goal(*goal)).await;
+            }
+        }
+    }
+    Ok(desired)
+}
+
+/// Every desired component's definition, from the store alone; also makes their IPC policies current.
+pub fn definitions(
+    around: &Surroundings,
+    platform: &Platform,
+) -> Result<Vec<(Definition, Goal)>, ReconcileError> {
+    let desired = around.records.desired()?;
+    let ingredients = around.records.ingredients(&desired)?;
+    let mut definitions = Vec::new();
+    for (name, row) in &desired {
+        let definition = define(name, &ingredients, platform, &around.settings)?;
+        apply_policies(around, name, &ingredients);
+        definitions.push((definition, row.goal));
+    }
+    Ok(definitions)
+}
+
+fn apply_policies(
+    around: &Surroundings,
+    name: &ComponentName,
+    ingredients: &BTreeMap<ComponentName, Ingredients>,
+) {
+    let Some(own) = ingredients.get(name) else { return };
+    let policies = own
+        .configuration
+        .as_object()
+        .and_then(|map| map.iter().find(|(key, _)| key.eq_ignore_ascii_case("accessControl")))
+        .map_or(&serde_json::Value::Null, |(_, value)| value);
+    for problem in around.hub.set_policies(name.as_str(), policies) {
+        tracing::warn!(component = name.as_str(), "accessControl: {problem}");
+    }
+}
+
+async fn tell(around: &Surroundings, name: &str, command: Command) {
+    if let Some(commands) = around.registry.commands(name) {
+        // A driver that has just ended needs no telling.
+        let _ = commands.send(command).await;
+    }
+}
+
+/// Removes what no stored package refers to. Nothing is lost if it fails: the next time does it.
+pub fn collect_packages(around: &Surroundings) {
+    let kept = match around.records.packages() {
+        Ok(packages) => packages.into_iter().map(|package| package.id).collect(),
+        Err(error) => return tracing::error!("cannot read the packages: {error}"),
+    };
+    if let Err(error) = Packages::at(around.layout.packages()).collect(&kept) {
+        tracing::warn!("cannot remove packages that are not needed: {error}");
+    }
+}
