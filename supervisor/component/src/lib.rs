@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod artifacts;
+pub mod builtins;
 pub mod configuration;
 mod document;
 pub mod finding;
@@ -20,6 +21,7 @@ pub mod resolve;
 pub mod variables;
 pub mod version;
 
+pub use builtins::Builtin;
 pub use configuration::{Configuration, Leaf, Origin};
 pub use finding::{Finding, Severity};
 pub use name::ComponentName;

@@ -2,13 +2,15 @@
 //!
 //! A search with backtracking: of each component the running version is tried first, then the
 //! newest; every requirement on it has to hold, whoever made it. The same input gives the same
-//! answer. Soft dependencies are part of the result as hard ones are.
+//! answer. Soft dependencies are part of the result as hard ones are. A built-in stands in for a
+//! component of its name that no recipe can run.
 
 mod conflict;
 mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::builtins::Builtin;
 use crate::name::ComponentName;
 use crate::platform::Platform;
 use crate::recipe::{ComponentType, DependencyKind, Manifest, Recipe};
@@ -23,6 +25,17 @@ const MAX_TRIALS: usize = 100_000;
 #[derive(Clone, Debug)]
 pub struct Resolution<'r> {
     pub components: Vec<Resolved<'r>>,
+    /// By name.
+    pub builtins: Vec<ResolvedBuiltin>,
+}
+
+/// A component that Hedgerow itself stands for: there is nothing to start.
+#[derive(Clone, Debug)]
+pub struct ResolvedBuiltin {
+    pub builtin: &'static Builtin,
+    pub version: Version,
+    /// Asked for by name, not only depended on.
+    pub root: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -30,7 +43,7 @@ pub struct Resolved<'r> {
     pub recipe: &'r Recipe,
     /// The recipe's manifest for this device.
     pub manifest: &'r Manifest,
-    /// Direct dependencies, all of them part of the same resolution.
+    /// Direct dependencies that are not built in, all of them part of the same resolution.
     pub dependencies: BTreeMap<ComponentName, DependencyKind>,
     /// Asked for by name, not only depended on.
     pub root: bool,
@@ -62,24 +75,22 @@ pub fn resolve<'r>(
         first_conflict: None,
     };
     search.run()?;
-    let dependencies = |recipe: &Recipe| -> BTreeMap<_, _> {
-        recipe.dependencies.iter().map(|(name, d)| (name.clone(), d.kind)).collect()
-    };
-    let components: BTreeMap<_, _> = search
-        .chosen
-        .into_iter()
-        .map(|(name, Choice { recipe, manifest })| {
-            let root = roots.iter().any(|r| r.component == name);
-            (name, Resolved { recipe, manifest, dependencies: dependencies(recipe), root })
-        })
-        .collect();
-    order::dependencies_first(components).map(|components| Resolution { components })
+    search.resolution(roots)
 }
 
-#[derive(Clone, Copy)]
-struct Choice<'r> {
-    recipe: &'r Recipe,
-    manifest: &'r Manifest,
+#[derive(Clone)]
+enum Choice<'r> {
+    Recipe { recipe: &'r Recipe, manifest: &'r Manifest },
+    Builtin { builtin: &'static Builtin, version: Version },
+}
+
+impl Choice<'_> {
+    fn version(&self) -> &Version {
+        match self {
+            Self::Recipe { recipe, .. } => &recipe.version,
+            Self::Builtin { version, .. } => version,
+        }
+    }
 }
 
 /// A component whose version is chosen, and what is left to try.
@@ -128,9 +139,43 @@ impl<'r, F: Fn(&ComponentName) -> Vec<&'r Recipe>> Search<'_, 'r, F> {
         Ok(())
     }
 
+    fn resolution(self, roots: &[Requirement]) -> Result<Resolution<'r>, Conflict> {
+        let mut builtins = Vec::new();
+        let mut components = BTreeMap::new();
+        for (name, choice) in &self.chosen {
+            let root = roots.iter().any(|r| r.component == *name);
+            match choice.clone() {
+                Choice::Builtin { builtin, version } => {
+                    builtins.push(ResolvedBuiltin { builtin, version, root });
+                }
+                Choice::Recipe { recipe, manifest } => {
+                    let dependencies = self.started_before(recipe);
+                    let resolved = Resolved { recipe, manifest, dependencies, root };
+                    components.insert(name.clone(), resolved);
+                }
+            }
+        }
+        let components = order::dependencies_first(components)?;
+        Ok(Resolution { components, builtins })
+    }
+
+    fn started_before(&self, recipe: &Recipe) -> BTreeMap<ComponentName, DependencyKind> {
+        let is_component =
+            |name: &ComponentName| matches!(self.chosen.get(name), Some(Choice::Recipe { .. }));
+        let dependencies = recipe.dependencies.iter().filter(|(name, _)| is_component(name));
+        dependencies.map(|(name, dependency)| (name.clone(), dependency.kind)).collect()
+    }
+
+    /// Built-ins come last: then everything that depends on them is known, and no choice among
+    /// their versions has to be taken back.
     fn next_undecided(&self) -> Option<ComponentName> {
         let undecided = |r: &&Requirement| !self.chosen.contains_key(&r.component);
-        self.requirements.iter().find(undecided).map(|r| r.component.clone())
+        let next = self
+            .requirements
+            .iter()
+            .filter(undecided)
+            .min_by_key(|r| Builtin::named(r.component.as_str()).is_some());
+        next.map(|r| r.component.clone())
     }
 
     /// Takes the best candidate left of the last decision; without any, goes back by one.
@@ -143,13 +188,13 @@ impl<'r, F: Fn(&ComponentName) -> Vec<&'r Recipe>> Search<'_, 'r, F> {
             return false;
         };
         let name = decision.name.clone();
-        self.chosen.insert(name.clone(), choice);
-        let requirer =
-            Requirer::Component { name: name.clone(), version: choice.recipe.version.clone() };
-        for (dependency, wanted) in &choice.recipe.dependencies {
+        self.chosen.insert(name.clone(), choice.clone());
+        let Choice::Recipe { recipe, .. } = choice else { return true };
+        let requirer = Requirer::Component { name: name.clone(), version: recipe.version.clone() };
+        for (dependency, wanted) in &recipe.dependencies {
             self.require(dependency, &wanted.requirement, requirer.clone());
             if let Some(other) = self.chosen.get(dependency)
-                && !wanted.requirement.matches(&other.recipe.version)
+                && !wanted.requirement.matches(other.version())
             {
                 let conflict = self.no_version(dependency);
                 self.first_conflict.get_or_insert(conflict);
@@ -166,7 +211,14 @@ impl<'r, F: Fn(&ComponentName) -> Vec<&'r Recipe>> Search<'_, 'r, F> {
 
     /// What of a component satisfies every requirement so far and this device; best last.
     fn candidates(&self, name: &ComponentName) -> Result<Vec<Choice<'r>>, Conflict> {
-        let all = (self.available)(name);
+        let builtin = Builtin::named(name.as_str());
+        let mut all = (self.available)(name);
+        if let Some(builtin) = builtin {
+            all.retain(|recipe| recipe.kind == ComponentType::Generic);
+            if all.is_empty() {
+                return self.builtin(name, builtin).map(|choice| vec![choice]);
+            }
+        }
         if all.is_empty() {
             return Err(Conflict::Missing { component: name.clone(), requirements: self.on(name) });
         }
@@ -183,6 +235,26 @@ impl<'r, F: Fn(&ComponentName) -> Vec<&'r Recipe>> Search<'_, 'r, F> {
         match self.usable(best) {
             Err(conflict) if usable.is_empty() => Err(conflict),
             _ => Ok(usable),
+        }
+    }
+
+    fn builtin(
+        &self,
+        name: &ComponentName,
+        builtin: &'static Builtin,
+    ) -> Result<Choice<'r>, Conflict> {
+        let on = self.on(name);
+        let ranges: Vec<&VersionReq> = on.iter().map(|r| &r.range).collect();
+        let kept = self.running.get(name).filter(|version| {
+            builtin.claims(version) && ranges.iter().all(|range| range.matches(version))
+        });
+        match kept.cloned().or_else(|| builtin.version_in(&ranges)) {
+            Some(version) => Ok(Choice::Builtin { builtin, version }),
+            None => Err(Conflict::NotBuiltIn {
+                component: name.clone(),
+                available: builtin.versions(),
+                requirements: on,
+            }),
         }
     }
 
@@ -206,7 +278,7 @@ impl<'r, F: Fn(&ComponentName) -> Vec<&'r Recipe>> Search<'_, 'r, F> {
             }
         })?;
         match manifest.refusals.as_slice() {
-            [] => Ok(Choice { recipe, manifest }),
+            [] => Ok(Choice::Recipe { recipe, manifest }),
             refusals => Err(Conflict::Refused { component, version, findings: refusals.to_vec() }),
         }
     }

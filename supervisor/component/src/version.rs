@@ -28,6 +28,21 @@ pub enum InvalidVersion {
 impl Version {
     pub const MAX_LENGTH: usize = 64;
     pub const MAX_NUMBER: u64 = 999_999;
+
+    pub fn major(&self) -> u64 {
+        self.0.major()
+    }
+
+    pub fn minor(&self) -> u64 {
+        self.0.minor()
+    }
+}
+
+/// Major, minor and patch.
+impl From<(u64, u64, u64)> for Version {
+    fn from(numbers: (u64, u64, u64)) -> Self {
+        Self(npm::Version::from(numbers))
+    }
 }
 
 impl FromStr for Version {
@@ -98,6 +113,12 @@ impl VersionReq {
     /// The range as its author wrote it.
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The versions that its text names in full, whether they are in the range or not.
+    pub fn named(&self) -> Vec<Version> {
+        let words = self.text.split(|c: char| !(c.is_ascii_alphanumeric() || ".-+".contains(c)));
+        words.filter_map(|word| word.trim_start_matches('v').parse().ok()).collect()
     }
 
     /// Exactly this version.

@@ -36,6 +36,18 @@ pub enum Conflict {
     )]
     NoVersion { component: ComponentName, available: Vec<Version>, requirements: Vec<Requirement> },
     #[error(
+        "no version of {component} that is built in satisfies every requirement; {}; built in are {} to {}",
+        list(requirements),
+        available.last().map_or_else(String::new, Version::to_string),
+        available.first().map_or_else(String::new, Version::to_string)
+    )]
+    NotBuiltIn {
+        component: ComponentName,
+        /// The last of each minor, newest first.
+        available: Vec<Version>,
+        requirements: Vec<Requirement>,
+    },
+    #[error(
         "{file}: no manifest of {component} {version} is for this device ({platform}): {}",
         list(mismatches)
     )]

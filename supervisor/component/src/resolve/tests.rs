@@ -191,6 +191,60 @@ fn groups_add_their_requirements() {
 }
 
 #[test]
+fn built_ins_satisfy_where_there_is_no_recipe_of_their_name() {
+    let lines = [
+        "a 1.0.0: aws.greengrass.Nucleus ^2.0.0, aws.greengrass.TokenExchangeService ^2.0.0, b *",
+        "b 1.0.0: aws.greengrass.Nucleus <2.6.0",
+        "b 0.9.0",
+    ];
+    let recipes = recipes(&lines);
+    let resolution =
+        try_resolve(&recipes, &[("a", "*"), ("aws.greengrass.Cli", "*")], &[]).unwrap();
+    let built_in: Vec<_> = resolution
+        .builtins
+        .iter()
+        .map(|b| (b.builtin.name, b.version.to_string(), b.root))
+        .collect();
+    assert_eq!(
+        built_in,
+        [
+            ("aws.greengrass.Cli", "2.18.0".to_owned(), true),
+            ("aws.greengrass.Nucleus", "2.5.6".to_owned(), false),
+            ("aws.greengrass.TokenExchangeService", "2.0.3".to_owned(), false)
+        ]
+    );
+    let a = resolution.get("a").unwrap();
+    assert_eq!(a.dependencies.len(), 1);
+    assert_eq!(resolution.components.len(), 2);
+
+    let kept = [("aws.greengrass.Nucleus", "2.4.0")];
+    let resolution = try_resolve(&recipes, &[("a", "*")], &kept).unwrap();
+    assert_eq!(resolution.builtins[0].version.to_string(), "2.4.0");
+}
+
+#[test]
+fn a_recipe_of_its_own_takes_a_built_ins_place_unless_only_java_runs_it() {
+    let lines = ["a 1.0.0: aws.greengrass.Cli ^9.0.0", "aws.greengrass.Cli 9.0.0"];
+    assert_eq!(resolved(&lines, &[("a", "*")], &[]), "aws.greengrass.Cli 9.0.0, a 1.0.0");
+    let plugin = "RecipeFormatVersion: '2020-01-25'\nComponentName: aws.greengrass.Cli\n\
+                  ComponentVersion: 2.4.0\nComponentType: aws.greengrass.plugin\nManifests: [{}]";
+    let plugin = Recipe::parse("cli.yaml", plugin.as_bytes()).unwrap().recipe;
+    let recipes = [recipe("a 1.0.0: aws.greengrass.Cli ^2.0.0", "{}"), plugin];
+    let resolution = try_resolve(&recipes, &[("a", "*")], &[]).unwrap();
+    assert_eq!(resolution.builtins.len(), 1);
+}
+
+#[test]
+fn a_version_that_is_not_built_in_is_a_conflict() {
+    let found = conflict(&["a 1.0.0: aws.greengrass.Cli ^3.0.0"], &[("a", "*")]);
+    assert_eq!(
+        found.to_string(),
+        "no version of aws.greengrass.Cli that is built in satisfies every requirement; \
+         a 1.0.0 requires aws.greengrass.Cli ^3.0.0; built in are 2.0.5 to 2.18.0"
+    );
+}
+
+#[test]
 fn many_components_are_resolved_and_a_hopeless_search_ends() {
     let mut lines: Vec<String> = (1..1000).map(|n| format!("c{n} 1.0.0: c{} *", n - 1)).collect();
     lines.push("c0 1.0.0".into());

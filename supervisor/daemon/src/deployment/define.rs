@@ -75,6 +75,8 @@ pub fn define(
         .dependencies
         .iter()
         .filter(|(_, dependency)| dependency.kind == DependencyKind::Hard)
+        // The others are built in, and always ready.
+        .filter(|(name, _)| all.contains_key(*name))
         .map(|(name, _)| name.to_string())
         .collect();
     let version = recipe.version.to_string();
