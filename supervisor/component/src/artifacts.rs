@@ -1,24 +1,26 @@
-//! Reading an author's recipes and artifacts from directories that someone else controls.
+//! Reading an author's recipes and artifacts from directories that someone else controls, and keeping artifacts.
 //!
 //! Everything is opened *beneath* a directory descriptor with `openat2(2)`, following no symbolic
 //! link and no magic link, so that a directory can be handed over without handing over the rest of
-//! the file system. What is imported is a copy, on disk before [`import`] returns.
+//! the file system.
 //!
 //! Artifacts lie as Greengrass's tools lay them: `<component>/<version>/<file>`, the file named by
-//! the last segment of its URI.
+//! the last segment of its URI. [`Delivery::examine`] reads one without keeping anything; the [`Store`] keeps them.
 
 mod beneath;
-mod durable;
+mod blob;
+mod delivery;
 mod error;
-mod import;
 mod recipes;
+mod staging;
+mod store;
 mod unarchive;
 
 pub use beneath::Source;
+pub use delivery::{Content, Delivery};
 pub use error::{ArtifactFault, EntryFault, ImportError};
-pub use import::{Destination, Imported, import};
 pub use recipes::{MAX_RECIPES, RecipeFile, UnreadableDirectory, recipes_in};
-pub use unarchive::Unpacked;
+pub use store::{Store, Tree};
 
 /// What an artifact may cost the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

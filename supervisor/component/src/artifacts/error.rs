@@ -11,11 +11,21 @@ pub enum ImportError {
     #[error("artifact {artifact}: {}: {fault}", path.display())]
     Artifact { artifact: String, path: PathBuf, fault: ArtifactFault },
     /// Room has to be made; then importing again works.
-    #[error("artifact {artifact}: {}: no space is left on the device", path.display())]
-    DiskFull { artifact: String, path: PathBuf },
+    #[error("{}: no space is left on the device", path.display())]
+    DiskFull { path: PathBuf },
     /// The device's matter.
-    #[error("artifact {artifact}: {}: {source}", path.display())]
-    Device { artifact: String, path: PathBuf, source: io::Error },
+    #[error("{}: {source}", path.display())]
+    Device { path: PathBuf, source: io::Error },
+    /// Whoever watched said so.
+    #[error("canceled")]
+    Canceled,
+}
+
+impl ImportError {
+    pub(super) fn of_device(path: &Path, error: io::Error) -> Self {
+        let path = path.to_owned();
+        if is_full(&error) { Self::DiskFull { path } } else { Self::Device { path, source: error } }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +40,8 @@ pub enum ArtifactFault {
     NotPublic,
     #[error("its SHA-256 is {found}, the recipe says {expected}")]
     Digest { expected: String, found: String },
+    #[error("it was changed while it was read; deploy again")]
+    Changed,
     #[error("it has more than {limit} bytes")]
     TooLarge { limit: u64 },
     #[error("it is not a sound ZIP archive: {0}")]
@@ -68,6 +80,7 @@ pub enum EntryFault {
 pub(super) enum Failure {
     Fault(ArtifactFault),
     Write(io::Error),
+    Canceled,
 }
 
 impl From<ArtifactFault> for Failure {
@@ -99,8 +112,8 @@ impl Failure {
         let (artifact, path) = (artifact.to_owned(), path.to_owned());
         match self {
             Self::Fault(fault) => ImportError::Artifact { artifact, path, fault },
-            Self::Write(error) if is_full(&error) => ImportError::DiskFull { artifact, path },
-            Self::Write(source) => ImportError::Device { artifact, path, source },
+            Self::Write(error) => ImportError::of_device(&path, error),
+            Self::Canceled => ImportError::Canceled,
         }
     }
 }

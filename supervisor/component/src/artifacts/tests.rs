@@ -1,7 +1,8 @@
 use std::fs::{self, File};
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -37,35 +38,60 @@ impl Bench {
         self.source().join("com.example.A/1.0.0").join(name)
     }
 
-    fn imported(&self, path: &str) -> PathBuf {
-        self.directory.path().join(path)
+    fn kept(&self) -> PathBuf {
+        self.directory.path().join("kept")
     }
 
-    fn import(&self, artifact: &Artifact, limits: &Limits) -> Result<Imported, ImportError> {
-        let (files, unarchived) =
-            (self.imported("deep/artifacts"), self.imported("deep/unarchived"));
-        let destination = Destination { artifacts: &files, unarchived: &unarchived };
+    fn store(&self) -> Store {
+        Store::at(self.kept())
+    }
+
+    /// Calls `with` with the delivery of the version.
+    fn deliver<T>(&self, limits: &Limits, with: impl FnOnce(&Delivery<'_>) -> T) -> T {
         let (name, version) = ("com.example.A".parse().unwrap(), "1.0.0".parse().unwrap());
         let source = File::open(self.source()).unwrap();
-        import(
-            Source { directory: source.as_fd(), public_only: false },
-            &name,
-            &version,
-            artifact,
-            destination,
+        with(&Delivery {
+            source: Source { directory: source.as_fd(), public_only: false },
+            component: &name,
+            version: &version,
             limits,
-        )
+            watch: &|_| ControlFlow::Continue(()),
+        })
     }
 
-    fn unpack(&self, entries: &[Entry<'_>]) -> Result<Imported, ImportError> {
+    /// The tree's directory, and how many bytes were written.
+    fn import_all(
+        &self,
+        artifacts: &[Artifact],
+        limits: &Limits,
+    ) -> Result<(PathBuf, u64), ImportError> {
+        self.deliver(limits, |delivery| {
+            let contents: Result<Vec<_>, _> =
+                artifacts.iter().map(|artifact| delivery.examine(artifact)).collect();
+            let tree = self.store().import(delivery, &contents?)?;
+            Ok((self.kept().join(tree.id), tree.written))
+        })
+    }
+
+    fn import(&self, artifact: &Artifact, limits: &Limits) -> Result<PathBuf, ImportError> {
+        Ok(self.import_all(std::slice::from_ref(artifact), limits)?.0)
+    }
+
+    fn lacks(&self, artifact: &Artifact) -> u64 {
+        self.deliver(&Limits::default(), |delivery| {
+            self.store().lacks(&[delivery.examine(artifact).unwrap()])
+        })
+    }
+
+    fn unpack(&self, entries: &[Entry<'_>]) -> Result<PathBuf, ImportError> {
         fs::write(self.file("a.zip"), zip(entries, CompressionMethod::DEFLATE)).unwrap();
         self.import(&artifact("a.zip", Unarchive::Zip), &Limits::default())
     }
 
-    /// Every file that an import left, relative to the destination.
+    /// Every file that is kept, with its full path.
     fn left(&self) -> Vec<String> {
         let mut left = Vec::new();
-        let mut open = vec![self.imported("deep")];
+        let mut open = vec![self.kept()];
         while let Some(directory) = open.pop() {
             for entry in fs::read_dir(directory).into_iter().flatten() {
                 let path = entry.unwrap().path();
@@ -122,7 +148,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-fn fault(result: Result<Imported, ImportError>) -> ArtifactFault {
+fn fault(result: Result<PathBuf, ImportError>) -> ArtifactFault {
     match result {
         Err(ImportError::Artifact { fault, artifact, .. }) => {
             assert!(artifact.starts_with("s3://bucket/"));
@@ -132,24 +158,106 @@ fn fault(result: Result<Imported, ImportError>) -> ArtifactFault {
     }
 }
 
+fn inode(path: &Path) -> u64 {
+    fs::metadata(path).unwrap().ino()
+}
+
 #[test]
-fn a_file_is_copied_with_its_digest_and_mode() {
+fn a_file_is_kept_with_its_permission() {
     let bench = Bench::new();
     fs::write(bench.file("run.sh"), "#!/bin/sh\n").unwrap();
     fs::set_permissions(bench.file("run.sh"), fs::Permissions::from_mode(0o4777)).unwrap();
-    let sha256: [u8; 32] = Sha256::digest(b"#!/bin/sh\n").into();
+    let sha256 = Some(Sha256::digest(b"#!/bin/sh\n").into());
+    let modes = [
+        (Access::None, Access::None, 0o000),
+        (Access::Owner, Access::None, 0o644),
+        (Access::All, Access::None, 0o644),
+        (Access::Owner, Access::Owner, 0o755),
+        (Access::All, Access::All, 0o755),
+    ];
+    for (read, execute, expected) in modes {
+        let permission = Permission { read, execute };
+        let artifact = Artifact { permission, digest: sha256, ..plain("run.sh") };
+        let tree = bench.import(&artifact, &Limits::default()).unwrap();
+        let file = tree.join("artifacts/run.sh");
+        assert_eq!(fs::read(&file).unwrap(), b"#!/bin/sh\n");
+        assert_eq!(mode(&file), expected, "{permission:?}");
+        assert_eq!(mode(file.parent().unwrap()), 0o755);
+    }
+}
 
-    let as_declared = bench.import(&plain("run.sh"), &Limits::default()).unwrap();
-    assert_eq!((as_declared.sha256, as_declared.bytes, as_declared.unpacked), (sha256, 10, None));
-    assert_eq!(fs::read(&as_declared.file).unwrap(), b"#!/bin/sh\n");
-    assert_eq!(mode(&as_declared.file), 0o644);
-    assert_eq!(mode(as_declared.file.parent().unwrap()), 0o755);
+#[test]
+fn nothing_is_written_twice() {
+    let bench = Bench::new();
+    let all = Limits::default();
+    let entries: [Entry<'_>; 3] = [("x", 0, b"shared"), ("y", 0, b"shared"), ("z", 0, b"own")];
+    fs::write(bench.file("a.zip"), zip(&entries, CompressionMethod::STORE)).unwrap();
+    fs::write(bench.file("data"), "shared").unwrap();
+    let archive = artifact("a.zip", Unarchive::Zip);
+    let size = fs::metadata(bench.file("a.zip")).unwrap().len();
+    assert_eq!(bench.lacks(&archive), size + 15);
 
-    let permission = Permission { read: Access::All, execute: Access::All };
-    let executable = Artifact { permission, digest: Some(sha256), ..plain("run.sh") };
-    let again = bench.import(&executable, &Limits::default()).unwrap();
-    assert_eq!(mode(&again.file), 0o755);
-    assert_eq!(bench.left().len(), 1);
+    let first = [plain("data"), archive.clone()];
+    let (tree, written) = bench.import_all(&first, &all).unwrap();
+    assert_eq!(written, size + 6 + 3);
+    assert_eq!(bench.store().bytes().unwrap(), written);
+    assert_eq!(bench.import_all(&first, &all).unwrap(), (tree.clone(), 0));
+    assert_eq!(bench.lacks(&plain("data")), 0);
+
+    // Another version: what it has in common is the same file.
+    let (other, written) = bench.import_all(&[archive], &all).unwrap();
+    assert_eq!(written, 0);
+    let shared: Vec<_> = [
+        tree.join("artifacts/data"),
+        tree.join("unarchived/a/x"),
+        tree.join("unarchived/a/y"),
+        other.join("unarchived/a/x"),
+    ]
+    .iter()
+    .map(|path| inode(path))
+    .collect();
+    assert!(shared.iter().all(|one| *one == shared[0]), "{shared:?}");
+    let (empty, _) = bench.import_all(&[], &all).unwrap();
+    assert!(empty.join("artifacts").is_dir() && empty.join("unarchived").is_dir());
+}
+
+#[test]
+fn what_nothing_refers_to_is_collected() {
+    let bench = Bench::new();
+    let limits = Limits::default();
+    let put = |content: &str| {
+        fs::write(bench.file("a"), content).unwrap();
+        bench.import(&plain("a"), &limits).unwrap()
+    };
+    let (old, new) = (put("old"), put("new!"));
+    // As an interrupted import leaves it.
+    fs::create_dir_all(bench.kept().join(".new/artifacts")).unwrap();
+    let id = new.file_name().unwrap().to_str().unwrap().to_owned();
+    bench.store().collect(&[id].into()).unwrap();
+    assert!(!old.exists() && !bench.kept().join(".new").exists());
+    assert_eq!(fs::read(new.join("artifacts/a")).unwrap(), b"new!");
+    assert_eq!(bench.store().bytes().unwrap(), 4);
+    bench.store().collect(&[].into()).unwrap();
+    assert_eq!(bench.left(), [] as [String; 0]);
+}
+
+#[test]
+fn a_canceled_import_leaves_nothing() {
+    let bench = Bench::new();
+    fs::write(bench.file("a"), vec![7; 1 << 20]).unwrap();
+    let artifact = plain("a");
+    let budget = std::cell::Cell::new(2u64 << 20);
+    let result = bench.deliver(&Limits::default(), |delivery| {
+        let watch = |bytes| {
+            budget.set(budget.get().saturating_sub(bytes));
+            if budget.get() > 1 << 19 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        let delivery = Delivery { watch: &watch, ..*delivery };
+        let contents = [delivery.examine(&artifact).unwrap()];
+        bench.store().import(&delivery, &contents).map(|tree| tree.id)
+    });
+    assert!(matches!(result, Err(ImportError::Canceled)), "{result:?}");
+    assert_eq!(bench.left(), [] as [String; 0]);
 }
 
 #[test]
@@ -188,7 +296,8 @@ fn what_is_not_a_file_of_the_directory_is_refused_by_name() {
 fn a_linked_directory_on_the_way_is_refused() {
     let bench = Bench::new();
     fs::write(bench.file("a"), "x").unwrap();
-    fs::rename(bench.source().join("com.example.A"), bench.imported("elsewhere")).unwrap();
+    fs::rename(bench.source().join("com.example.A"), bench.directory.path().join("elsewhere"))
+        .unwrap();
     symlink("../elsewhere", bench.source().join("com.example.A")).unwrap();
     assert_eq!(fault(bench.import(&plain("a"), &Limits::default())), ArtifactFault::SymbolicLink);
 }
@@ -208,48 +317,49 @@ fn a_wrong_digest_and_a_large_file_leave_nothing() {
 }
 
 #[test]
-fn a_failed_import_leaves_the_earlier_one() {
+fn what_changes_after_it_was_examined_is_refused() {
     let bench = Bench::new();
     fs::write(bench.file("a"), "first").unwrap();
-    let file = bench.import(&plain("a"), &Limits::default()).unwrap().file;
-    fs::write(bench.file("a"), "second").unwrap();
-    let wrong = Artifact { digest: Some([7; 32]), ..plain("a") };
-    bench.import(&wrong, &Limits::default()).unwrap_err();
-    assert_eq!(fs::read(&file).unwrap(), b"first");
-    bench.import(&plain("a"), &Limits::default()).unwrap();
-    assert_eq!(fs::read(&file).unwrap(), b"second");
+    let artifact = plain("a");
+    let result = bench.deliver(&Limits::default(), |delivery| {
+        let contents = [delivery.examine(&artifact).unwrap()];
+        fs::write(bench.file("a"), "other").unwrap();
+        bench.store().import(delivery, &contents).map(|tree| tree.id.into())
+    });
+    assert_eq!(fault(result), ArtifactFault::Changed);
+    assert_eq!(bench.left(), [] as [String; 0]);
 }
 
 #[test]
 fn an_archive_is_unpacked_into_its_own_directory() {
     for method in [CompressionMethod::STORE, CompressionMethod::DEFLATE] {
         let bench = Bench::new();
-        let entries: [Entry<'_>; 5] = [
+        let large = vec![b'L'; 3 << 20];
+        let entries: [Entry<'_>; 7] = [
             ("bin/", 0o040_700, b""),
             ("bin/run", 0o100_700, b"#!/bin/sh\n"),
             ("./lib//data.txt", 0o100_600, b"data"),
+            ("no mode", 0, b"of two"),
             ("no mode", 0, b"x"),
             ("empty", 0o100_644, b""),
+            ("large", 0o100_644, &large),
         ];
         fs::write(bench.file("a.zip"), zip(&entries, method)).unwrap();
-        let imported =
-            bench.import(&artifact("a.zip", Unarchive::Zip), &Limits::default()).unwrap();
-        let unpacked = imported.unpacked.unwrap();
-        assert_eq!(unpacked.directory, bench.imported("deep/unarchived/a"));
-        assert_eq!((unpacked.entries, unpacked.bytes), (6, 15));
+        let tree = bench.import(&artifact("a.zip", Unarchive::Zip), &Limits::default()).unwrap();
+        let unpacked = tree.join("unarchived/a");
         for (path, content, bits) in [
-            ("bin/run", "#!/bin/sh\n", 0o755),
-            ("lib/data.txt", "data", 0o644),
-            ("no mode", "x", 0o644),
-            ("empty", "", 0o644),
+            ("bin/run", &b"#!/bin/sh\n"[..], 0o755),
+            ("lib/data.txt", b"data", 0o644),
+            ("no mode", b"x", 0o644),
+            ("empty", b"", 0o644),
+            ("large", &large, 0o644),
         ] {
-            let path = unpacked.directory.join(path);
-            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+            let path = unpacked.join(path);
+            assert!(fs::read(&path).unwrap() == content, "{}", path.display());
             assert_eq!(mode(&path), bits, "{}", path.display());
         }
-        assert_eq!(mode(&unpacked.directory.join("bin")), 0o755);
-        assert_eq!(mode(&unpacked.directory), 0o755);
-        assert_eq!(bench.left().len(), 5);
+        assert_eq!(mode(&unpacked.join("bin")), 0o755);
+        assert_eq!(mode(&unpacked), 0o755);
     }
 }
 
@@ -260,20 +370,8 @@ fn an_archives_files_are_executable_where_the_recipe_says_so() {
         .unwrap();
     let permission = Permission { read: Access::Owner, execute: Access::Owner };
     let artifact = Artifact { permission, ..artifact("a.zip", Unarchive::Zip) };
-    bench.import(&artifact, &Limits::default()).unwrap();
-    assert_eq!(mode(&bench.imported("deep/unarchived/a/f")), 0o755);
-}
-
-#[test]
-fn importing_an_archive_again_replaces_it() {
-    let bench = Bench::new();
-    bench.unpack(&[("old", 0, b"1")]).unwrap();
-    bench.unpack(&[("new", 0, b"2")]).unwrap();
-    let names: Vec<_> = fs::read_dir(bench.imported("deep/unarchived/a"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
-    assert_eq!(names, ["new"]);
+    let tree = bench.import(&artifact, &Limits::default()).unwrap();
+    assert_eq!(mode(&tree.join("unarchived/a/f")), 0o755);
 }
 
 #[test]
@@ -354,7 +452,7 @@ fn a_full_disk_is_told_from_other_faults() {
         let failure = Failure::Write(std::io::Error::from_raw_os_error(code as i32));
         let error = failure.of("s3://b/x", Path::new("/some/where"));
         assert_eq!(matches!(error, ImportError::DiskFull { .. }), full, "{error}");
-        assert!(error.to_string().contains("s3://b/x: /some/where"));
+        assert!(error.to_string().contains("/some/where"));
     }
 }
 
@@ -411,11 +509,13 @@ proptest! {
         bytes[at] ^= flip.unwrap_or(0);
         fs::write(bench.file("a.zip"), bytes).unwrap();
         let result = bench.import(&artifact("a.zip", Unarchive::Zip), &Limits::default());
-        prop_assert_eq!(fs::read_dir(bench.directory.path()).unwrap().count(), 2);
-        let own = [bench.imported("deep/artifacts/a.zip"), bench.imported("deep/unarchived/a/")];
-        let left = bench.left();
-        prop_assert!(left.iter().all(|path| own.iter().any(|own| Path::new(path).starts_with(own))));
-        prop_assert!(result.is_ok() || left.is_empty());
+        prop_assert!(fs::read_dir(bench.directory.path()).unwrap().count() <= 2);
+        prop_assert!(result.is_ok() || bench.left().is_empty());
+        if let Ok(tree) = result {
+            let own = [tree.join("artifacts/a.zip"), tree.join("unarchived/a/"), bench.kept().join(".blobs")];
+            let is_own = |path: &String| own.iter().any(|own| Path::new(path).starts_with(own));
+            prop_assert!(bench.left().iter().all(is_own));
+        }
     }
 }
 

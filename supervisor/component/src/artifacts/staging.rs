@@ -1,0 +1,138 @@
+//! Putting a tree together, so that a power cut finds either nothing or all of it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::syncfs;
+
+use super::blob::Blob;
+
+/// Files and directories that are flushed one by one; of more, the file system is flushed as a whole, which costs
+/// less.
+const FLUSHED_SINGLY: usize = 16;
+
+/// A tree at its temporary name; removed unless it is finished.
+pub(super) struct Staging<'a> {
+    blobs: &'a Path,
+    root: PathBuf,
+    directories: Vec<PathBuf>,
+    /// What the store did not have.
+    fresh: BTreeMap<Blob, PathBuf>,
+    bytes: u64,
+    is_finished: bool,
+}
+
+impl<'a> Staging<'a> {
+    /// Takes the temporary name, removing what an interrupted import left there.
+    pub fn new(root: PathBuf, blobs: &'a Path) -> io::Result<Self> {
+        remove_tree(&root)?;
+        fs::create_dir_all(blobs)?;
+        let mut staging = Self {
+            blobs,
+            root: root.clone(),
+            directories: Vec::new(),
+            fresh: BTreeMap::new(),
+            bytes: 0,
+            is_finished: false,
+        };
+        staging.make_directory(&root)?;
+        Ok(staging)
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Readable by everyone: who sees it is decided by what is mounted where.
+    pub fn make_directory(&mut self, path: &Path) -> io::Result<()> {
+        fs::create_dir(path)?;
+        fs::set_permissions(path, Permissions::from_mode(0o755))?;
+        self.directories.push(path.to_owned());
+        Ok(())
+    }
+
+    /// Links a file that the store or this tree has; `false` where neither has it.
+    pub fn share(&mut self, blob: Blob, target: &Path) -> io::Result<bool> {
+        self.make_way(target)?;
+        let stored = self.blobs.join(blob.to_string());
+        let known = self.fresh.get(&blob).unwrap_or(&stored);
+        match fs::hard_link(known, target) {
+            Ok(()) => Ok(true),
+            Err(error) => match error.kind() {
+                // The last two: a file has as many links as the file system can count, or it knows no links.
+                io::ErrorKind::NotFound
+                | io::ErrorKind::TooManyLinks
+                | io::ErrorKind::PermissionDenied => Ok(false),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// For writing, and for reading what was written.
+    pub fn create(&mut self, target: &Path) -> io::Result<File> {
+        self.make_way(target)?;
+        OpenOptions::new().read(true).write(true).create_new(true).open(target)
+    }
+
+    /// The file has all of its content now.
+    pub fn written(&mut self, file: &File, target: &Path, blob: Blob) -> io::Result<()> {
+        file.set_permissions(Permissions::from_mode(blob.mode))?;
+        self.bytes += file.metadata()?.len();
+        self.fresh.insert(blob, target.to_owned());
+        Ok(())
+    }
+
+    /// Gives the tree its name. Returns the bytes of files that were not shared.
+    pub fn finish(mut self, target: &Path) -> io::Result<u64> {
+        // What cannot be opened cannot be flushed singly.
+        let is_closed = self.fresh.keys().any(|blob| !blob.is_readable());
+        if is_closed || self.fresh.len() + self.directories.len() > FLUSHED_SINGLY {
+            syncfs(File::open(&self.root)?)?;
+        } else {
+            for path in self.fresh.values().chain(self.directories.iter().rev()) {
+                sync(path)?;
+            }
+        }
+        // Only now, that a blob has its content whatever happens. One that cannot be linked is merely not shared.
+        for (blob, path) in &self.fresh {
+            let _ = fs::hard_link(path, self.blobs.join(blob.to_string()));
+        }
+        fs::rename(&self.root, target)?;
+        self.is_finished = true;
+        sync(target.parent().unwrap_or(Path::new("/")))?;
+        Ok(self.bytes)
+    }
+
+    /// Of two files with one name the last wins; the first may be a blob's link and must not be written to.
+    fn make_way(&mut self, target: &Path) -> io::Result<()> {
+        match fs::remove_file(target) {
+            Ok(()) => self.fresh.retain(|_, path| path != target),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Staging<'_> {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            // What cannot be removed now is removed by the next import.
+            let _ = remove_tree(&self.root);
+        }
+    }
+}
+
+pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}

@@ -1,0 +1,175 @@
+//! Keeping artifacts: immutable trees, of which files with the same content are one.
+//!
+//! ```text
+//! <tree>/artifacts/<file>               what {artifacts:path} shows
+//! <tree>/unarchived/<archive>/<file>    what {artifacts:decompressedPath} shows
+//! .blobs/<sha256>-<mode>                a hard link to each file
+//! ```
+//!
+//! A tree has the name of its content: versions with the same artifacts have the same tree, and no file is ever
+//! written to again. A blob whose only link is its own is referred to by no tree.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::blob::hex;
+use super::delivery::{Content, Delivery};
+use super::error::{ArtifactFault, Failure, ImportError};
+use super::staging::{Staging, remove_tree};
+use super::unarchive::unarchive;
+use crate::recipe::Unarchive;
+
+const BLOBS: &str = ".blobs";
+const STAGING: &str = ".new";
+
+/// A directory of trees. One import or collection at a time.
+#[derive(Clone, Debug)]
+pub struct Store {
+    directory: PathBuf,
+    blobs: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tree {
+    /// The name of its directory.
+    pub id: String,
+    /// Bytes of files that were written for it.
+    pub written: u64,
+}
+
+impl Store {
+    pub fn at(directory: PathBuf) -> Self {
+        Self { blobs: directory.join(BLOBS), directory }
+    }
+
+    /// The most bytes that [`Store::import`] would write.
+    pub fn lacks(&self, contents: &[Content<'_>]) -> u64 {
+        if self.directory.join(id(contents)).is_dir() {
+            return 0;
+        }
+        // What an archive unpacks to is not known to be here before it is unpacked.
+        let cost = |content: &Content<'_>| {
+            let is_here = self.blobs.join(content.blob().to_string()).exists();
+            content.unpacked_bytes + if is_here { 0 } else { content.bytes }
+        };
+        contents.iter().map(cost).sum()
+    }
+
+    /// Brings in all artifacts of one version; they are on disk when this returns. Writes nothing where their tree
+    /// is here, and of a new tree only files that are not. On an error nothing new is left.
+    pub fn import(
+        &self,
+        delivery: &Delivery<'_>,
+        contents: &[Content<'_>],
+    ) -> Result<Tree, ImportError> {
+        let id = id(contents);
+        let tree = self.directory.join(&id);
+        if tree.is_dir() {
+            return Ok(Tree { id, written: 0 });
+        }
+        let in_tree = |error: io::Error| ImportError::of_device(&tree, error);
+        let mut staging =
+            Staging::new(self.directory.join(STAGING), &self.blobs).map_err(in_tree)?;
+        let artifacts = staging.root().join("artifacts");
+        let unarchived = staging.root().join("unarchived");
+        for directory in [&artifacts, &unarchived] {
+            staging.make_directory(directory).map_err(in_tree)?;
+        }
+        for content in contents {
+            let artifact = content.artifact;
+            let file = artifacts.join(&artifact.file_name);
+            let mut bring_in = || -> Result<(), Failure> {
+                let archive = copy(delivery, content, &mut staging, &file)?;
+                match artifact.unarchive {
+                    Unarchive::None => Ok(()),
+                    Unarchive::Zip => {
+                        let root = unarchived.join(artifact.stem());
+                        unarchive(delivery, content, archive, &root, &mut staging)
+                    }
+                }
+            };
+            bring_in().map_err(|failure| failure.of(&artifact.uri, &delivery.path(artifact)))?;
+        }
+        let written = staging.finish(&tree).map_err(in_tree)?;
+        Ok(Tree { id, written })
+    }
+
+    /// Bytes of all files.
+    pub fn bytes(&self) -> io::Result<u64> {
+        let mut bytes = 0;
+        for blob in entries(&self.blobs)? {
+            bytes += blob.metadata()?.len();
+        }
+        Ok(bytes)
+    }
+
+    /// Removes the trees that are not kept, and the files that only they had.
+    pub fn collect(&self, kept: &BTreeSet<String>) -> io::Result<()> {
+        for entry in entries(&self.directory)? {
+            let name = entry.file_name();
+            let is_kept = name.to_str().is_some_and(|name| kept.contains(name));
+            if !is_kept && name != OsStr::new(BLOBS) {
+                remove_tree(&entry.path())?;
+            }
+        }
+        for blob in entries(&self.blobs)? {
+            if blob.metadata()?.nlink() == 1 {
+                fs::remove_file(blob.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Over the names, contents and modes of a tree's files.
+fn id(contents: &[Content<'_>]) -> String {
+    let mut files: Vec<_> = contents.iter().collect();
+    files.sort_by_key(|content| &content.artifact.file_name);
+    let mut hasher = Sha256::new();
+    for content in files {
+        let artifact = content.artifact;
+        let unarchived = artifact.unarchive == Unarchive::Zip;
+        hasher.update(artifact.file_name.as_bytes());
+        // No file name has a NUL.
+        hasher.update([0, u8::from(unarchived)]);
+        hasher.update(content.blob().to_string());
+    }
+    hex(hasher.finalize().get(..12).unwrap_or_default())
+}
+
+/// Has the file in the tree, and open for reading.
+fn copy(
+    delivery: &Delivery<'_>,
+    content: &Content<'_>,
+    staging: &mut Staging<'_>,
+    target: &Path,
+) -> Result<File, Failure> {
+    let blob = content.blob();
+    // What nobody may read could not be opened again to be unpacked.
+    if blob.is_readable() && staging.share(blob, target)? {
+        return Ok(File::open(target)?);
+    }
+    let mut input = delivery.open(content.artifact)?;
+    let mut file = staging.create(target)?;
+    let (sha256, _) = delivery.copy(&mut input, &mut file)?;
+    if sha256 != content.sha256 {
+        return Err(ArtifactFault::Changed.into());
+    }
+    staging.written(&file, target, blob)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(file)
+}
+
+fn entries(directory: &Path) -> io::Result<Vec<fs::DirEntry>> {
+    match fs::read_dir(directory) {
+        Ok(entries) => entries.collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
