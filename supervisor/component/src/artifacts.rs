@@ -39,13 +39,15 @@ pub struct Limits {
 impl Limits {
     /// Unpacked bytes that are allowed whatever the archive's size.
     pub const ALWAYS_UNPACKED: u64 = 16 * 1024 * 1024;
+
+    /// 4 GiB packed and unpacked, a ratio of 200, and 100,000 entries.
+    pub const DEFAULT: Self =
+        Self { file_bytes: 4 << 30, unpacked_bytes: 4 << 30, ratio: 200, entries: 100_000 };
 }
 
 impl Default for Limits {
-    /// 4 GiB packed and unpacked, a ratio of 200, and 100,000 entries.
     fn default() -> Self {
-        let gib = 1024 * 1024 * 1024;
-        Self { file_bytes: 4 * gib, unpacked_bytes: 4 * gib, ratio: 200, entries: 100_000 }
+        Self::DEFAULT
     }
 }
 

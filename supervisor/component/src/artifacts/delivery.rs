@@ -33,6 +33,7 @@ pub struct Delivery<'a> {
 /// An artifact, and what was found under its name.
 #[derive(Clone, Copy, Debug)]
 pub struct Content<'a> {
+    pub delivery: &'a Delivery<'a>,
     pub artifact: &'a Artifact,
     pub sha256: [u8; 32],
     /// Of the file itself.
@@ -53,9 +54,9 @@ impl fmt::Debug for Delivery<'_> {
     }
 }
 
-impl Delivery<'_> {
+impl<'a> Delivery<'a> {
     /// Reads an artifact and checks it against its recipe. Nothing is written.
-    pub fn examine<'a>(&self, artifact: &'a Artifact) -> Result<Content<'a>, ImportError> {
+    pub fn examine(&'a self, artifact: &'a Artifact) -> Result<Content<'a>, ImportError> {
         let examine = || -> Result<Content<'a>, Failure> {
             let mut file = self.open(artifact)?;
             let (sha256, bytes) = self.copy(&mut file, &mut io::sink())?;
@@ -67,7 +68,7 @@ impl Delivery<'_> {
                     unpacked_bytes(file)?.min(self.limits.unpacked_bytes)
                 }
             };
-            Ok(Content { artifact, sha256, bytes, unpacked_bytes })
+            Ok(Content { delivery: self, artifact, sha256, bytes, unpacked_bytes })
         };
         examine().map_err(|failure| failure.of(&artifact.uri, &self.path(artifact)))
     }

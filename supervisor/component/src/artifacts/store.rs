@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::blob::hex;
-use super::delivery::{Content, Delivery};
+use super::delivery::Content;
 use super::error::{ArtifactFault, Failure, ImportError};
 use super::staging::{Staging, remove_tree};
 use super::unarchive::unarchive;
@@ -63,11 +63,7 @@ impl Store {
 
     /// Brings in all artifacts of one version; they are on disk when this returns. Writes nothing where their tree
     /// is here, and of a new tree only files that are not. On an error nothing new is left.
-    pub fn import(
-        &self,
-        delivery: &Delivery<'_>,
-        contents: &[Content<'_>],
-    ) -> Result<Tree, ImportError> {
+    pub fn import(&self, contents: &[Content<'_>]) -> Result<Tree, ImportError> {
         let id = id(contents);
         let tree = self.directory.join(&id);
         if tree.is_dir() {
@@ -85,16 +81,17 @@ impl Store {
             let artifact = content.artifact;
             let file = artifacts.join(&artifact.file_name);
             let mut bring_in = || -> Result<(), Failure> {
-                let archive = copy(delivery, content, &mut staging, &file)?;
+                let archive = copy(content, &mut staging, &file)?;
                 match artifact.unarchive {
                     Unarchive::None => Ok(()),
                     Unarchive::Zip => {
                         let root = unarchived.join(artifact.stem());
-                        unarchive(delivery, content, archive, &root, &mut staging)
+                        unarchive(content, archive, &root, &mut staging)
                     }
                 }
             };
-            bring_in().map_err(|failure| failure.of(&artifact.uri, &delivery.path(artifact)))?;
+            bring_in()
+                .map_err(|failure| failure.of(&artifact.uri, &content.delivery.path(artifact)))?;
         }
         let written = staging.finish(&tree).map_err(in_tree)?;
         Ok(Tree { id, written })
@@ -144,20 +141,15 @@ fn id(contents: &[Content<'_>]) -> String {
 }
 
 /// Has the file in the tree, and open for reading.
-fn copy(
-    delivery: &Delivery<'_>,
-    content: &Content<'_>,
-    staging: &mut Staging<'_>,
-    target: &Path,
-) -> Result<File, Failure> {
+fn copy(content: &Content<'_>, staging: &mut Staging<'_>, target: &Path) -> Result<File, Failure> {
     let blob = content.blob();
     // What nobody may read could not be opened again to be unpacked.
     if blob.is_readable() && staging.share(blob, target)? {
         return Ok(File::open(target)?);
     }
-    let mut input = delivery.open(content.artifact)?;
+    let mut input = content.delivery.open(content.artifact)?;
     let mut file = staging.create(target)?;
-    let (sha256, _) = delivery.copy(&mut input, &mut file)?;
+    let (sha256, _) = content.delivery.copy(&mut input, &mut file)?;
     if sha256 != content.sha256 {
         return Err(ArtifactFault::Changed.into());
     }

@@ -68,7 +68,7 @@ impl Bench {
         self.deliver(limits, |delivery| {
             let contents: Result<Vec<_>, _> =
                 artifacts.iter().map(|artifact| delivery.examine(artifact)).collect();
-            let tree = self.store().import(delivery, &contents?)?;
+            let tree = self.store().import(&contents?)?;
             Ok((self.kept().join(tree.id), tree.written))
         })
     }
@@ -254,7 +254,7 @@ fn a_canceled_import_leaves_nothing() {
         };
         let delivery = Delivery { watch: &watch, ..*delivery };
         let contents = [delivery.examine(&artifact).unwrap()];
-        bench.store().import(&delivery, &contents).map(|tree| tree.id)
+        bench.store().import(&contents).map(|tree| tree.id)
     });
     assert!(matches!(result, Err(ImportError::Canceled)), "{result:?}");
     assert_eq!(bench.left(), [] as [String; 0]);
@@ -324,7 +324,7 @@ fn what_changes_after_it_was_examined_is_refused() {
     let result = bench.deliver(&Limits::default(), |delivery| {
         let contents = [delivery.examine(&artifact).unwrap()];
         fs::write(bench.file("a"), "other").unwrap();
-        bench.store().import(delivery, &contents).map(|tree| tree.id.into())
+        bench.store().import(&contents).map(|tree| tree.id.into())
     });
     assert_eq!(fault(result), ArtifactFault::Changed);
     assert_eq!(bench.left(), [] as [String; 0]);

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::Limits;
 use super::blob::{Blob, mode};
-use super::delivery::{Content, Delivery};
+use super::delivery::Content;
 use super::error::{ArtifactFault, EntryFault, Failure};
 use super::staging::Staging;
 use crate::recipe::Permission;
@@ -45,7 +45,6 @@ pub(super) fn unpacked_bytes(file: File) -> Result<u64, Failure> {
 
 /// Unpacks an archive into `root`, which does not exist yet.
 pub(super) fn unarchive(
-    delivery: &Delivery<'_>,
     content: &Content<'_>,
     file: File,
     root: &Path,
@@ -53,11 +52,11 @@ pub(super) fn unarchive(
 ) -> Result<(), Failure> {
     let mut buffer = vec![0; MAX_CENTRAL_DIRECTORY_RECORD_SIZE];
     let archive = ZipArchive::from_file(file, &mut buffer).map_err(unsound)?;
-    let Limits { unpacked_bytes, ratio, entries: max_entries, .. } = *delivery.limits;
+    let Limits { unpacked_bytes, ratio, entries: max_entries, .. } = *content.delivery.limits;
     let by_ratio = content.bytes.saturating_mul(ratio).max(Limits::ALWAYS_UNPACKED);
     let max_bytes = unpacked_bytes.min(by_ratio);
     let permission = content.artifact.permission;
-    let (root, watch) = (root.to_owned(), delivery.watch);
+    let (root, watch) = (root.to_owned(), content.delivery.watch);
     let mut unpacking = Unpacking {
         root,
         staging,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
 
 use hedgerow_component::artifacts::{self, Source, UnreadableDirectory};
@@ -17,7 +18,7 @@ use serde_json::Value;
 use super::define::{DefineError, Ingredients, define};
 use super::document::{Change, Document};
 use crate::definition::Definition;
-use crate::packages::{PackageError, Packages};
+use crate::packages::{PackageError, Packages, Wanted};
 use crate::records::{Desired, Package, Records, RecordsError};
 use crate::settings::Settings;
 
@@ -170,26 +171,55 @@ pub fn bring(
     platform: &Platform,
     progress: &dyn Fn(u32, String),
 ) -> Result<Prepared, PrepareError> {
-    let total = selection.components.len().max(1);
+    let wanted = wanted(request, &selection, platform)?;
+    let imported = packages.import(&wanted, &|percent| {
+        progress(10 + percent * 2 / 5, "copying artifacts".to_owned());
+        ControlFlow::Continue(())
+    })?;
+    let names = wanted.iter().map(|wanted| wanted.recipe.name.clone());
+    let mut imported: BTreeMap<_, _> = names.zip(imported).collect();
     let mut components = BTreeMap::new();
-    for (index, (name, selected)) in selection.components.into_iter().enumerate() {
+    for (name, selected) in selection.components {
         let Selected { candidate, root, before, after } = selected;
-        let package = match candidate.stored {
-            Some(package) if !candidate.is_from_directory => package,
-            Some(_) | None => {
-                let percent = 10 + u32::try_from(40 * index / total).unwrap_or(40);
-                progress(percent, format!("copying the artifacts of {name}"));
-                let recipe = &candidate.recipe;
-                let manifest = recipe.manifest_for(platform).map_err(|mismatches| {
-                    DefineError::Platform { component: name.to_string(), mismatches }
-                })?;
-                let artifacts = request.artifact_dir.as_ref().map(|dir| request.source(dir));
-                packages.import(artifacts, recipe, &candidate.text, manifest)?
-            }
-        };
-        components.insert(name, Chosen { package, root, before, after });
+        if let Some(package) = imported.remove(&name).or(candidate.stored) {
+            components.insert(name, Chosen { package, root, before, after });
+        }
     }
     Ok(Prepared { components, removed: selection.removed })
+}
+
+/// Bytes of artifacts that are not in the store yet. Reads and checks all of them.
+pub fn bytes_to_copy(
+    request: &Request,
+    selection: &Selection,
+    packages: &Packages,
+    platform: &Platform,
+) -> Result<u64, PrepareError> {
+    Ok(packages.bytes_to_copy(&wanted(request, selection, platform)?)?)
+}
+
+/// What of the selection is not known to be in the store.
+fn wanted<'a>(
+    request: &'a Request,
+    selection: &'a Selection,
+    platform: &Platform,
+) -> Result<Vec<Wanted<'a>>, PrepareError> {
+    let directory = request.artifact_dir.as_ref().map(|directory| request.source(directory));
+    let mut wanted = Vec::new();
+    for (name, Selected { candidate, .. }) in &selection.components {
+        // With the same recipe again there may be other artifacts.
+        let may_differ = candidate.is_from_directory && directory.is_some();
+        if candidate.stored.is_some() && !may_differ {
+            continue;
+        }
+        let recipe = &candidate.recipe;
+        let manifest = recipe.manifest_for(platform).map_err(|mismatches| {
+            DefineError::Platform { component: name.to_string(), mismatches }
+        })?;
+        let (text, artifacts) = (&candidate.text, &manifest.artifacts);
+        wanted.push(Wanted { recipe, text, artifacts, directory });
+    }
+    Ok(wanted)
 }
 
 /// Recipes of the directory, and those in the store that the directory does not replace.

@@ -105,13 +105,17 @@ async fn tell(around: &Surroundings, name: &str, command: Command) {
     }
 }
 
+pub(super) fn packages(around: &Surroundings) -> Packages {
+    Packages::at(around.layout.packages(), around.settings.store)
+}
+
 /// Removes what no stored package refers to. Nothing is lost if it fails: the next time does it.
 pub fn collect_packages(around: &Surroundings) {
     let kept = match around.records.packages() {
         Ok(packages) => packages.into_iter().map(|package| package.id).collect(),
         Err(error) => return tracing::error!("cannot read the packages: {error}"),
     };
-    if let Err(error) = Packages::at(around.layout.packages()).collect(&kept) {
+    if let Err(error) = packages(around).collect(&kept) {
         tracing::warn!("cannot remove packages that are not needed: {error}");
     }
 }

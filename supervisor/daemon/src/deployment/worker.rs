@@ -11,14 +11,14 @@ use super::fault::{ErrorCode, Fault};
 use super::history::History;
 use super::plan::{PlanReport, VersionChange};
 use super::prepare::{self, PrepareError, Request};
-use super::reconcile::{collect_packages, reconcile};
+use super::reconcile::{collect_packages, packages, reconcile};
 use super::view::{DeploymentStatus, DetailedStatus, Stage};
 use super::wait::{Awaited, await_components};
 use crate::definition::Definition;
 use crate::driver::Surroundings;
 use crate::jobs::{Failure, Job, Jobs, Outcome};
 use crate::lifecycle::{State, StepKind};
-use crate::packages::{PackageError, Packages};
+use crate::packages::{NoRoom, PackageError};
 use crate::registry::Status;
 
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Worker {
         let prepared = tokio::task::spawn_blocking(move || {
             let progress = |percent, stage| jobs.progress(id, percent, stage);
             progress(5, "reading recipes".to_owned());
-            let packages = Packages::at(around.layout.packages());
+            let packages = packages(&around);
             let selection = prepare::select(&request, &around.records, &platform)?;
             prepare::definitions(&selection, &platform, &around.settings)?;
             prepare::bring(&request, selection, &packages, &platform, &progress)
@@ -131,7 +131,10 @@ impl Worker {
             prepare::definitions(&selection, platform, &around.settings).map_err(refused)?;
         let desired = around.records.desired().map_err(internal)?;
         let ingredients = around.records.ingredients(&desired).map_err(internal)?;
-        let mut report = PlanReport::default();
+        let bytes_to_copy =
+            prepare::bytes_to_copy(request, &selection, &packages(around), platform)
+                .map_err(refused)?;
+        let mut report = PlanReport { bytes_to_copy, ..PlanReport::default() };
         for name in &selection.removed {
             if let Some(row) = desired.get(name) {
                 report.removed.insert(name.to_string(), row.version.to_string());
@@ -196,6 +199,9 @@ fn refused(error: PrepareError) -> Error {
             PackageError::Artifact { .. } | PackageError::NoArtifactDirectory { .. },
         )
         | PrepareError::Define(_) => Error::InvalidRecipe(message),
+        PrepareError::Package(PackageError::Room(NoRoom::Disk { .. } | NoRoom::Limit { .. })) => {
+            Error::DeploymentFailed(message)
+        }
         PrepareError::NotDeployed(_) => Error::NoSuchComponent(message),
         PrepareError::Directory(_) => Error::InvalidArgument(message),
         PrepareError::Package(PackageError::Disk { .. }) | PrepareError::Records(_) => {

@@ -12,6 +12,24 @@ pub enum PackageError {
     Artifact { component: ComponentName, source: Box<ImportError> },
     #[error("{component} has artifacts, but no artifact directory was given")]
     NoArtifactDirectory { component: ComponentName },
+    #[error(transparent)]
+    Room(#[from] NoRoom),
     #[error("{}: {source}", path.display())]
     Disk { path: PathBuf, source: io::Error },
+}
+
+/// All in bytes. Nothing was copied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoom {
+    #[error(
+        "{needed} bytes have to be copied, but the file system of {} has only {free} bytes free, of which {reserve} \
+         stay free (store.keep-free); free some space there",
+        path.display()
+    )]
+    Disk { path: PathBuf, needed: u64, free: u64, reserve: u64 },
+    #[error(
+        "{needed} bytes have to be copied, but {stored} of the {limit} bytes for artifacts are taken (store.max-size); \
+         remove components, or raise the limit"
+    )]
+    Limit { needed: u64, stored: u64, limit: u64 },
 }

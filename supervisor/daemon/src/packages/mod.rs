@@ -1,103 +1,136 @@
 //! Artifacts of component versions: brought in, kept while something refers to them, removed.
 
 mod error;
+mod room;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use hedgerow_component::Recipe;
-use hedgerow_component::artifacts::{self, Destination, Limits, Source};
-use hedgerow_component::recipe::Manifest;
-use sha2::{Digest, Sha256};
+use hedgerow_component::artifacts::{Content, Delivery, ImportError, Limits, Source, Store};
+use hedgerow_component::recipe::Artifact;
 
-pub use error::PackageError;
+pub use error::{NoRoom, PackageError};
 
-use crate::deployment::hex;
 use crate::records::Package;
+use crate::settings;
 
-/// The directory that holds a directory for each package, named by its content.
+const LIMITS: Limits = Limits::DEFAULT;
+
+/// The artifacts of all versions that are, or were just now, on the device.
 #[derive(Debug, Clone)]
 pub struct Packages {
     directory: PathBuf,
+    store: Store,
+    settings: settings::Store,
 }
+
+/// A version that is to be had.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    pub recipe: &'a Recipe,
+    /// The recipe's.
+    pub text: &'a str,
+    /// Of the manifest that was chosen.
+    pub artifacts: &'a [Artifact],
+    /// Where they are, as `<component>/<version>/<file>`.
+    pub directory: Option<Source<'a>>,
+}
+
+/// Told how many hundredths of an import are done; `Break` ends it, and leaves nothing.
+pub type Watch<'a> = &'a dyn Fn(u32) -> ControlFlow<()>;
 
 impl Packages {
-    pub fn at(directory: PathBuf) -> Self {
-        Self { directory }
+    pub fn at(directory: PathBuf, settings: settings::Store) -> Self {
+        Self { store: Store::at(directory.clone()), directory, settings }
     }
 
-    /// Copies a version's artifacts into a new directory, which gets the name of its content when all is there.
-    /// Blocks on files; one at a time. `text` is the recipe's.
+    /// Has the artifacts of all of them, or of none. Everything is read and checked, and room found, before anything
+    /// is copied; what is here already is not. Blocks on files; one at a time.
     pub fn import(
         &self,
-        artifacts: Option<Source<'_>>,
-        recipe: &Recipe,
-        text: &str,
-        manifest: &Manifest,
-    ) -> Result<Package, PackageError> {
-        let staging = self.directory.join(".new");
-        remove_tree(&staging).map_err(disk(&staging))?;
-        let destination = Destination {
-            artifacts: &staging.join("artifacts"),
-            unarchived: &staging.join("unarchived"),
+        wanted: &[Wanted<'_>],
+        watch: Watch<'_>,
+    ) -> Result<Vec<Package>, PackageError> {
+        let (done, total) = (Cell::new(0), Cell::new(0));
+        let count = |bytes: u64| {
+            done.set(done.get() + bytes);
+            let percent = (100 * done.get()).checked_div(total.get()).unwrap_or(0);
+            watch(u32::try_from(percent).unwrap_or(100).min(100))
         };
-        for directory in [destination.artifacts, destination.unarchived] {
-            fs::create_dir_all(directory).map_err(disk(directory))?;
-        }
-        let mut content = Sha256::new();
-        content.update(recipe.name.as_str());
-        content.update(text);
-        for artifact in &manifest.artifacts {
-            let (name, version) = (&recipe.name, &recipe.version);
-            let source = artifacts
-                .ok_or_else(|| PackageError::NoArtifactDirectory { component: name.clone() })?;
-            let limits = Limits::default();
-            let imported = artifacts::import(source, name, version, artifact, destination, &limits);
-            let imported = imported.map_err(|source| PackageError::Artifact {
-                component: name.clone(),
-                source: Box::new(source),
-            })?;
-            content.update(imported.sha256);
-        }
-        let id = hex(&content.finalize()).chars().take(24).collect::<String>();
-        let directory = self.directory.join(&id);
-        if directory.exists() {
-            remove_tree(&staging).map_err(disk(&staging))?;
-        } else {
-            sync(&staging).map_err(disk(&staging))?;
-            fs::rename(&staging, &directory).map_err(disk(&directory))?;
-            sync(&self.directory).map_err(disk(&self.directory))?;
-        }
-        Ok(Package { id, file: recipe.file.clone(), recipe: text.to_owned() })
+        let deliveries = deliveries(wanted, &count);
+        let contents = examine(wanted, &deliveries)?;
+        let needed = self.needed(&contents);
+        room::check(&self.directory, &self.store, self.settings, needed)?;
+        done.set(0);
+        total.set(needed);
+        wanted
+            .iter()
+            .zip(&contents)
+            .map(|(wanted, contents)| {
+                let tree = self.store.import(contents).map_err(|error| wanted.at_fault(error))?;
+                let (file, recipe) = (wanted.recipe.file.clone(), wanted.text.to_owned());
+                Ok(Package { id: tree.id, file, recipe })
+            })
+            .collect()
     }
 
-    /// Removes packages that nothing refers to: those of failed deployments, and of replaced versions.
+    /// The most bytes that [`Packages::import`] would copy. Reads and checks everything, as it does.
+    pub fn bytes_to_copy(&self, wanted: &[Wanted<'_>]) -> Result<u64, PackageError> {
+        let deliveries = deliveries(wanted, &|_| ControlFlow::Continue(()));
+        Ok(self.needed(&examine(wanted, &deliveries)?))
+    }
+
+    /// Removes artifacts that nothing refers to: those of failed deployments, and of replaced versions. Greengrass
+    /// keeps old versions until the store is full; what a rollback needs has to be among the `kept` ids here.
     pub fn collect(&self, kept: &BTreeSet<String>) -> io::Result<()> {
-        for entry in fs::read_dir(&self.directory)? {
-            let entry = entry?;
-            let is_kept = entry.file_name().to_str().is_some_and(|name| kept.contains(name));
-            if !is_kept {
-                remove_tree(&entry.path())?;
+        self.store.collect(kept)
+    }
+
+    fn needed(&self, contents: &[Vec<Content<'_>>]) -> u64 {
+        contents.iter().map(|contents| self.store.lacks(contents)).sum()
+    }
+}
+
+/// `None` where there is no artifact directory.
+fn deliveries<'a>(
+    wanted: &[Wanted<'a>],
+    watch: &'a dyn Fn(u64) -> ControlFlow<()>,
+) -> Vec<Option<Delivery<'a>>> {
+    let delivery = |wanted: &Wanted<'a>| {
+        let (component, version) = (&wanted.recipe.name, &wanted.recipe.version);
+        let source = wanted.directory?;
+        Some(Delivery { source, component, version, limits: &LIMITS, watch })
+    };
+    wanted.iter().map(delivery).collect()
+}
+
+fn examine<'a>(
+    wanted: &[Wanted<'a>],
+    deliveries: &'a [Option<Delivery<'a>>],
+) -> Result<Vec<Vec<Content<'a>>>, PackageError> {
+    let each = |(wanted, delivery): (&Wanted<'a>, &'a Option<Delivery<'a>>)| {
+        let examine = |artifact: &'a Artifact| match delivery {
+            Some(delivery) => delivery.examine(artifact).map_err(|error| wanted.at_fault(error)),
+            None => {
+                let component = wanted.recipe.name.clone();
+                Err(PackageError::NoArtifactDirectory { component })
             }
-        }
-        Ok(())
+        };
+        wanted.artifacts.iter().map(examine).collect()
+    };
+    wanted.iter().zip(deliveries).map(each).collect()
+}
+
+impl Wanted<'_> {
+    fn at_fault(&self, source: ImportError) -> PackageError {
+        let component = self.recipe.name.clone();
+        PackageError::Artifact { component, source: Box::new(source) }
     }
 }
 
-fn disk(path: &Path) -> impl Fn(io::Error) -> PackageError {
-    let path = path.to_owned();
-    move |source| PackageError::Disk { path: path.clone(), source }
-}
-
-fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn sync(directory: &Path) -> io::Result<()> {
-    fs::File::open(directory)?.sync_all()
-}
+#[cfg(test)]
+mod tests;

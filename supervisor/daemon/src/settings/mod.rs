@@ -4,6 +4,7 @@ mod component;
 mod device;
 mod log;
 mod pattern;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -18,12 +19,14 @@ pub use component::ComponentRule;
 pub use device::Device;
 pub use log::Log;
 pub use pattern::matches_pattern;
+pub use store::Store;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Settings {
     pub device: Device,
     pub log: Log,
+    pub store: Store,
     /// Limits and network of components by name pattern; of two that match, the later one's values win.
     pub component: Vec<ComponentRule>,
     /// Read and enforced by the launcher; listed here so that the file is one.

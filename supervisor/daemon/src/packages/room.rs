@@ -1,0 +1,38 @@
+//! Whether there is room, asked before anything is copied.
+
+use std::io;
+use std::path::Path;
+
+use hedgerow_component::artifacts::Store;
+use nix::sys::statvfs::statvfs;
+
+use super::error::{NoRoom, PackageError};
+use crate::settings;
+
+/// Room for `needed` bytes beside what the store has.
+pub(super) fn check(
+    directory: &Path,
+    store: &Store,
+    settings: settings::Store,
+    needed: u64,
+) -> Result<(), PackageError> {
+    if needed == 0 {
+        return Ok(());
+    }
+    let disk = |source| PackageError::Disk { path: directory.to_owned(), source };
+    let stored = store.bytes().map_err(disk)?;
+    let found = statvfs(directory).map_err(|errno| disk(io::Error::from(errno)))?;
+    // What the superuser alone may still use is not counted. Both numbers have 32 bits on a 32-bit machine.
+    #[allow(clippy::useless_conversion)]
+    let (blocks, size) = (u64::from(found.blocks_available()), u64::from(found.fragment_size()));
+    let free = blocks.saturating_mul(size);
+    let (reserve, limit) = (settings.keep_free, settings.max_size);
+    if stored.saturating_add(needed) > limit {
+        return Err(NoRoom::Limit { needed, stored, limit }.into());
+    }
+    if needed.saturating_add(reserve) > free {
+        let path = directory.to_owned();
+        return Err(NoRoom::Disk { path, needed, free, reserve }.into());
+    }
+    Ok(())
+}
