@@ -8,11 +8,13 @@
 
 mod artifact;
 mod fields;
+mod identity;
 mod image;
 mod lifecycle;
 mod read;
 mod selection;
 mod step;
+mod texts;
 
 use std::collections::BTreeMap;
 use std::fmt;

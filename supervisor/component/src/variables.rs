@@ -44,17 +44,8 @@ impl Scope<'_> {
     pub fn interpolate(&self, text: &str) -> Interpolated {
         let mut unresolved = Vec::new();
         let text = VARIABLE.replace_all(text, |found: &Captures<'_>| {
-            let part = |i| found.get(i).map(|m| m.as_str());
-            let whole = part(0).unwrap_or_default();
-            let value = match (part(1), part(2), part(3)) {
-                (Some(namespace), None, Some(key)) => self.lookup(namespace, key),
-                (Some(name), Some(namespace), Some(key)) => match self.dependencies.get(name) {
-                    Some(values) => values.lookup(namespace, key),
-                    None => Lookup::known(namespace, None),
-                },
-                _ => Lookup::Unknown,
-            };
-            match value {
+            let whole = found.get(0).map(|m| m.as_str()).unwrap_or_default();
+            match self.value_of(Reference::from_captures(found)) {
                 Lookup::Value(value) => value,
                 Lookup::Missing => {
                     unresolved.push(whole.to_owned());
@@ -64,6 +55,17 @@ impl Scope<'_> {
             }
         });
         Interpolated { text: text.into_owned(), unresolved }
+    }
+
+    fn value_of(&self, reference: Option<Reference<'_>>) -> Lookup {
+        let Some(Reference { component, namespace, key, .. }) = reference else {
+            return Lookup::Unknown;
+        };
+        match component.map(|name| self.dependencies.get(name)) {
+            None => self.lookup(namespace, key),
+            Some(Some(values)) => values.lookup(namespace, key),
+            Some(None) => Lookup::known(namespace, None),
+        }
     }
 
     fn lookup(&self, namespace: &str, key: &str) -> Lookup {
@@ -102,7 +104,7 @@ impl Lookup {
 impl Values<'_> {
     fn lookup(&self, namespace: &str, key: &str) -> Lookup {
         let value = match (namespace, key) {
-            ("configuration", pointer) => self.configuration.pointer(pointer).map(written),
+            ("configuration", pointer) => at_pointer(self.configuration, pointer).map(written),
             ("artifacts", "path") => Some(self.artifacts_path.clone().into_owned()),
             ("artifacts", "decompressedPath") => {
                 Some(self.artifacts_decompressed_path.clone().into_owned())
@@ -112,6 +114,50 @@ impl Values<'_> {
         };
         Lookup::known(namespace, value)
     }
+}
+
+/// A variable by its look: braces around two or three words with colons between them.
+pub(crate) struct Reference<'t> {
+    pub whole: &'t str,
+    /// Of another component.
+    pub component: Option<&'t str>,
+    pub namespace: &'t str,
+    pub key: &'t str,
+}
+
+pub(crate) fn references(text: &str) -> impl Iterator<Item = Reference<'_>> {
+    VARIABLE.captures_iter(text).filter_map(|found| Reference::from_captures(&found))
+}
+
+impl<'t> Reference<'t> {
+    fn from_captures(found: &Captures<'t>) -> Option<Self> {
+        let part = |i| found.get(i).map(|m| m.as_str());
+        let (whole, first, key) = (part(0)?, part(1)?, part(3)?);
+        Some(match part(2) {
+            Some(namespace) => Self { whole, component: Some(first), namespace, key },
+            None => Self { whole, component: None, namespace: first, key },
+        })
+    }
+}
+
+/// What a JSON pointer (RFC 6901) points to. Keys are compared without regard to case, as the
+/// configuration's are, if none is spelled exactly so.
+pub(crate) fn at_pointer<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
+    if pointer.is_empty() {
+        return Some(value);
+    }
+    let mut segments = pointer.strip_prefix('/')?.split('/');
+    segments.try_fold(value, |value, segment| {
+        let key = segment.replace("~1", "/").replace("~0", "~");
+        match value {
+            Value::Object(map) => map.get(&key).or_else(|| {
+                let folded = key.to_lowercase();
+                map.iter().find(|(k, _)| k.to_lowercase() == folded).map(|(_, value)| value)
+            }),
+            Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+        }
+    })
 }
 
 /// A scalar's text; maps and lists as compact JSON with sorted keys.

@@ -21,6 +21,8 @@ pub enum InvalidVersion {
     Length(usize),
     #[error("{0:?} is not a semantic version such as 1.0.0 or 2.1.0-beta.1")]
     Syntax(String),
+    #[error("{0:?} is not a version: it needs three numbers, such as {0}{1}, in quotes")]
+    Short(String, &'static str),
     #[error("each number of a version is at most {max}, {0} is more", max = Version::MAX_NUMBER)]
     Number(u64),
 }
@@ -51,6 +53,14 @@ impl FromStr for Version {
     fn from_str(text: &str) -> Result<Self, InvalidVersion> {
         if text.len() > Self::MAX_LENGTH {
             return Err(InvalidVersion::Length(text.len()));
+        }
+        let digits = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
+        if text.split('.').all(digits) {
+            match text.split('.').count() {
+                1 => return Err(InvalidVersion::Short(text.to_owned(), ".0.0")),
+                2 => return Err(InvalidVersion::Short(text.to_owned(), ".0")),
+                _ => {}
+            }
         }
         let invalid = || InvalidVersion::Syntax(text.to_owned());
         let version = npm::Version::parse(text).map_err(|_| invalid())?;

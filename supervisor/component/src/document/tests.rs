@@ -99,7 +99,8 @@ fn errors_say_where() {
         (Format::Yaml, "a: b: c", 1, 5),
         (Format::Yaml, "a: *nowhere", 1, 4),
         (Format::Yaml, "a: &x [*x]", 1, 8),
-        (Format::Yaml, "a: 1\n---\nb: 2\n", 2, 1),
+        (Format::Yaml, "a:\n  <<: text", 2, 7),
+        (Format::Yaml, "a:\n\tb: 1", 2, 2),
         (Format::Yaml, "[1]: 2", 1, 1),
         (Format::Yaml, "", 1, 1),
         (Format::Yaml, "# nothing\n", 1, 1),
@@ -123,6 +124,40 @@ fn repeated_keys_are_remarked_and_the_last_counts() {
             Err(refused) => panic!("{format:?}: {refused:?}"),
         }
     }
+}
+
+#[test]
+fn merge_keys_are_written_out_behind_a_maps_own() {
+    let text = "base: &base {a: 1, b: 2}\nmore: &more {b: 3, c: 4}\n\
+                x:\n  <<: *base\n  a: own\ny: {<<: [*more, *base]}\n";
+    let document = read(Format::Yaml, text).unwrap();
+    let value = document.root.to_value();
+    assert_eq!(value["x"], json!({"a": "own", "b": 2}));
+    assert_eq!(value["y"], json!({"b": 3, "c": 4, "a": 1}));
+    let lines: Vec<_> = document.remarks.iter().map(|remark| remark.at.line).collect();
+    assert_eq!(lines, [4, 6]);
+    // In JSON it is a key like any other.
+    assert_eq!(value_of_json(), json!({"<<": {"a": 1}}));
+}
+
+fn value_of_json() -> Value {
+    value(Format::Json, r#"{"<<": {"a": 1}}"#)
+}
+
+#[test]
+fn a_second_document_is_remarked_and_not_read() {
+    let document = read(Format::Yaml, "---\na: 1\n---\nb: [2\n").unwrap();
+    assert_eq!(document.root.to_value(), json!({"a": 1}));
+    assert_eq!(document.remarks[0].at.line, 3);
+    assert!(read(Format::Yaml, "a: 1\n...\n").unwrap().remarks.is_empty());
+}
+
+#[test]
+fn line_ends_of_windows_are_line_ends() {
+    let json = read(Format::Json, "{\r\n// x\r\n\"a\":\t1}\r\n").unwrap();
+    assert_eq!((json.root.to_value(), json.remarks[0].at.line), (json!({"a": 1}), 2));
+    let yaml = value(Format::Yaml, "a: |\r\n  one\r\n  two\r\nb:\t1\r\n");
+    assert_eq!(yaml, json!({"a": "one\ntwo\n", "b": 1}));
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! YAML 1.2 with its core schema, one document, aliases written out.
+//! YAML 1.2 with its core schema, aliases and merge keys (`<<`) written out. Of several documents the
+//! first is read, as Greengrass reads it.
 //!
 //! The parser delivers events; this builds the tree with a stack of its own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use granit_parser::{ErrorKind, Event, Marker, Options, Parser, ScalarStyle, ScanError, Tag};
 use serde_json::Number;
@@ -20,7 +21,13 @@ pub(super) fn read(text: &str) -> Result<Document, Remark> {
     let mut builder = Builder::new();
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| syntax(&error))?;
-        builder.event(event, position(&span.start))?;
+        let at = position(&span.start);
+        if builder.root.is_some() && matches!(event, Event::DocumentStart(..)) {
+            let message = "another document begins here; it is not read".to_owned();
+            builder.remarks.push(Remark { at, message });
+            break;
+        }
+        builder.event(event, at)?;
     }
     match builder.root {
         Some(root) => Ok(Document { root, remarks: builder.remarks }),
@@ -73,9 +80,6 @@ impl Builder {
 
     fn event(&mut self, event: Event<'_>, at: Position) -> Result<(), Remark> {
         match event {
-            Event::DocumentStart(..) if self.root.is_some() => {
-                Err(error(at, "a second document begins here; a recipe is one document"))
-            }
             Event::Scalar(text, style, anchor, tag) => {
                 self.budget.spend(1, text.len(), at)?;
                 let content = match tag.as_deref() {
@@ -131,10 +135,35 @@ impl Builder {
             Collection::List(items) => Content::List(items),
             Collection::Map(entries, _) => {
                 repeated_keys(&entries, &mut self.remarks);
-                Content::Map(entries)
+                Content::Map(self.merged(entries)?)
             }
         };
         self.node(Node { at, content }, anchor)
+    }
+
+    /// The entries with those that `<<` brings in, which stand back behind the map's own. It is
+    /// YAML 1.1's; authors' tools know it, Greengrass on a device does not.
+    fn merged(&mut self, entries: Vec<Entry>) -> Result<Vec<Entry>, Remark> {
+        if !entries.iter().any(|entry| entry.key == "<<") {
+            return Ok(entries);
+        }
+        let (merges, mut own): (Vec<_>, Vec<_>) = entries.into_iter().partition(|e| e.key == "<<");
+        let mut known: HashSet<String> = own.iter().map(|entry| entry.key.clone()).collect();
+        for merge in merges {
+            let message = "the merge key << is written out here; Greengrass does not know it";
+            self.remarks.push(Remark { at: merge.at, message: message.to_owned() });
+            let sources = match merge.value.content {
+                Content::List(items) => items,
+                _ => vec![merge.value],
+            };
+            for source in sources {
+                let Content::Map(brought) = source.content else {
+                    return Err(error(source.at, "<< takes a map, or a list of maps"));
+                };
+                own.extend(brought.into_iter().filter(|entry| known.insert(entry.key.clone())));
+            }
+        }
+        Ok(own)
     }
 
     /// A node is complete: it is kept for its aliases, and takes its place.

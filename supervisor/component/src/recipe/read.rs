@@ -1,16 +1,15 @@
 //! From the tree of a document to a [`Recipe`].
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
 use super::fields::{Place, Reader};
 use super::selection::Selector;
+use super::texts::Texts;
 use super::{
     ComponentType, Dependency, DependencyKind, FORMAT_VERSION, Lifecycle, Manifest, Recipe,
-    artifact, lifecycle,
+    artifact, identity, lifecycle,
 };
 use crate::document::{Content, Node};
 use crate::name::ComponentName;
@@ -28,8 +27,9 @@ pub(super) fn recipe(reader: &mut Reader<'_>, root: &Node) -> Option<Recipe> {
             return None;
         }
     }
-    let name = fields.require(reader, "ComponentName").and_then(|p| identity(reader, &p));
-    let version = fields.require(reader, "ComponentVersion").and_then(|p| identity(reader, &p));
+    let name = fields.require(reader, "ComponentName").and_then(|p| identity::read(reader, &p));
+    let version =
+        fields.require(reader, "ComponentVersion").and_then(|p| identity::read(reader, &p));
     let description = fields.take(reader, "ComponentDescription").and_then(|p| reader.text(&p));
     let publisher = fields.take(reader, "ComponentPublisher").and_then(|p| reader.text(&p));
     let kind = fields
@@ -45,10 +45,12 @@ pub(super) fn recipe(reader: &mut Reader<'_>, root: &Node) -> Option<Recipe> {
         .take(reader, "ComponentDependencies")
         .map(|p| dependencies(reader, p))
         .unwrap_or_default();
+    let defaults = Value::Object(default_configuration.clone());
+    let texts = Texts { configuration: &defaults, dependencies: &dependencies };
     let shared = fields.take(reader, "Lifecycle").filter(|p| !is_empty(p));
     let manifests = fields
         .require(reader, "Manifests")
-        .map(|p| manifests(reader, &p, shared.as_ref()))
+        .map(|p| manifests(reader, &p, shared.as_ref(), &texts))
         .unwrap_or_default();
     fields.finish(reader);
     Some(Recipe {
@@ -63,17 +65,6 @@ pub(super) fn recipe(reader: &mut Reader<'_>, root: &Node) -> Option<Recipe> {
         dependencies,
         manifests,
     })
-}
-
-/// A name or version. Placeholders of build tools get an answer of their own.
-fn identity<T: FromStr<Err: Display>>(reader: &mut Reader<'_>, place: &Place<'_>) -> Option<T> {
-    let text = reader.text(place)?;
-    if text.contains(['{', '}', '$']) || text.starts_with("NEXT_") {
-        let message = format!("{text:?} is a placeholder: this is the template of a recipe");
-        reader.error(place, message, "deploy the recipe that your build made from it");
-        return None;
-    }
-    reader.parsed(place)
 }
 
 const COMPONENT_TYPES: [(&str, ComponentType); 4] = [
@@ -129,6 +120,7 @@ fn manifests(
     reader: &mut Reader<'_>,
     place: &Place<'_>,
     shared: Option<&Place<'_>>,
+    texts: &Texts<'_>,
 ) -> Vec<Manifest> {
     let items = reader.items(place);
     if matches!(&place.node.content, Content::List(items) if items.is_empty()) {
@@ -141,7 +133,7 @@ fn manifests(
     let drafts: Vec<_> = items.into_iter().filter_map(|item| draft(reader, item)).collect();
     let keywords = drafts.iter().flat_map(|draft| draft.selections.iter().cloned()).collect();
     let mut selector = Selector::new(keywords);
-    drafts.into_iter().map(|draft| manifest(reader, draft, shared, &mut selector)).collect()
+    drafts.into_iter().map(|draft| manifest(reader, draft, shared, &mut selector, texts)).collect()
 }
 
 /// A manifest before its lifecycle: that depends on the selections of all.
@@ -174,14 +166,22 @@ fn manifest(
     draft: Draft<'_>,
     shared: Option<&Place<'_>>,
     selector: &mut Selector,
+    texts: &Texts<'_>,
 ) -> Manifest {
     let Draft { name, platform, selections, lifecycle, artifacts } = draft;
     let ((artifacts, images), mut refusals) =
         reader.apart(|reader| artifacts.map(|p| artifact::read(reader, &p)).unwrap_or_default());
     let (lifecycle, faults) = reader.apart(|reader| match (lifecycle, shared) {
-        (Some(own), _) => lifecycle::read(reader, own),
+        (Some(own), _) => {
+            texts.check(reader, &own);
+            lifecycle::read(reader, own)
+        }
         (None, Some(shared)) => match selector.select(reader, shared, &selections) {
-            Ok(Some(selected)) => lifecycle::read(reader, shared.instead(&selected)),
+            Ok(Some(selected)) => {
+                let selected = shared.instead(&selected);
+                texts.check(reader, &selected);
+                lifecycle::read(reader, selected)
+            }
             Ok(None) => Lifecycle::default(),
             Err(remark) => {
                 reader.error(shared, remark.message, "");

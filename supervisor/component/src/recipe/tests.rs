@@ -12,6 +12,7 @@ ComponentType: aws.greengrass.generic
 ComponentConfiguration:
   DefaultConfiguration:
     interval: 5
+    limit: 60
     ratio: 0.5
     label: "5"
     tags: [a, b]
@@ -95,7 +96,7 @@ fn a_whole_recipe_is_read() {
     );
     assert_eq!(
         Value::Object(configuration),
-        json!({"interval": 5, "ratio": 0.5, "label": "5", "tags": ["a", "b"]})
+        json!({"interval": 5, "limit": 60, "ratio": 0.5, "label": "5", "tags": ["a", "b"]})
     );
     let kinds: Vec<_> = recipe.dependencies.values().map(|d| d.kind).collect();
     assert_eq!(kinds, [DependencyKind::Hard, DependencyKind::Soft]);
@@ -298,6 +299,24 @@ fn warnings_name_what_is_ignored() {
             "startup",
         ),
         ("Manifests:\n- Lifecycle: {run: x, RUN: y}", 5, "/Manifests/0/Lifecycle/RUN", "same key"),
+        (
+            "Manifests:\n- Lifecycle: {run: 'echo {artifacts:pth}'}",
+            5,
+            "/Manifests/0/Lifecycle/run",
+            "not a recipe variable",
+        ),
+        (
+            "Manifests:\n- Lifecycle: {run: {script: x, setenv: {A: '{com.b:work:path}'}}}",
+            5,
+            "/Manifests/0/Lifecycle/run/setenv/A",
+            "not a direct dependency",
+        ),
+        (
+            "Manifests:\n- Lifecycle: {run: '{configuration:/Port/0}'}",
+            5,
+            "/Manifests/0/Lifecycle/run",
+            "no default",
+        ),
         ("Manifests: [{}]\nmanifests: [{}]", 5, "/manifests", "same key"),
         ("Manifests: [{}]\nManifests: [{}]", 5, "", "twice"),
     ] {
@@ -307,6 +326,21 @@ fn warnings_name_what_is_ignored() {
         assert!(warning.message.contains(word), "{warning}");
         assert_eq!(warning.severity, Severity::Warning);
     }
+}
+
+#[test]
+fn variables_that_have_values_are_no_warnings() {
+    let text = with(
+        "ComponentConfiguration: {DefaultConfiguration: {a: {b: [1]}, c/d: null}}
+ComponentDependencies: {com.b: {VersionRequirement: '*'}}
+Manifests:
+- Lifecycle:
+    run: |
+      x {configuration:/A/b/0} {configuration:/c~1d} {configuration:} {iot:thingName}
+      {com.b:configuration:/x} {com.b:work:path} {work:path} {kernel:rootPath} {name:value}
+      curl -H '{\"a\": 1}' ${X:-y}",
+    );
+    assert_eq!(parsed(&text).warnings, []);
 }
 
 #[test]
@@ -341,6 +375,28 @@ fn errors_name_file_and_place() {
             &format!("{format}ComponentName: a\nComponentVersion: NEXT_PATCH\nManifests: [{{}}]"),
             3,
             "template",
+        ),
+        (
+            &format!("{format}ComponentName: {{NAME}}\nComponentVersion: 1.0.0\nManifests: [{{}}]"),
+            2,
+            "template",
+        ),
+        (
+            &format!(
+                "{format}ComponentName: com.a.COMPONENT_NAME\nComponentVersion: 1.0.0\nManifests: [{{}}]"
+            ),
+            2,
+            "template",
+        ),
+        (
+            &format!("{format}ComponentName: a\nComponentVersion: 1.0\nManifests: [{{}}]"),
+            3,
+            "such as 1.0.0",
+        ),
+        (
+            &format!("{format}ComponentName: a\nComponentVersion: 2\nManifests: [{{}}]"),
+            3,
+            "such as 2.0.0",
         ),
         (&with(""), 1, "Manifests is missing"),
         (&with("Manifests: []"), 4, "no manifest"),

@@ -27,6 +27,7 @@ fn variables_have_their_values() {
         ("run {configuration:/port}", "run 80"),
         ("{configuration:/ratio} {configuration:/on}", "1.5 true"),
         ("{configuration:/none}", "null"),
+        ("{configuration:/PORT}{configuration:/Map/B/1}", "80x"),
         ("{configuration:/map}", r#"{"a":{},"b":[1,"x"]}"#),
         ("{configuration:/list/1}", "20"),
         ("{configuration:/a~1b}", "slash"),
