@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -142,6 +142,15 @@ pub struct Plan {
     pub network: Network,
     pub limits: Limits,
     pub mounts: Vec<Mount>,
+}
+
+impl Plan {
+    /// Whether the fence uses this directory of [`Base::State`], one above it or one below it.
+    pub fn uses(&self, directory: &Path) -> bool {
+        let sources = self.mounts.iter().filter(|m| m.base == Base::State).map(|m| &m.source);
+        let mut sources = sources;
+        sources.any(|source| source.starts_with(directory) || directory.starts_with(source))
+    }
 }
 
 /// Tells one step of a fence from another for as long as the fence lives.

@@ -1,13 +1,15 @@
 //! What hedgerowd and hedgerow-launch say to each other: one JSON message per SOCK_SEQPACKET datagram,
 //! descriptors beside it (SCM_RIGHTS).
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::moment::Moment;
-use crate::plan::{FenceId, Plan, Step, StepId};
+use crate::plan::{FenceId, Limits, Plan, Step, StepId, User};
 
 /// Both sides must have the same; the launcher answers another with [`ErrorKind::Version`].
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Largest message in bytes, below the default `net.core.wmem_default` (212,992).
 pub const MAX_MESSAGE: usize = 128 * 1024;
@@ -20,6 +22,9 @@ pub const MAX_PLAN: usize = 48 * 1024;
 
 /// Most steps of one fence whose exit is not yet acknowledged.
 pub const MAX_STEPS: usize = 64;
+
+/// Most directories that one [`Request::Discard`] names.
+pub const MAX_DISCARDED: usize = 64;
 
 /// Most fences at once.
 pub const MAX_FENCES: usize = 1024;
@@ -79,6 +84,33 @@ pub enum Request {
     Usage {
         fence: FenceId,
     },
+    /// Stops every process of the fence where it is, until [`Request::Thaw`]. Meanwhile no step can be started and
+    /// no signal sent; `Close` works. Freezing what is frozen succeeds.
+    Freeze {
+        fence: FenceId,
+    },
+    Thaw {
+        fence: FenceId,
+    },
+    /// Replaces the limits of an open fence, and those in its plan.
+    Limit {
+        fence: FenceId,
+        limits: Limits,
+    },
+    /// Removes directories of [`crate::plan::Base::State`] with all that is in them, whoever in a fence owns it.
+    /// What is not there counts as removed. Refused while an open fence uses one of them. The reply comes when they
+    /// are gone.
+    Discard {
+        sources: Vec<PathBuf>,
+    },
+    /// Opens a regular file or a directory for reading, as `user` of the fence would: no link leads out of the
+    /// fence's root, and what that user may not read is refused. The reply carries the descriptor.
+    OpenInFence {
+        fence: FenceId,
+        /// Absolute, inside the fence.
+        path: PathBuf,
+        user: User,
+    },
     /// The daemon stops in order. A launcher that lingers for daemons ends at once, every fence with it, and the
     /// end of the connection is its answer; another launcher answers and stays.
     Farewell,
@@ -109,6 +141,8 @@ pub enum Response {
         listener: bool,
     },
     Usage(Usage),
+    /// One descriptor.
+    Opened,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,6 +188,7 @@ pub struct FenceReport {
     pub plan: Box<Plan>,
     pub note: String,
     pub steps: Vec<StepReport>,
+    pub frozen: bool,
     /// Set once the fence's init is gone.
     pub ended: Option<String>,
 }

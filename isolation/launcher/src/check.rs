@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use hedgerow_isolation::plan::{IdRange, Limits, Mount, Network, Plan, Step, User};
-use hedgerow_isolation::protocol::{Error, ErrorKind, MAX_NOTE, MAX_PLAN};
+use hedgerow_isolation::protocol::{Error, ErrorKind, MAX_DISCARDED, MAX_NOTE, MAX_PLAN};
 
 /// First ids of the ranges that Hedgerow gives out: systemd's "unused" part of the 32-bit space.
 const FIRST_IDS: std::ops::RangeInclusive<u32> = 1_879_048_192..=2_147_418_112;
@@ -56,7 +56,7 @@ fn ids(range: IdRange, others: impl IntoIterator<Item = IdRange>) -> Result<(), 
     })
 }
 
-fn limits(limits: Limits) -> Result<(), Error> {
+pub fn limits(limits: Limits) -> Result<(), Error> {
     let enough = |given: Option<u64>, least: Option<u64>| given.is_none() || given >= least;
     let checks = [
         ("memory", "bytes", limits.memory, LEAST.memory),
@@ -104,6 +104,25 @@ fn is_plain(path: &Path) -> bool {
     path.file_name().is_some()
         && path.components().all(|component| matches!(component, Component::Normal(_)))
         && !path.as_os_str().as_encoded_bytes().contains(&0)
+}
+
+/// The directories of a request to discard, relative to the state directory.
+pub fn discarded(sources: &[PathBuf]) -> Result<(), Error> {
+    ensure(sources.len() <= MAX_DISCARDED, || {
+        format!("{} directories to discard: {MAX_DISCARDED} at most", sources.len())
+    })?;
+    sources.iter().try_for_each(|source| {
+        ensure(is_plain(source) && source.is_relative(), || {
+            format!("directory {source:?} to discard: a relative path without \"..\"")
+        })
+    })
+}
+
+/// A path to open inside a fence, and as whom.
+pub fn opened(path: &Path, as_user: User) -> Result<(), Error> {
+    let good = path.is_absolute() && !path.as_os_str().as_encoded_bytes().contains(&0);
+    ensure(good, || format!("path {path:?} to open: must be absolute"))?;
+    user(as_user)
 }
 
 fn user(user: User) -> Result<(), Error> {

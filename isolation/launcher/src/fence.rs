@@ -10,13 +10,14 @@
 //! ```
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::control::{Command as InitCommand, Report};
 use hedgerow_isolation::moment::Moment;
-use hedgerow_isolation::plan::{Plan, Step, StepId, User};
+use hedgerow_isolation::plan::{Limits, Plan, Step, StepId, User};
 use hedgerow_isolation::protocol::{
     Error, ErrorKind, Event, ExitStatus, FenceReport, Response, Usage,
 };
@@ -27,6 +28,7 @@ use rustix::process::{Pid, Signal};
 use crate::builder::{Blueprint, Failed};
 use crate::cgroup::Cgroup;
 use crate::daemon::{Output, Ticket};
+use crate::file;
 use crate::steps::{Steps, cannot_duplicate};
 
 /// How long the builder may take. It needs milliseconds; a machine that swaps may need more.
@@ -46,6 +48,7 @@ pub struct Fence {
     init: Option<i32>,
     phase: Phase,
     steps: Steps,
+    frozen: bool,
 }
 
 #[derive(Debug)]
@@ -127,6 +130,7 @@ impl Fence {
             note,
             listener,
             cgroup,
+            frozen: false,
         };
         // The builder waits for its blueprint: whatever it makes is in the cgroup from the start.
         let told = fence.cgroup.add(pid).map_err(|e| failed(&e)).and_then(|()| {
@@ -267,6 +271,29 @@ impl Fence {
         Ok(Response::Done)
     }
 
+    pub fn freeze(&mut self, frozen: bool) -> Result<Response, Error> {
+        if !matches!(self.phase, Phase::Open { .. }) {
+            return Err(Error::new(ErrorKind::NoSuchFence, "the fence is not open"));
+        }
+        self.cgroup.freeze(frozen).map_err(|e| system(e.to_string()))?;
+        self.frozen = frozen;
+        Ok(Response::Done)
+    }
+
+    pub fn limit(&mut self, limits: Limits) -> Result<Response, Error> {
+        self.cgroup.limit(self.plan.limits, limits).map_err(|e| system(e.to_string()))?;
+        self.plan.limits = limits;
+        Ok(Response::Done)
+    }
+
+    /// A file of the fence as `user` of it may read it.
+    pub fn open_file(&self, path: &Path, user: User) -> Result<OwnedFd, Error> {
+        match self.init {
+            Some(init) => file::open(init, path, user, self.plan.ids),
+            None => Err(Error::new(ErrorKind::NoSuchFence, "the fence is not open")),
+        }
+    }
+
     pub fn acknowledge(&mut self, step: StepId) -> Result<Response, Error> {
         self.steps.acknowledge(step)
     }
@@ -307,6 +334,7 @@ impl Fence {
             plan: Box::new(self.plan.clone()),
             note: self.note.clone(),
             steps: self.steps.reports(),
+            frozen: self.frozen,
             ended: match &self.phase {
                 Phase::Ended { cause } => Some(cause.clone()),
                 Phase::Closing { .. } => Some("it is being closed".to_owned()),
@@ -318,6 +346,10 @@ impl Fence {
     fn command(&self, command: &InitCommand, descriptors: &[BorrowedFd<'_>]) -> Result<(), Error> {
         let none = |message: String| Err(Error::new(ErrorKind::NoSuchFence, message));
         match &self.phase {
+            // The init is frozen as well.
+            Phase::Open { .. } if self.frozen => {
+                Err(Error::new(ErrorKind::Invalid, "the fence is frozen: thaw it first"))
+            }
             Phase::Open { control: Some(control) } => control
                 .send(command, descriptors)
                 .map_err(|e| system(format!("the fence's init does not take commands: {e}"))),
@@ -457,6 +489,10 @@ impl Fence {
             disappointed: disappointed.into_iter().map(|t| (t, why.clone())).collect(),
         };
         self.listener = None;
+        if self.frozen {
+            // In v1 what is frozen does not even die.
+            let _ = self.cgroup.freeze(false);
+        }
         // Killing process 1 of a pid namespace ends every other process in it, before it is reaped itself.
         for pid in [self.builder, self.init].into_iter().flatten().filter_map(Pid::from_raw) {
             let _ = rustix::process::kill_process(pid, Signal::KILL);

@@ -9,13 +9,15 @@
 //! - [`check`], [`grants`], [`source`]: whether a plan may be carried out.
 //! - [`cgroup`], [`root`]: what fences are made in and of.
 //! - [`builder`], [`spec`]: the one-shot process that makes a fence; [`filter`]: the one that compiles the
-//!   seccomp filter of steps.
+//!   seccomp filter of steps; [`discard`]: the one that removes what fences wrote.
 
 mod builder;
 mod cgroup;
 mod check;
 mod daemon;
+mod discard;
 mod fence;
+mod file;
 mod filter;
 mod grants;
 mod mount;
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
         }
         Some("respawn") => respawn::respawn(arguments.get(1..).unwrap_or_default()),
         Some("build") => builder::main(),
+        Some("discard") => discard::main(),
         Some("filter") => filter::write(std::io::stdout()).map_err(Into::into),
         _ => reside(arguments),
     };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hedgerow_isolation::plan::{FenceId, Network, Plan};
@@ -18,6 +18,7 @@ use rustix::process::{WaitOptions, WaitStatus};
 use crate::cgroup::Cgroups;
 use crate::check;
 use crate::daemon::{Daemon, Incoming, Output, Ticket};
+use crate::discard::Discards;
 use crate::fence::{self, Fence, Materials};
 use crate::grants::Grants;
 use crate::notify;
@@ -41,6 +42,7 @@ pub struct Server {
     connections: u64,
     alone_since: Instant,
     fences: BTreeMap<FenceId, Fence>,
+    discards: Discards,
     stopping: bool,
 }
 
@@ -81,6 +83,7 @@ impl Server {
             connections: 0,
             alone_since: Instant::now(),
             fences: BTreeMap::new(),
+            discards: Discards::default(),
             stopping: false,
         };
         notify::ready().map_err(|e| Failure::System("cannot notify the service manager", e))?;
@@ -164,7 +167,8 @@ impl Server {
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             let (pid, how) = (pid.as_raw_nonzero().get(), describe(status));
             // Others are processes that a builder left half-way: reaped, and nothing more to do.
-            let _ = self.fences.values_mut().any(|fence| fence.reaped(pid, &how, &mut out));
+            let _ = self.discards.reaped(pid, &how, &mut out)
+                || self.fences.values_mut().any(|fence| fence.reaped(pid, &how, &mut out));
         }
         self.deliver(out);
     }
@@ -283,6 +287,21 @@ impl Server {
             }
             Request::Acknowledge { fence, step } => done(self.fence(&fence)?.acknowledge(step)?),
             Request::Usage { fence } => done(Response::Usage(self.fence(&fence)?.usage()?)),
+            Request::Freeze { fence } => done(self.fence(&fence)?.freeze(true)?),
+            Request::Thaw { fence } => done(self.fence(&fence)?.freeze(false)?),
+            Request::Limit { fence, limits } => {
+                check::limits(limits)?;
+                done(self.fence(&fence)?.limit(limits)?)
+            }
+            Request::Discard { sources } => {
+                self.discard(sources, ticket)?;
+                Ok(None)
+            }
+            Request::OpenInFence { fence, path, user } => {
+                check::opened(&path, user)?;
+                let file = self.fence(&fence)?.open_file(&path, user)?;
+                Ok(Some((Response::Opened, vec![file])))
+            }
             Request::Farewell if self.linger.is_some() => {
                 self.stop();
                 Ok(None)
@@ -331,6 +350,11 @@ impl Server {
             self.grants.host_network(&plan.name)?;
         }
 
+        if let Some(mount) = plan.mounts.iter().find(|mount| self.discards.touch(&mount.source)) {
+            let message = format!("{:?} is just being removed: try again later", mount.source);
+            return Err(Error::new(ErrorKind::System, message));
+        }
+
         let failed = |e: &dyn std::fmt::Display| Error::new(ErrorKind::System, e.to_string());
         let sources = plan
             .mounts
@@ -347,6 +371,20 @@ impl Server {
         let fence = Fence::open(plan, note, listener, cgroup, materials, ticket)?;
         self.fences.insert(id, fence);
         Ok(())
+    }
+
+    fn discard(&mut self, sources: Vec<PathBuf>, ticket: Ticket) -> Result<(), Error> {
+        check::discarded(&sources)?;
+        for source in &sources {
+            if let Some(fence) = self.fences.values().find(|fence| fence.plan().uses(source)) {
+                let fence = &fence.plan().fence;
+                let message = format!("{source:?} is used by fence {fence}: close it first");
+                return Err(Error::new(ErrorKind::Invalid, message));
+            }
+        }
+        let found = sources.iter().filter_map(|source| self.bases.locate(source).transpose());
+        let found = found.collect::<Result<_, _>>()?;
+        self.discards.begin(sources, found, ticket)
     }
 
     /// Removes what lies in the file system.

@@ -1,5 +1,6 @@
 //! The directories that a plan mounts, found without trusting the tree that they lie in: it is the daemon's.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -52,6 +53,20 @@ impl Bases {
         })
     }
 
+    /// Where a directory of the state directory is: the one that it is in, and its name there. `None` where there is
+    /// no such place.
+    pub fn locate(&self, directory: &Path) -> Result<Option<(OwnedFd, CString)>, Error> {
+        let base = self.state.as_fd();
+        let found = name_of(directory).and_then(|name| Ok((parent(base, directory)?, name)));
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => {
+                Err(Error::new(ErrorKind::Invalid, format!("directory {directory:?}: {errno}")))
+            }
+        }
+    }
+
     /// Only what is the daemon's or this fence's already: neither the system's nor another component's.
     fn give_if_ours(
         &self,
@@ -94,12 +109,21 @@ fn open(base: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
     )
 }
 
+fn name_of(path: &Path) -> Result<CString, Errno> {
+    let name = path.file_name().ok_or(Errno::INVAL)?;
+    CString::new(name.as_encoded_bytes()).map_err(|_| Errno::INVAL)
+}
+
+fn parent(base: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => open(base, parent),
+        _ => rustix::io::fcntl_dupfd_cloexec(base, 0),
+    }
+}
+
 fn create(base: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
     let name = path.file_name().ok_or(Errno::INVAL)?;
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => open(base, parent)?,
-        _ => rustix::io::fcntl_dupfd_cloexec(base, 0)?,
-    };
+    let parent = parent(base, path)?;
     rustix::fs::mkdirat(&parent, name, Mode::RWXU)?;
     let directory = open(parent.as_fd(), Path::new(name))?;
     // The parent may be the daemon's, who could have put something else there meanwhile.

@@ -9,10 +9,11 @@ pub enum Controller {
     Cpu,
     Cpuacct,
     Pids,
+    Freezer,
 }
 
 impl Controller {
-    pub const ALL: [Self; 4] = [Self::Memory, Self::Cpu, Self::Cpuacct, Self::Pids];
+    pub const ALL: [Self; 5] = [Self::Memory, Self::Cpu, Self::Cpuacct, Self::Pids, Self::Freezer];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -20,6 +21,7 @@ impl Controller {
             Self::Cpu => "cpu",
             Self::Cpuacct => "cpuacct",
             Self::Pids => "pids",
+            Self::Freezer => "freezer",
         }
     }
 }

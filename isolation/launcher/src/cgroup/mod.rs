@@ -76,6 +76,9 @@ impl Cgroups {
         };
         let cgroups = Self { tree };
         for directory in cgroups.directories() {
+            thaw(directory)?;
+        }
+        for directory in cgroups.directories() {
             clean(directory)?;
         }
         Ok(cgroups)
@@ -86,12 +89,12 @@ impl Cgroups {
         let (kind, limited) = match &self.tree {
             Tree::V1(tree) => {
                 let cgroup = tree.create(&name)?;
-                let limited = cgroup.limit(limits);
+                let limited = cgroup.limit(Limits::default(), limits);
                 (Kind::V1(cgroup), limited)
             }
             Tree::V2(tree) => {
                 let cgroup = tree.create(&name)?;
-                let limited = cgroup.limit(limits);
+                let limited = cgroup.limit(Limits::default(), limits);
                 (Kind::V2(cgroup), limited)
             }
         };
@@ -138,6 +141,22 @@ impl Cgroup {
             .try_for_each(|d| write(&d.join("cgroup.procs"), &pid.to_string()))
     }
 
+    /// Writes what differs between the limits that hold and those that are to.
+    pub fn limit(&self, from: Limits, to: Limits) -> Result<(), Error> {
+        match &self.kind {
+            Kind::V1(cgroup) => cgroup.limit(from, to),
+            Kind::V2(cgroup) => cgroup.limit(from, to),
+        }
+    }
+
+    /// Stops every process in it where it is, or lets them go on. The kernel may take a moment.
+    pub fn freeze(&self, frozen: bool) -> Result<(), Error> {
+        match &self.kind {
+            Kind::V1(cgroup) => cgroup.freeze(frozen),
+            Kind::V2(cgroup) => cgroup.freeze(frozen),
+        }
+    }
+
     /// SIGKILL to every process in it.
     pub fn kill(&self) {
         for directory in self.directories() {
@@ -166,6 +185,17 @@ impl Cgroup {
             Kind::V2(cgroup) => cgroup.oom_kills(),
         }
     }
+}
+
+/// In v1 what is frozen does not even die.
+fn thaw(directory: &Path) -> Result<(), Error> {
+    for fence in children(directory)? {
+        let freezer = fence.join(v1::FREEZER);
+        if freezer.exists() {
+            write(&freezer, v1::THAWED)?;
+        }
+    }
+    Ok(())
 }
 
 /// Ends and removes the fences of a launcher that is no more. Its processes are not this one's children.

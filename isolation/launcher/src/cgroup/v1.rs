@@ -12,6 +12,9 @@ use super::{Error, create, field, read_number, write};
 /// Microseconds over which `cpu.cfs_quota_us` counts.
 const PERIOD: u64 = 100_000;
 
+pub const FREEZER: &str = "freezer.state";
+pub const THAWED: &str = "THAWED";
+
 #[derive(Debug)]
 pub struct Tree {
     own: Vec<(Controller, PathBuf)>,
@@ -58,24 +61,40 @@ impl Cgroup {
         found.map(|(_, d)| d.join(name)).ok_or(Error::NoController(controller.name()))
     }
 
-    pub fn limit(&self, limits: Limits) -> Result<(), Error> {
-        if let Some(bytes) = limits.memory {
-            write(&self.file(Controller::Memory, "memory.limit_in_bytes")?, &bytes.to_string())?;
-            // Absent where the kernel does not account swap: then there is none to limit.
-            let swap = self.file(Controller::Memory, "memory.memsw.limit_in_bytes")?;
-            if swap.exists() {
-                write(&swap, &bytes.to_string())?;
-            }
+    pub fn limit(&self, from: Limits, to: Limits) -> Result<(), Error> {
+        if from.memory != to.memory {
+            self.limit_memory(to.memory)?;
         }
-        if let Some(thousandths) = limits.cpu {
-            let quota = u64::from(thousandths) * PERIOD / 1000;
+        if from.cpu != to.cpu {
+            // Below zero: no limit.
+            let quota = to.cpu.map(|thousandths| u64::from(thousandths) * PERIOD / 1000);
             write(&self.file(Controller::Cpu, "cpu.cfs_period_us")?, &PERIOD.to_string())?;
-            write(&self.file(Controller::Cpu, "cpu.cfs_quota_us")?, &quota.to_string())?;
+            write(&self.file(Controller::Cpu, "cpu.cfs_quota_us")?, &or(quota, "-1"))?;
         }
-        if let Some(processes) = limits.pids {
-            write(&self.file(Controller::Pids, "pids.max")?, &processes.to_string())?;
+        if from.pids != to.pids {
+            write(&self.file(Controller::Pids, "pids.max")?, &or(to.pids, "max"))?;
         }
         Ok(())
+    }
+
+    fn limit_memory(&self, bytes: Option<u64>) -> Result<(), Error> {
+        let bytes = or(bytes, "-1");
+        let memory = self.file(Controller::Memory, "memory.limit_in_bytes")?;
+        // Absent where the kernel does not account swap: then there is none to limit.
+        let with_swap = self.file(Controller::Memory, "memory.memsw.limit_in_bytes")?;
+        if !with_swap.exists() {
+            return write(&memory, &bytes);
+        }
+        // The one may never be above the other: which must change first depends on the direction.
+        match write(&memory, &bytes) {
+            Ok(()) => write(&with_swap, &bytes),
+            Err(_) => write(&with_swap, &bytes).and_then(|()| write(&memory, &bytes)),
+        }
+    }
+
+    pub fn freeze(&self, frozen: bool) -> Result<(), Error> {
+        let state = if frozen { "FROZEN" } else { THAWED };
+        write(&self.file(Controller::Freezer, FREEZER)?, state)
     }
 
     pub fn usage(&self) -> Result<Usage, Error> {
@@ -98,6 +117,10 @@ impl Cgroup {
             .and_then(|text| field(&text, "oom_kill"))
             .unwrap_or(0)
     }
+}
+
+fn or(limit: Option<impl ToString>, none: &str) -> String {
+    limit.map_or_else(|| none.to_owned(), |limit| limit.to_string())
 }
 
 fn distinct(own: &[(Controller, PathBuf)]) -> impl Iterator<Item = &Path> {

@@ -91,22 +91,28 @@ impl Cgroup {
         if file.exists() { Ok(file) } else { Err(Error::NoController(controller)) }
     }
 
-    pub fn limit(&self, limits: Limits) -> Result<(), Error> {
-        if let Some(bytes) = limits.memory {
-            write(&self.limit_file("memory.max", "memory")?, &bytes.to_string())?;
+    pub fn limit(&self, from: Limits, to: Limits) -> Result<(), Error> {
+        if from.memory != to.memory {
+            write(&self.limit_file("memory.max", "memory")?, &or_max(to.memory))?;
             // Absent where the kernel does not account swap: then there is none to limit.
             if let Ok(swap) = self.limit_file("memory.swap.max", "memory") {
-                write(&swap, "0")?;
+                write(&swap, if to.memory.is_some() { "0" } else { "max" })?;
             }
         }
-        if let Some(thousandths) = limits.cpu {
-            let quota = u64::from(thousandths) * PERIOD / 1000;
-            write(&self.limit_file("cpu.max", "cpu")?, &format!("{quota} {PERIOD}"))?;
+        if from.cpu != to.cpu {
+            let quota = to.cpu.map(|thousandths| u64::from(thousandths) * PERIOD / 1000);
+            let file = self.limit_file("cpu.max", "cpu")?;
+            write(&file, &format!("{} {PERIOD}", or_max(quota)))?;
         }
-        if let Some(processes) = limits.pids {
-            write(&self.limit_file("pids.max", "pids")?, &processes.to_string())?;
+        if from.pids != to.pids {
+            write(&self.limit_file("pids.max", "pids")?, &or_max(to.pids))?;
         }
         Ok(())
+    }
+
+    pub fn freeze(&self, frozen: bool) -> Result<(), Error> {
+        let file = self.limit_file("cgroup.freeze", "freezer (Linux 5.2)")?;
+        write(&file, if frozen { "1" } else { "0" })
     }
 
     pub fn usage(&self) -> Result<Usage, Error> {
@@ -129,4 +135,8 @@ impl Cgroup {
             .and_then(|text| field(&text, "oom_kill"))
             .unwrap_or(0)
     }
+}
+
+fn or_max(limit: Option<impl ToString>) -> String {
+    limit.map_or_else(|| "max".to_owned(), |limit| limit.to_string())
 }

@@ -327,6 +327,26 @@ impl Client {
         assert_eq!(closed, Response::Done);
     }
 
+    pub fn freeze(&mut self, fence: &FenceId) {
+        self.call(Request::Freeze { fence: fence.clone() }, &[]).unwrap();
+    }
+
+    pub fn thaw(&mut self, fence: &FenceId) {
+        self.call(Request::Thaw { fence: fence.clone() }, &[]).unwrap();
+    }
+
+    pub fn discard(&mut self, sources: &[&str]) -> Result<(), Error> {
+        let sources = sources.iter().map(PathBuf::from).collect();
+        self.call(Request::Discard { sources }, &[]).map(drop)
+    }
+
+    pub fn open_in(&mut self, fence: &FenceId, path: &str, user: User) -> Result<File, Error> {
+        let request = Request::OpenInFence { fence: fence.clone(), path: path.into(), user };
+        let (response, mut descriptors) = self.call(request, &[])?;
+        assert_eq!((response, descriptors.len()), (Response::Opened, 1));
+        Ok(descriptors.remove(0).into())
+    }
+
     pub fn usage(&mut self, fence: &FenceId) -> Usage {
         match self.call(Request::Usage { fence: fence.clone() }, &[]).unwrap().0 {
             Response::Usage(usage) => usage,

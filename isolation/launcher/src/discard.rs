@@ -1,0 +1,203 @@
+//! Removing what fences have written: trees of foreign shape, which may take a while. So each request is a one-shot
+//! process (`hedgerow-launch discard`), and the launcher goes on serving.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use hedgerow_isolation::connection::Connection;
+use hedgerow_isolation::protocol::{Error, ErrorKind, Response};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags, ResolveFlags};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::daemon::{Output, Ticket};
+
+/// Most of these processes at once.
+const MAX_RUNNING: usize = 8;
+
+/// Those that run.
+#[derive(Debug, Default)]
+pub struct Discards {
+    running: Vec<Discard>,
+}
+
+#[derive(Debug)]
+struct Discard {
+    process: i32,
+    channel: Connection,
+    sources: Vec<PathBuf>,
+    ticket: Ticket,
+}
+
+/// What the process is told; beside it a descriptor for each: the directory that has an entry of that name.
+#[derive(Debug, Serialize, Deserialize)]
+struct Names(Vec<CString>);
+
+/// The process's answer.
+type Outcome = Result<(), String>;
+
+fn system(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::System, message)
+}
+
+impl Discards {
+    /// Whether this directory, or one above or below it, is just being removed.
+    pub fn touch(&self, directory: &Path) -> bool {
+        let mut sources = self.running.iter().flat_map(|discard| &discard.sources);
+        sources.any(|source| source.starts_with(directory) || directory.starts_with(source))
+    }
+
+    /// `found`: for each of `sources` that exists, the directory that it is in and its name there. The answer to
+    /// `ticket` comes later.
+    pub fn begin(
+        &mut self,
+        sources: Vec<PathBuf>,
+        found: Vec<(OwnedFd, CString)>,
+        ticket: Ticket,
+    ) -> Result<(), Error> {
+        if self.running.len() >= MAX_RUNNING {
+            return Err(system(format!("{MAX_RUNNING} removals run already: try again later")));
+        }
+        let failed =
+            |e: &dyn std::fmt::Display| system(format!("cannot start removing directories: {e}"));
+        let (channel, end) = Connection::pair().map_err(|e| failed(&e))?;
+        channel.set_nonblocking().map_err(|e| failed(&e))?;
+        let (parents, names): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        let parents: Vec<_> = parents.iter().map(AsFd::as_fd).collect();
+        channel.send(&Names(names), &parents).map_err(|e| failed(&e))?;
+        let child = Command::new("/proc/self/exe")
+            .arg("discard")
+            .env_clear()
+            .stdin(OwnedFd::from(end))
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|e| failed(&e))?;
+        let process = child.id().cast_signed();
+        self.running.push(Discard { process, channel, sources, ticket });
+        Ok(())
+    }
+
+    /// A child of the launcher has ended; false if it was none of these.
+    pub fn reaped(&mut self, pid: i32, how: &str, out: &mut Vec<Output>) -> bool {
+        let Some(index) = self.running.iter().position(|discard| discard.process == pid) else {
+            return false;
+        };
+        let ended = self.running.swap_remove(index);
+        let result = match ended.channel.recv::<Outcome>() {
+            Ok(Some((Ok(()), _))) => Ok(Response::Done),
+            Ok(Some((Err(reason), _))) => Err(system(reason)),
+            Ok(None) | Err(_) => Err(system(format!("the removal of directories ended ({how})"))),
+        };
+        out.push(Output::Reply(ended.ticket, result, Vec::new()));
+        true
+    }
+}
+
+/// The one-shot process; the launcher is at the other end of stdin.
+pub fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let channel = Connection::from(rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 100)?);
+    let Some((Names(names), parents)) = channel.recv::<Names>()? else { return Ok(()) };
+    let outcome: Outcome = names.iter().zip(&parents).try_for_each(|(name, parent)| {
+        remove(parent.as_fd(), name).map_err(|e| format!("cannot remove {name:?}: {e}"))
+    });
+    Ok(channel.send(&outcome, &[])?)
+}
+
+fn remove(parent: BorrowedFd<'_>, name: &CString) -> Result<(), Errno> {
+    let tree = match open(parent, name) {
+        Err(Errno::NOENT) => return Ok(()),
+        opened => opened?,
+    };
+    // A tree may be deeper than there are descriptors or stack: what lies two levels down comes one level up
+    // until nothing does.
+    let mut moved = 0u64;
+    loop {
+        let mut is_flat = true;
+        for entry in entries(tree.as_fd())? {
+            if !unlink(tree.as_fd(), &entry)? {
+                is_flat = false;
+                raise_children(tree.as_fd(), &entry, &mut moved)?;
+            }
+        }
+        if is_flat {
+            return rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR);
+        }
+    }
+}
+
+/// Removes `name` in `tree`, a directory that is not empty, and puts its own such directories into `tree`.
+fn raise_children(tree: BorrowedFd<'_>, name: &CString, moved: &mut u64) -> Result<(), Errno> {
+    let directory = open(tree, name)?;
+    for child in entries(directory.as_fd())? {
+        if unlink(directory.as_fd(), &child)? {
+            continue;
+        }
+        loop {
+            *moved += 1;
+            let free = format!("moved-{moved}");
+            let flags = RenameFlags::NOREPLACE;
+            match rustix::fs::renameat_with(&directory, &child, tree, free.as_str(), flags) {
+                // The tree has one of that name.
+                Err(Errno::EXIST) => {}
+                renamed => break renamed?,
+            }
+        }
+    }
+    rustix::fs::unlinkat(tree, name, AtFlags::REMOVEDIR)
+}
+
+/// Removes anything but a directory with something in it; false for that.
+fn unlink(parent: BorrowedFd<'_>, name: &CString) -> Result<bool, Errno> {
+    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        Err(Errno::ISDIR) => match rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR) {
+            Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+            removed => removed.map(|()| true),
+        },
+        removed => removed.map(|()| true),
+    }
+}
+
+fn open(parent: BorrowedFd<'_>, name: &CString) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    rustix::fs::openat2(parent, name, flags, Mode::empty(), resolve)
+}
+
+fn entries(directory: BorrowedFd<'_>) -> Result<Vec<CString>, Errno> {
+    let names = Dir::read_from(directory)?.map(|entry| Ok(entry?.file_name().to_owned()));
+    let names: Vec<CString> = names.collect::<Result<_, Errno>>()?;
+    Ok(names.into_iter().filter(|name| ![c".", c".."].contains(&name.as_c_str())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_tree_of_any_depth_goes_and_what_links_lead_to_stays() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |path: &str| home.path().join(path);
+        fs::create_dir_all(at("tree/a/b/c")).unwrap();
+        fs::create_dir_all(at("tree/moved-1/x/y")).unwrap();
+        fs::create_dir(at("kept")).unwrap();
+        fs::write(at("kept/file"), "").unwrap();
+        std::os::unix::fs::symlink(at("kept"), at("tree/a/b/link")).unwrap();
+        fs::write(at("tree/a/b/c/file"), "").unwrap();
+        let mut deep = rustix::fs::open(at("tree"), OFlags::PATH, Mode::empty()).unwrap();
+        for _ in 0..1500 {
+            rustix::fs::mkdirat(&deep, "d", Mode::RWXU).unwrap();
+            deep = rustix::fs::openat(&deep, "d", OFlags::PATH, Mode::empty()).unwrap();
+        }
+        let parent = rustix::fs::open(home.path(), OFlags::PATH, Mode::empty()).unwrap();
+        remove(parent.as_fd(), &c"tree".to_owned()).unwrap();
+        remove(parent.as_fd(), &c"tree".to_owned()).unwrap();
+        assert!(!at("tree").exists() && at("kept/file").exists());
+        std::os::unix::fs::symlink(at("kept"), at("link")).unwrap();
+        remove(parent.as_fd(), &c"link".to_owned()).unwrap_err();
+        assert!(at("kept/file").exists());
+    }
+}
