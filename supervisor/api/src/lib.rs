@@ -26,7 +26,7 @@
 //! | member | |
 //! |---|---|
 //! | `Deploy(a{ss} add, as remove, a{sv} options) → o job` | Makes the components of `add` (name → version) roots of a group, with their dependencies, and those of `remove` no longer, in one transaction. The options are below. Returns at once; the job says how it went, and its `Result` from the start which deployment it is. At most [`MAX_DEPLOY_NAMES`] names. Errors: `InvalidArgument`, `InvalidRecipe`, `Busy`, `Internal`. |
-//! | `Plan(a{ss} add, as remove, a{sv} options) → s` | What `Deploy` of the same arguments would do, as one JSON text: `added`, `removed`, `updated`, `restarted` (with reasons), `unchanged`, `configuration` (differences per component), `bytes_to_copy`, `notices`. Nothing changes. Errors: as `Deploy`. |
+//! | `Plan(a{ss} add, as remove, a{sv} options) → s` | What `Deploy` of the same arguments would do, as one JSON text: `added` and `removed` (name → version), `updated` (name → `from`, `to`), `restarted` (name → reasons), `unchanged`, `configuration` (name → list of `pointer`, `before`, `after`), `bytes_to_copy`, `notices`. Nothing changes. Errors: as `Deploy`. |
 //! | `GetDeployment(s id) → o` | Errors: `NoSuchDeployment`. |
 //! | `GetComponent(s name) → o` | Errors: `NoSuchComponent`. |
 //! | `ListComponents() → a(ssso)` | Name, version, state, object; sorted by name. |
@@ -75,7 +75,7 @@
 //! | `Cancel()` | Ends it at the next point that leaves a whole state: what is applied already is rolled back, or left, as its failure policy says. Errors: `NotCancellable` (it has ended). |
 //! | `Id` `s` const, `Group` `s` const | |
 //! | `Created` `x` const | Milliseconds since 1970: newer documents of a group win over older ones. |
-//! | `Components` `a{ss}` const | The roots it asks for: name → version. |
+//! | `Components` `as` | What it changes or removes; empty until that is resolved. |
 //! | `Stage` `s` | A [`DeploymentStage`]: `QUEUED`, `RESOLVING`, `COPYING`, `NOTIFYING`, `VALIDATING`, `BOOTSTRAP`, `APPLYING`, `ROLLING_BACK`, `DONE`. |
 //! | `Progress` `u` | Percent. |
 //! | `Status` `s` | A [`DeploymentStatus`]: `QUEUED`, `IN_PROGRESS`, and finally `SUCCEEDED`, `FAILED`, `CANCELED`, `REJECTED`; what follows comes with a final one in the same signal. |

@@ -1,6 +1,6 @@
 //! All properties of an object at once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use serde::Serialize;
 use zbus::{Connection, DeserializeDict, Message, OwnedObjectPath, Type};
@@ -55,8 +55,8 @@ pub struct DeploymentProperties {
     pub group: String,
     /// Milliseconds since 1970.
     pub created: i64,
-    /// Component to version, as the deployment asks for them; its roots.
-    pub components: BTreeMap<String, String>,
+    /// What it changes or removes; empty until that is resolved.
+    pub components: Vec<String>,
     pub stage: DeploymentStage,
     /// Percent, 0 to 100, never falling.
     pub progress: u32,

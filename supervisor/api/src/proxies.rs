@@ -173,8 +173,8 @@ pub trait Deployment {
     fn group(&self) -> Result<String, Error>;
     #[zbus(property(emits_changed_signal = "const"))]
     fn created(&self) -> Result<i64, Error>;
-    #[zbus(property(emits_changed_signal = "const"))]
-    fn components(&self) -> Result<BTreeMap<String, String>, Error>;
+    #[zbus(property)]
+    fn components(&self) -> Result<Vec<String>, Error>;
     #[zbus(property)]
     fn stage(&self) -> Result<DeploymentStage, Error>;
     #[zbus(property)]

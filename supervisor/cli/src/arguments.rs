@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap_complete::Shell;
+use serde_json::Value;
 
 /// Deploys, watches and drives the components of this device.
 #[derive(Debug, Parser)]
@@ -23,8 +25,31 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Add, update or remove components, and wait until that is done.
-    Deploy(Deployment),
+    #[command(flatten)]
+    Online(Box<OnlineCommand>),
+    #[command(flatten)]
+    Offline(OfflineCommand),
+}
+
+/// What is asked of the daemon.
+#[derive(Debug, Subcommand)]
+pub enum OnlineCommand {
+    /// Add, update, remove or configure components, and wait until that is done.
+    Deploy {
+        #[command(flatten)]
+        change: Change,
+        /// Print the deployment's id and leave it to itself.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// Show what `deploy` with the same arguments would do, and do nothing.
+    Plan(Change),
+    /// Look after deployments.
+    #[command(subcommand)]
+    Deployment(DeploymentCommand),
+    /// Show and change the configuration of a component.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Show all components, or one in detail.
     Status { name: Option<String> },
     /// Print a component's log.
@@ -43,14 +68,29 @@ pub enum Command {
     Stop { name: String },
     /// Stop and start a component.
     Restart { name: String },
+    /// Freeze a component: its processes stay, and do nothing.
+    Pause { name: String },
+    /// Let a paused component go on.
+    Resume { name: String },
+    /// Forget a component's failures, and try it again at once.
+    Reset { name: String },
     /// Publish to and listen on local topics.
     #[command(subcommand)]
     Topic(TopicCommand),
 }
 
+/// What needs no daemon.
+#[derive(Debug, Subcommand)]
+pub enum OfflineCommand {
+    /// Print what makes a shell complete this program's arguments.
+    Completions { shell: Shell },
+}
+
+/// What a deployment changes, and how.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("change").args(["add", "remove"]).required(true).multiple(true))]
-pub struct Deployment {
+#[command(group = ArgGroup::new("change")
+    .args(["add", "remove", "update_config", "run_with", "document"]).required(true).multiple(true))]
+pub struct Change {
     /// The directory of recipes: `<name>-<version>.yaml` or `.json`.
     #[arg(long, value_name = "D")]
     pub recipe_dir: Option<PathBuf>,
@@ -63,6 +103,61 @@ pub struct Deployment {
     /// A component that shall be gone; may be repeated.
     #[arg(long, value_name = "NAME")]
     pub remove: Vec<String>,
+    /// Whose components are changed; `LOCAL_DEPLOYMENTS` where not given.
+    #[arg(long, value_name = "THING-GROUP")]
+    pub group: Option<String>,
+    /// Configuration: `{"NAME": {"MERGE": {…}, "RESET": ["/pointer"]}}`.
+    #[arg(long, value_name = "JSON|FILE")]
+    pub update_config: Option<String>,
+    /// `{"NAME": {"posixUser": "user:group", "systemResourceLimits": {"memory": KB, "cpus": 0.5}}}`.
+    #[arg(long, value_name = "JSON|FILE")]
+    pub run_with: Option<String>,
+    /// What to do when it fails.
+    #[arg(long, value_name = "POLICY", value_parser = ["ROLLBACK", "DO_NOTHING"])]
+    pub failure_handling_policy: Option<String>,
+    /// `{"timeout": SECONDS, "action": "NOTIFY_COMPONENTS"}` or `"SKIP_NOTIFY_COMPONENTS"`.
+    #[arg(long, value_name = "JSON|FILE")]
+    pub component_update_policy: Option<String>,
+    /// A complete Greengrass deployment document, in place of the options above but the directories.
+    #[arg(long, value_name = "JSON|FILE", conflicts_with_all = ["add", "remove", "group",
+        "update_config", "run_with", "failure_handling_policy", "component_update_policy"])]
+    pub document: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DeploymentCommand {
+    /// Show all deployments that are remembered, the newest first.
+    List,
+    /// Show how one went.
+    Status { id: String },
+    /// End one at the next point that leaves a whole state.
+    Cancel { id: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print a configuration, or the part of it at a JSON pointer such as `/mqtt/port`.
+    Show {
+        name: String,
+        #[arg(default_value = "")]
+        pointer: String,
+        /// For each value: where it came from, and when.
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Set values by a local deployment, and wait until that is done.
+    Set {
+        name: String,
+        /// A JSON pointer and a value, which is JSON where it can be read as such, else a text.
+        #[arg(value_name = "POINTER=VALUE", required = true, value_parser = parse_setting)]
+        settings: Vec<(String, Value)>,
+    },
+    /// Give values back to the recipe's defaults by a local deployment, and wait until that is done.
+    Reset {
+        name: String,
+        #[arg(required = true)]
+        pointer: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -91,6 +186,16 @@ fn parse_addition(text: &str) -> Result<(String, String), &'static str> {
             Ok((name.to_owned(), version.to_owned()))
         }
         _ => Err("it takes the form NAME=VERSION"),
+    }
+}
+
+fn parse_setting(text: &str) -> Result<(String, Value), &'static str> {
+    match text.split_once('=') {
+        Some((pointer, value)) if pointer.starts_with('/') => {
+            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+            Ok((pointer.to_owned(), value))
+        }
+        _ => Err("it takes the form /POINTER=VALUE"),
     }
 }
 

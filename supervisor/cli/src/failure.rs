@@ -19,11 +19,11 @@ pub enum Failure {
     Refused(Error),
     #[error("{0}")]
     Job(Box<JobFailure>),
-    #[error("cannot open directory {}: {error}", .path.display())]
-    Directory { path: PathBuf, error: io::Error },
+    #[error("cannot open {}: {error}", .path.display())]
+    Open { path: PathBuf, error: io::Error },
     #[error("the log or message stream broke: {0}")]
     Stream(io::Error),
-    #[error("the daemon sent what is not a message: {0}")]
+    #[error("the daemon sent what this program does not understand: {0}")]
     Record(serde_json::Error),
     #[error("cannot write: {0}")]
     Output(io::Error),
@@ -33,6 +33,7 @@ pub enum Failure {
 #[derive(Debug, ThisError)]
 pub struct JobFailure {
     pub error: Error,
+    pub deployment: Option<String>,
     pub component: Option<String>,
     pub step: Option<String>,
     pub log: Vec<String>,
@@ -41,7 +42,11 @@ pub struct JobFailure {
 impl std::fmt::Display for JobFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.error)?;
-        let place = [("component", &self.component), ("step", &self.step)];
+        let place = [
+            ("component", &self.component),
+            ("step", &self.step),
+            ("deployment", &self.deployment),
+        ];
         for (what, name) in place {
             if let Some(name) = name {
                 write!(f, "\n  {what}: {name}")?;

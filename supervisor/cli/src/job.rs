@@ -18,9 +18,12 @@ pub enum Change {
     Start,
     Stop,
     Restart,
+    Pause,
+    Resume,
+    Reset,
 }
 
-/// `hedgerow start|stop|restart`.
+/// `hedgerow start|stop|restart|pause|resume|reset`.
 pub async fn change(
     session: &Session,
     output: &Output,
@@ -29,13 +32,19 @@ pub async fn change(
 ) -> Result<(), Failure> {
     let component = session.component(name).await?;
     let job = match change {
-        Change::Start => component.start().await?,
-        Change::Stop => component.stop().await?,
-        Change::Restart => component.restart().await?,
+        Change::Start => Some(component.start().await?),
+        Change::Stop => Some(component.stop().await?),
+        Change::Restart => Some(component.restart().await?),
+        Change::Pause => component.pause().await.map(|()| None)?,
+        Change::Resume => component.resume().await.map(|()| None)?,
+        Change::Reset => component.reset().await.map(|()| None)?,
     };
-    follow_and_report(session, output, job).await?;
+    if let Some(job) = job {
+        follow_and_report(session, output, job).await?;
+    }
     if !output.json {
-        print(&format!("{name} is {}", component.state().await?))?;
+        let paused = if component.paused().await? { " and paused" } else { "" };
+        print(&format!("{name} is {}{paused}", component.state().await?))?;
     }
     Ok(())
 }
@@ -54,6 +63,7 @@ pub async fn follow_and_report(
     let unnamed = || Error::Internal("the daemon does not say why".to_owned());
     Err(Failure::Job(Box::new(JobFailure {
         error: Error::from_job(&job.error).unwrap_or_else(unnamed),
+        deployment: job.result.deployment,
         component: job.result.component,
         step: job.result.step,
         log: job.result.log.unwrap_or_default(),
@@ -136,6 +146,8 @@ struct Report<'a> {
     job: &'a str,
     kind: JobKind,
     state: JobState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment: Option<&'a str>,
     started: &'a [String],
     kept: &'a [String],
     removed: &'a [String],
@@ -159,6 +171,7 @@ impl<'a> Report<'a> {
             job: path.as_str(),
             kind: job.kind,
             state: job.state,
+            deployment: job.result.deployment.as_deref(),
             started: list(&job.result.started),
             kept: list(&job.result.kept),
             removed: list(&job.result.removed),

@@ -5,19 +5,26 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod config;
 mod deploy;
+mod deployment;
 mod failure;
 mod job;
 mod logs;
 mod output;
+mod plan;
 mod session;
 mod status;
 mod topic;
 
 use std::process::ExitCode;
 
-use arguments::{Arguments, Command, TopicCommand};
-use clap::Parser;
+use arguments::{
+    Arguments, Command, ConfigCommand, DeploymentCommand, OfflineCommand, OnlineCommand,
+    TopicCommand,
+};
+use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 use failure::Failure;
 use job::Change;
 use output::Output;
@@ -39,21 +46,63 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let output = Output { json: arguments.json };
-    let session = Session::open(arguments.root).await?;
-    let answer = match arguments.command {
-        Command::Deploy(deployment) => deploy::run(&session, &output, deployment).await,
-        Command::Status { name } => status::run(&session, &output, name.as_deref()).await,
-        Command::Logs { follow, lines, name } => logs::run(&session, &name, follow, lines).await,
-        Command::Start { name } => job::change(&session, &output, Change::Start, &name).await,
-        Command::Stop { name } => job::change(&session, &output, Change::Stop, &name).await,
-        Command::Restart { name } => job::change(&session, &output, Change::Restart, &name).await,
-        Command::Topic(TopicCommand::Pub { json_payload, topic, payload }) => {
-            topic::publish(&session, &topic, &payload, json_payload).await
+    let Arguments { root, json, command } = arguments;
+    match command {
+        Command::Offline(OfflineCommand::Completions { shell }) => completions(shell),
+        Command::Online(command) => {
+            let session = Session::open(root).await?;
+            let done = obey(&session, &Output { json }, *command).await;
+            done.map_err(|failure| session.explain(failure))
         }
-        Command::Topic(TopicCommand::Sub { count, filter }) => {
-            topic::subscribe(&session, &output, &filter, count).await
+    }
+}
+
+async fn obey(session: &Session, output: &Output, command: OnlineCommand) -> Result<(), Failure> {
+    match command {
+        OnlineCommand::Deploy { change, no_wait } => {
+            deploy::run(session, output, change, no_wait).await
         }
-    };
-    answer.map_err(|failure| session.explain(failure))
+        OnlineCommand::Plan(change) => deploy::plan(session, output, change).await,
+        OnlineCommand::Deployment(command) => match command {
+            DeploymentCommand::List => deployment::list(session, output).await,
+            DeploymentCommand::Status { id } => deployment::status(session, output, &id).await,
+            DeploymentCommand::Cancel { id } => deployment::cancel(session, output, &id).await,
+        },
+        OnlineCommand::Config(command) => match command {
+            ConfigCommand::Show { name, pointer, origin } => {
+                config::show(session, output, &name, &pointer, origin).await
+            }
+            ConfigCommand::Set { name, settings } => {
+                config::set(session, output, &name, settings).await
+            }
+            ConfigCommand::Reset { name, pointer } => {
+                config::reset(session, output, &name, &pointer).await
+            }
+        },
+        OnlineCommand::Status { name } => status::run(session, output, name.as_deref()).await,
+        OnlineCommand::Logs { follow, lines, name } => {
+            logs::run(session, &name, follow, lines).await
+        }
+        OnlineCommand::Start { name } => job::change(session, output, Change::Start, &name).await,
+        OnlineCommand::Stop { name } => job::change(session, output, Change::Stop, &name).await,
+        OnlineCommand::Restart { name } => {
+            job::change(session, output, Change::Restart, &name).await
+        }
+        OnlineCommand::Pause { name } => job::change(session, output, Change::Pause, &name).await,
+        OnlineCommand::Resume { name } => job::change(session, output, Change::Resume, &name).await,
+        OnlineCommand::Reset { name } => job::change(session, output, Change::Reset, &name).await,
+        OnlineCommand::Topic(TopicCommand::Pub { json_payload, topic, payload }) => {
+            topic::publish(session, &topic, &payload, json_payload).await
+        }
+        OnlineCommand::Topic(TopicCommand::Sub { count, filter }) => {
+            topic::subscribe(session, output, &filter, count).await
+        }
+    }
+}
+
+fn completions(shell: Shell) -> Result<(), Failure> {
+    let mut command = Arguments::command();
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut command, "hedgerow", &mut text);
+    output::print(String::from_utf8_lossy(&text).trim_end())
 }

@@ -1,6 +1,7 @@
 //! What goes to the standard output: JSON for programs, text and tables for people.
 
 use std::io::{self, Write};
+use std::time::{Duration, UNIX_EPOCH};
 
 use comfy_table::{Table, presets};
 use serde::Serialize;
@@ -47,4 +48,41 @@ pub fn table<const N: usize>(heading: [&str; N], rows: Vec<[String; N]>) -> Stri
     }
     let text = table.to_string();
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// Milliseconds since 1970 as a date in UTC.
+pub fn wall_clock(milliseconds: i64) -> String {
+    let since = Duration::from_millis(milliseconds.try_into().unwrap_or(0));
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since).to_string()
+}
+
+pub fn bytes(count: u64) -> String {
+    const KIB: u64 = 1024;
+    const MIB: u64 = 1024 * KIB;
+    match count {
+        0 => "-".to_owned(),
+        1..KIB => format!("{count} B"),
+        KIB..MIB => format!("{} KiB", count / KIB),
+        _ => format!("{}.{} MiB", count / MIB, count % MIB * 10 / MIB),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_short() {
+        for (count, text) in [
+            (0, "-"),
+            (512, "512 B"),
+            (2048, "2 KiB"),
+            (4 << 20, "4.0 MiB"),
+            ((4 << 20) + (1 << 19), "4.5 MiB"),
+            (u64::MAX, "17592186044415.9 MiB"),
+        ] {
+            assert_eq!(bytes(count), text);
+        }
+        assert_eq!(wall_clock(1_800_000_000_000), "2027-01-15T08:00:00Z");
+    }
 }

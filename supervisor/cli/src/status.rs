@@ -4,7 +4,7 @@ use hedgerow_api::{ComponentProperties, Error, Moment, components};
 use nix::time::{ClockId, clock_gettime};
 
 use crate::failure::Failure;
-use crate::output::{Output, table};
+use crate::output::{Output, bytes, table};
 use crate::session::Session;
 
 pub async fn run(session: &Session, output: &Output, name: Option<&str>) -> Result<(), Failure> {
@@ -29,7 +29,7 @@ fn overview(components: &[ComponentProperties]) -> String {
         [
             component.name.clone(),
             component.version.clone(),
-            component.state.to_string(),
+            state(component),
             age(&component.state_changed),
             pid(component),
             bytes(component.memory),
@@ -48,7 +48,7 @@ fn details(component: &ComponentProperties) -> String {
     let mut lines = vec![
         ("name", component.name.clone()),
         ("version", component.version.clone()),
-        ("state", format!("{} since {}", component.state, age(&component.state_changed))),
+        ("state", format!("{} since {}", state(component), age(&component.state_changed))),
         ("pid", pid(component)),
         ("memory", bytes(component.memory)),
         ("restarts", component.restarts.to_string()),
@@ -56,8 +56,19 @@ fn details(component: &ComponentProperties) -> String {
     if !component.last_error.is_empty() {
         lines.push(("last error", component.last_error.clone()));
     }
+    if !component.status_codes.is_empty() {
+        lines.push(("codes", component.status_codes.join(", ")));
+    }
+    if let Some(wait) = until(&component.next_retry) {
+        lines.push(("next retry", format!("in {wait}")));
+    }
     let line = |(what, value)| format!("{what:<11} {value}");
     lines.into_iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn state(component: &ComponentProperties) -> String {
+    let paused = if component.paused { " (paused)" } else { "" };
+    format!("{}{paused}", component.state)
 }
 
 fn pid(component: &ComponentProperties) -> String {
@@ -66,13 +77,23 @@ fn pid(component: &ComponentProperties) -> String {
 
 /// How long ago, on the clock that nobody can set.
 fn age(moment: &Moment) -> String {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    if moment.boot_id != boot.trim() {
-        return "an earlier boot".to_owned();
+    match since(moment) {
+        Some(seconds) => span(seconds.max(0)),
+        None => "an earlier boot".to_owned(),
     }
+}
+
+/// How long until then; `None` where it is past or not set.
+fn until(moment: &Moment) -> Option<String> {
+    since(moment).filter(|seconds| *seconds < 0).map(|seconds| span(-seconds))
+}
+
+/// Seconds; `None` where it was not in this boot.
+fn since(moment: &Moment) -> Option<i64> {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |now| now.tv_sec());
     let then = i64::try_from(moment.boottime / 1_000_000_000).unwrap_or(i64::MAX);
-    span(now.saturating_sub(then).max(0))
+    (moment.boot_id == boot.trim()).then(|| now.saturating_sub(then))
 }
 
 fn span(seconds: i64) -> String {
@@ -84,37 +105,16 @@ fn span(seconds: i64) -> String {
     }
 }
 
-fn bytes(count: u64) -> String {
-    const KIB: u64 = 1024;
-    const MIB: u64 = 1024 * KIB;
-    match count {
-        0 => "-".to_owned(),
-        1..KIB => format!("{count} B"),
-        KIB..MIB => format!("{} KiB", count / KIB),
-        _ => format!("{}.{} MiB", count / MIB, count % MIB * 10 / MIB),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn spans_and_sizes_are_short() {
+    fn spans_are_short() {
         for (seconds, text) in
             [(0, "0s"), (119, "119s"), (120, "2m"), (7200, "2h"), (200_000, "2d")]
         {
             assert_eq!(span(seconds), text);
-        }
-        for (count, text) in [
-            (0, "-"),
-            (512, "512 B"),
-            (2048, "2 KiB"),
-            (4 << 20, "4.0 MiB"),
-            ((4 << 20) + (1 << 19), "4.5 MiB"),
-            (u64::MAX, "17592186044415.9 MiB"),
-        ] {
-            assert_eq!(bytes(count), text);
         }
     }
 }

@@ -100,6 +100,104 @@ fn a_component_is_stopped_started_and_restarted() {
 }
 
 #[test]
+fn a_component_is_paused_and_its_failures_forgotten() {
+    let world = World::new();
+    world.deploy(NAME);
+    assert_eq!(world.succeed(&["pause", NAME]), format!("{NAME} is RUNNING and paused\n"));
+    assert!(world.succeed(&["status"]).contains("RUNNING (paused)"));
+    assert_eq!(world.succeed(&["resume", NAME]), format!("{NAME} is RUNNING\n"));
+    world.control.snapshot.send_modify(|now| {
+        now.components.get_mut(NAME).unwrap().state = ComponentState::Broken;
+    });
+    assert_eq!(world.succeed(&["reset", NAME]), format!("{NAME} is RUNNING\n"));
+}
+
+#[test]
+fn a_plan_says_what_would_be_and_nothing_is() {
+    let world = World::new();
+    let update = world.root.path().join("update.json");
+    std::fs::write(&update, format!(r#"{{"{NAME}": {{"MERGE": {{"load": 2}}}}}}"#)).unwrap();
+    let add = format!("{NAME}=1.2.3");
+    let plan = ["plan", "--recipe-dir", "/", "--add", &add, "--remove", "old", "--update-config"];
+    let plan = [&plan[..], &[update.to_str().unwrap()]].concat();
+    assert_eq!(
+        world.succeed(&plan),
+        format!(
+            "+ {NAME} 1.2.3\n- old 1.0.0\nconfiguration of {NAME}:\n    + /load = 2\nto copy: 4 KiB\n"
+        )
+    );
+    assert_eq!(world.succeed(&["deployment", "list"]), "no deployment is remembered\n");
+    let json: Value =
+        serde_json::from_str(&world.succeed(&[&plan[..], &["--json"]].concat())).unwrap();
+    assert_eq!(json["bytes_to_copy"], 4096);
+    let (code, said) = world.fail(&["plan", "--update-config", "/nowhere.json"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("cannot open /nowhere.json"), "{said}");
+    let (_, said) = world.fail(&["plan", "--update-config", "{"]);
+    assert!(said.contains("option configuration"), "{said}");
+}
+
+#[test]
+fn deployments_are_listed_shown_and_cancelled() {
+    let world = World::new();
+    world.fail(&["deploy", "--recipe-dir", "/", "--add", "com.example.Broken=1.0.0"]);
+    let slow =
+        ["deploy", "--recipe-dir", "/", "--add", "Slow=1.0.0", "--group", "gateways", "--no-wait"];
+    let said = world.succeed(&slow);
+    let id = said.strip_prefix("deployment ").unwrap().trim();
+    let listed = world.succeed(&["deployment", "list"]);
+    let rows: Vec<Vec<_>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["ID", "GROUP", "CREATED", "STATUS", "DETAIL"]);
+    assert_eq!((rows[1][0], rows[1][1], rows[1][3]), (id, "gateways", "IN_PROGRESS"));
+    assert_eq!(rows[2][3..], ["FAILED", "FAILED_ROLLBACK_COMPLETE"]);
+
+    let cancelled = world.succeed(&["deployment", "cancel", id]);
+    assert_eq!(cancelled, format!("deployment {id} is being cancelled\n"));
+    let detail = world.succeed(&["deployment", "status", id]);
+    assert!(detail.contains("status      CANCELED"), "{detail}");
+    let (code, said) = world.fail(&["deployment", "cancel", id]);
+    assert_eq!(code, 1);
+    assert!(said.contains("has ended"), "{said}");
+    let broken: Value =
+        serde_json::from_str(&world.succeed(&["--json", "deployment", "status", rows[2][0]]))
+            .unwrap();
+    assert_eq!(broken["error_stack"][1], "COMPONENT_BROKEN");
+    let (code, said) = world.fail(&["deployment", "status", "nobody"]);
+    assert_eq!((code, said.as_str()), (1, "hedgerow: no deployment \"nobody\" is remembered\n"));
+}
+
+#[test]
+fn a_configuration_is_shown_with_its_origin_set_and_reset() {
+    let world = World::new();
+    world.deploy(NAME);
+    world.succeed(&["config", "set", NAME, "/load=2", "/unit=kg", "/list=[1, 2]"]);
+    assert_eq!(world.succeed(&["config", "show", NAME, "/unit"]), "kg\n");
+    assert_eq!(world.succeed(&["config", "show", NAME, "/unit", "--json"]), "\"kg\"\n");
+    let all: Value = serde_json::from_str(&world.succeed(&["config", "show", NAME])).unwrap();
+    assert_eq!(all, serde_json::json!({"list": [1, 2], "load": 2, "unit": "kg"}));
+    let origins = world.succeed(&["config", "show", NAME, "--origin"]);
+    let row: Vec<_> = origins.lines().nth(2).unwrap().split_whitespace().collect();
+    assert_eq!(
+        (row[0], row[1], row[2], row[4]),
+        ("/load", "2", "deployment", "2027-01-15T08:00:00Z")
+    );
+
+    world.succeed(&["config", "reset", NAME, "/load"]);
+    let (code, said) = world.fail(&["config", "show", NAME, "/load"]);
+    assert_eq!((code, said.as_str()), (1, "hedgerow: there is no /load\n"));
+}
+
+#[test]
+fn a_shell_completes_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let program =
+            Command::new(env!("CARGO_BIN_EXE_hedgerow")).args(["completions", shell]).output();
+        let script = String::from_utf8(program.unwrap().stdout).unwrap();
+        assert!(script.contains("update-config") && script.contains("deployment"), "{script}");
+    }
+}
+
+#[test]
 fn logs_are_printed_and_followed() {
     let world = World::new();
     world.deploy(NAME);

@@ -129,7 +129,7 @@ impl Simulated {
             id: id.clone(),
             group: request.group.clone().unwrap_or_else(|| "LOCAL_DEPLOYMENTS".into()),
             created: 1_800_000_000_000 + i64::try_from(job.0).unwrap_or(0),
-            components: request.add.clone(),
+            components: request.add.keys().cloned().collect(),
             stage: DeploymentStage::Resolving,
             progress: 10,
             status: DeploymentStatus::InProgress,
@@ -268,29 +268,23 @@ impl Control for Simulated {
 
     async fn plan(&self, _caller: Caller, request: DeployRequest) -> Result<Value, Error> {
         check(&request)?;
-        let added: Vec<_> = request
-            .add
-            .iter()
-            .map(|(name, version)| json!({"name": name, "version": version}))
-            .collect();
-        let removed: Vec<_> =
-            request.remove.iter().map(|name| json!({"name": name, "version": "1.0.0"})).collect();
+        let removed: BTreeMap<_, _> = request.remove.iter().map(|name| (name, "1.0.0")).collect();
         let configuration: BTreeMap<_, _> = request
             .configuration
             .iter()
             .map(|(name, update)| {
                 let merged = update.merge.iter().flatten();
                 let change = |(key, value): (&String, &Value)| {
-                    json!({"pointer": format!("/{key}"), "before": null, "after": value})
+                    json!({"pointer": format!("/{key}"), "after": value})
                 };
                 (name, merged.map(change).collect::<Vec<_>>())
             })
             .collect();
         Ok(json!({
-            "added": added,
+            "added": request.add,
             "removed": removed,
-            "updated": [],
-            "restarted": [],
+            "updated": {},
+            "restarted": {},
             "unchanged": [],
             "configuration": configuration,
             "bytes_to_copy": 4096,

@@ -1,6 +1,5 @@
 //! `io.hedgerow.Edge1.Deployment`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hedgerow_api::{DeploymentStage, DeploymentStatus, Error};
@@ -24,6 +23,7 @@ impl<C: Control> Deployment<C> {
     /// The properties that differ between two views.
     pub fn changed(old: &DeploymentView, new: &DeploymentView) -> Vec<&'static str> {
         [
+            ("Components", old.components != new.components),
             ("Stage", old.stage != new.stage),
             ("Progress", old.progress != new.progress),
             ("Status", old.status != new.status),
@@ -65,8 +65,8 @@ impl<C: Control> Deployment<C> {
         self.view.borrow().created
     }
 
-    #[zbus(property(emits_changed_signal = "const"))]
-    fn components(&self) -> BTreeMap<String, String> {
+    #[zbus(property)]
+    fn components(&self) -> Vec<String> {
         self.view.borrow().components.clone()
     }
 

@@ -17,7 +17,7 @@ async fn a_deployment_is_an_object_that_says_how_it_ended() {
     let path = world.deployment_of(&job).await;
     let deployment = DeploymentProperties::of(&world.client, &path).await.unwrap();
     assert_eq!(deployment.group, "LOCAL_DEPLOYMENTS");
-    assert_eq!(deployment.components["com.example.Broken"], "1.0.0");
+    assert_eq!(deployment.components, ["com.example.Broken"]);
     assert_eq!(deployment.stage, DeploymentStage::Done);
     assert_eq!(deployment.status, DeploymentStatus::Failed);
     assert_eq!(deployment.detailed_status, "FAILED_ROLLBACK_COMPLETE");
@@ -57,7 +57,7 @@ async fn a_plan_is_json_and_changes_nothing() {
     let add = BTreeMap::from([("a".to_owned(), "1.0.0".to_owned())]);
     let plan = world.manager().await.plan(&add, &[], world.directories()).await.unwrap();
     let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
-    assert_eq!(plan["added"][0]["name"], "a");
+    assert_eq!(plan["added"]["a"], "1.0.0");
     assert!(deployments(&world.client).await.unwrap().is_empty());
     let refused = world.manager().await.plan(&add, &["a".into()], DeployOptions::default()).await;
     assert!(matches!(refused, Err(Error::InvalidArgument(_))), "{refused:?}");
