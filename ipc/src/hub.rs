@@ -72,18 +72,34 @@ impl Hub {
     /// Replaces what one component may do by what its configuration's `accessControl` says (`null`
     /// where it has none). Returns the parts that grant nothing; the valid rest applies.
     ///
-    /// Subscriptions that exist are not ended by it.
+    /// Subscriptions that it does not allow any more are ended.
     pub fn set_policies(
         &self,
         component: &str,
         access_control: &serde_json::Value,
     ) -> Vec<PolicyProblem> {
-        self.authorizer().set(component, access_control)
+        self.change_policies(component, |authorizer| authorizer.set(component, access_control))
     }
 
-    /// Takes every right from a component.
+    /// Takes every right from a component, and the subscriptions that rest on them.
     pub fn remove_policies(&self, component: &str) {
-        self.authorizer().remove(component);
+        self.change_policies(component, |authorizer| authorizer.remove(component));
+    }
+
+    fn change_policies<T>(&self, component: &str, change: impl FnOnce(&mut Authorizer) -> T) -> T {
+        let who = Principal::Component(component.into());
+        let mut dirty = Dirty::default();
+        let mut authorizer = self.authorizer();
+        let changed = change(&mut authorizer);
+        let allowed =
+            |filter: &str| authorizer.authorize(&who, Operation::SubscribeToTopic, filter).is_ok();
+        let ended = self.broker().end_denied(&who, allowed, &mut dirty);
+        drop(authorizer);
+        dirty.flush();
+        if ended > 0 {
+            tracing::info!(%who, ended, "subscriptions ended: its policies do not allow them any more");
+        }
+        changed
     }
 
     /// Asks whether `who` may do `operation` on `resource`.
@@ -177,8 +193,11 @@ impl Hub {
             Some(mode) => mode == ReceiveMode::ReceiveMessagesFromOthers,
             None => filter.has_wildcard(),
         };
-        let (mut broker, limit) = (self.broker(), self.0.limits.subscriptions);
         let who = permit.who();
+        // Held until the subscription can be found, and asked again: the policies may have changed since the permit.
+        let authorizer = self.authorizer();
+        let _still = authorizer.authorize(who, permit.operation(), permit.resource())?;
+        let (mut broker, limit) = (self.broker(), self.0.limits.subscriptions);
         if broker.subscriptions_of(who) >= limit {
             return Err(SubscribeError::TooMany { who: who.clone(), limit });
         }

@@ -14,6 +14,7 @@ mod tests;
 pub use self::pattern::{MalformedPattern, Pattern, Style};
 pub use self::policy::{PolicyProblem, ProblemKind};
 pub use self::resource::resource;
+pub(crate) use self::rules::is_decided_by_services;
 
 use self::policy::Policies;
 use self::rules::Requirement;

@@ -16,6 +16,9 @@ pub fn resource(request: &Request) -> Cow<'_, str> {
         Request::RestartComponent(request) => Cow::Borrowed(&request.component_name),
         Request::StopComponent(request) => Cow::Borrowed(&request.component_name),
         Request::GetLocalDeploymentStatus(request) => Cow::Borrowed(&request.deployment_id),
+        Request::CancelLocalDeployment(request) => {
+            request.deployment_id.as_deref().map_or(Cow::Borrowed("*"), Cow::Borrowed)
+        }
         Request::GetSecretValue(request) => Cow::Borrowed(&request.secret_id),
         Request::ListNamedShadowsForThing(request) => Cow::Borrowed(&request.thing_name),
         Request::GetThingShadow(request) => {

@@ -29,6 +29,18 @@ pub(super) const RULES: &[Rule] = &[
         style: Style::Standard,
     },
     Rule {
+        service: "aws.greengrass.ipc.componentmetric",
+        operations: &[PutComponentMetric],
+        style: Style::Standard,
+    },
+    // The configurations of other components, by name. Greengrass lets every component read all of them and has no
+    // rule for it, so the service's name is ours.
+    Rule {
+        service: "io.hedgerow.ipc.configuration",
+        operations: &[GetConfiguration, SubscribeToConfigurationUpdate],
+        style: Style::Standard,
+    },
+    Rule {
         service: "aws.greengrass.SecretManager",
         operations: &[GetSecretValue],
         style: Style::Standard,
@@ -70,14 +82,26 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
+/// Operations that [`Services`](crate::Services) authorizes itself: the right to them depends on what the caller is, or
+/// on more than one resource.
+const DECIDED_BY_SERVICES: &[Operation] = &[
+    GetConfiguration,
+    SubscribeToConfigurationUpdate,
+    PutComponentMetric,
+    ValidateAuthorizationToken,
+];
+
+/// Whether a request is handed on without having been authorized.
+pub(crate) fn is_decided_by_services(operation: Operation) -> bool {
+    DECIDED_BY_SERVICES.contains(&operation)
+}
+
 /// Operations that concern only the component that calls them.
 const OWN: &[Operation] = &[
     UpdateState,
     SubscribeToComponentUpdates,
     DeferComponentUpdate,
-    GetConfiguration,
     UpdateConfiguration,
-    SubscribeToConfigurationUpdate,
     SubscribeToValidateConfigurationUpdates,
     SendConfigurationValidityReport,
     SubscribeToIoTCoreConnectionStatus,

@@ -114,14 +114,15 @@ fn a_component_may_do_what_its_policies_say() {
     assert!(ask(&own, Operation::UpdateState, "*"));
     assert!(!ask(&own, Operation::SubscribeToTopic, "x/y"));
     assert!(!ask(&own, Operation::GetComponentDetails, "a.b"));
-    assert!(!ask(&own, Operation::PutComponentMetric, "*"), "nobody can be granted this");
+    assert!(!ask(&own, Operation::GetConfiguration, "other"));
+    assert!(!ask(&own, Operation::ValidateAuthorizationToken, "*"), "nobody is granted this");
     assert!(!ask(&component("other"), Operation::PublishToTopic, "x/y"));
     assert!(!ask(&Principal::Cloud, Operation::PublishToTopic, "x/y"));
     assert!(!ask(&Principal::LocalDevice("d".into()), Operation::UpdateState, "*"));
     assert!(ask(&Principal::HostUser(0), Operation::PublishToTopic, "x/y"));
     authorizer.remove("a.b");
     assert!(authorizer.authorize(&own, Operation::PublishToTopic, "x/y").is_err());
-    assert!(authorizer.authorize(&own, Operation::GetConfiguration, "*").is_ok());
+    assert!(authorizer.authorize(&own, Operation::UpdateConfiguration, "*").is_ok());
 }
 
 #[test]

@@ -33,10 +33,12 @@ impl OperationError {
         OperationError::new(ErrorKind::Unauthorized, message)
     }
 
-    /// The error for what this version does not have.
-    pub fn not_provided(operation: Operation) -> OperationError {
+    /// The error for an operation that needs what this device does not have.
+    pub fn not_provided(operation: Operation, missing: &str) -> OperationError {
         let name = operation.header().trim_start_matches("aws.greengrass#");
-        OperationError::service(format!("{name} is not provided by this version of Hedgerow"))
+        OperationError::service(format!(
+            "{name} needs {missing}, which is not provided by this version of Hedgerow"
+        ))
     }
 
     /// A failure on this side.

@@ -10,6 +10,7 @@ use self::rope::Rope;
 use crate::budget::Budget;
 use crate::limits::Limits;
 use crate::pubsub::{Published, Queue};
+use crate::wire::rpc::{self, Kind, TERMINATE};
 use bytes::BytesMut;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -44,6 +45,8 @@ struct State {
     written: u64,
     replies_until: u64,
     queues: HashMap<i32, StreamQueue>,
+    /// Streams that were ended from this side and that the session's task has not forgotten yet.
+    ended: Vec<i32>,
     /// Whose turn it is: a stream for each of its messages, in the order of publishing.
     order: VecDeque<i32>,
     /// Somebody has undertaken to flush.
@@ -88,6 +91,7 @@ impl Outbox {
             written: 0,
             replies_until: 0,
             queues: HashMap::new(),
+            ended: Vec::new(),
             order: VecDeque::new(),
             dirty: false,
             blocked: false,
@@ -108,6 +112,12 @@ impl Outbox {
         state.replies_until = state.written + state.encoded.len() as u64;
     }
 
+    /// Appends an event. Unlike a reply, it drops no peer that leaves it unread; it is the caller who waits until
+    /// the socket takes more.
+    pub fn event(&self, write: impl FnOnce(&mut BytesMut)) {
+        self.state().encoded.append(write);
+    }
+
     /// Makes room for the messages of a subscription. They come after the replies appended so far.
     pub fn open_queue(&self, stream: i32) {
         self.state().queues.insert(stream, StreamQueue::default());
@@ -116,6 +126,22 @@ impl Outbox {
     /// Drops what still waits for a subscription.
     pub fn close_queue(&self, stream: i32) {
         self.state().queues.remove(&stream);
+    }
+
+    /// Ends a subscription from this side: what still waits is dropped and the peer is told. The caller flushes.
+    pub fn end_queue(&self, stream: i32) {
+        let mut state = self.state();
+        if state.failed || state.queues.remove(&stream).is_none() {
+            return;
+        }
+        state.encoded.append(|out| rpc::write_bare(out, Kind::Application, TERMINATE, stream));
+        state.ended.push(stream);
+        self.wake.notify_one();
+    }
+
+    /// The streams that [`end_queue`](Outbox::end_queue) has ended since.
+    pub fn take_ended(&self) -> Vec<i32> {
+        std::mem::take(&mut self.state().ended)
     }
 
     /// Queues a message of a subscription.
@@ -257,6 +283,7 @@ impl State {
         self.failed = true;
         self.encoded = Rope::default();
         self.queues.clear();
+        self.ended.clear();
         self.order.clear();
         self.stuck = None;
     }

@@ -106,13 +106,41 @@ impl Broker {
         } else {
             remove(&mut self.exact, filter.as_str(), id)
         };
-        let Some(entry) = removed else { return };
-        if let Some(account) = self.accounts.get_mut(&entry.who) {
+        if let Some(entry) = removed {
+            self.discharge(&entry.who);
+        }
+    }
+
+    /// Takes one subscription off the account of `who`.
+    fn discharge(&mut self, who: &Principal) {
+        if let Some(account) = self.accounts.get_mut(who) {
             account.subscriptions -= 1;
             if account.subscriptions == 0 {
-                self.accounts.remove(&entry.who);
+                self.accounts.remove(who);
             }
         }
+    }
+
+    /// Ends the subscriptions of `who` to the filters that are not `allowed`; returns how many.
+    pub fn end_denied(
+        &mut self,
+        who: &Principal,
+        allowed: impl Fn(&str) -> bool,
+        dirty: &mut Dirty,
+    ) -> usize {
+        let mut ended = Vec::new();
+        if self.subscriptions_of(who) > 0 {
+            take_denied(&mut self.exact, |topic| topic, who, &allowed, &mut ended);
+            take_denied(&mut self.wildcard, Filter::as_str, who, &allowed, &mut ended);
+        }
+        for entry in &ended {
+            self.discharge(&entry.who);
+            if let Subscriber::Stream(outbox, stream) = &entry.subscriber {
+                outbox.end_queue(*stream);
+                dirty.0.push(Arc::clone(outbox));
+            }
+        }
+        ended.len()
     }
 
     /// Queues a message for every subscriber; what must be flushed is added to `dirty`.
@@ -181,6 +209,22 @@ fn note_loss(accounts: &mut HashMap<Principal, Account>, who: &Principal, droppe
         account.lost += dropped;
     }
     tracing::debug!(%who, dropped, "a slow subscriber loses messages");
+}
+
+/// Moves the entries of `who` in groups that are not `allowed` to `taken`.
+fn take_denied<K: std::hash::Hash + Eq>(
+    groups: &mut HashMap<K, Vec<Entry>>,
+    text: impl Fn(&K) -> &str,
+    who: &Principal,
+    allowed: impl Fn(&str) -> bool,
+    taken: &mut Vec<Entry>,
+) {
+    groups.retain(|key, entries| {
+        if entries.iter().any(|entry| entry.who == *who) && !allowed(text(key)) {
+            taken.extend(entries.extract_if(.., |entry| entry.who == *who));
+        }
+        !entries.is_empty()
+    });
 }
 
 fn remove<K, Q>(groups: &mut HashMap<K, Vec<Entry>>, filter: &Q, id: SubscriberId) -> Option<Entry>

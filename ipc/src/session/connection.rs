@@ -84,10 +84,16 @@ impl<S: Services> Connection<S> {
             let deadline = self.deadline(status.deadline, listen);
             tokio::select! {
                 biased;
-                () = self.outbox.changed() => {}
+                () = self.outbox.changed() => self.conversation.forget_ended(),
                 () = self.outbox.drain(), if status.blocked => {}
                 Some(done) = self.conversation.calls.join_next() => {
                     if let Err(finish) = self.conversation.answer(done) {
+                        return End::Finished(finish);
+                    }
+                }
+                // Whoever does not read gets no more of them.
+                Some(next) = self.conversation.events.join_next(), if !status.blocked => {
+                    if let Err(finish) = self.conversation.event(next) {
                         return End::Finished(finish);
                     }
                 }

@@ -3,19 +3,20 @@
 use super::Shared;
 use super::receiver::{FrameHandler, ReceiveError};
 use crate::limits::Limits;
-use crate::model::{OperationError, Response};
+use crate::model::{Event, Operation, OperationError, Response};
 use crate::outbox::Outbox;
 use crate::principal::Principal;
 use crate::pubsub::broker::Dirty;
 use crate::pubsub::{Filter, SubscriberId};
-use crate::services::Services;
+use crate::services::{Answer, Services};
 use crate::wire::frame::Frame;
 use crate::wire::rpc::{self, ACCEPTED, Kind, Message, RpcError, TERMINATE, VERSION};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
-use tokio::task::{JoinError, JoinSet};
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 /// Largest frame before the peer has shown its token.
 const HANDSHAKE_BYTES: usize = 8 * 1024;
@@ -28,7 +29,9 @@ pub(super) struct Conversation<S: Services> {
     pub outbox: Arc<Outbox>,
     pub streams: HashMap<i32, Stream>,
     /// Calls that [`Services`] has not answered yet.
-    pub calls: JoinSet<Answer>,
+    pub calls: JoinSet<Answered>,
+    /// The next event of each subscription that [`Services`] serves.
+    pub events: JoinSet<NextEvent>,
     /// Where this batch of frames has put messages.
     pub dirty: Dirty,
     uid: Option<u32>,
@@ -40,11 +43,24 @@ pub(super) struct Conversation<S: Services> {
 /// An unfinished stream.
 pub(super) enum Stream {
     Call,
-    Subscription(Filter, SubscriberId),
+    /// Served by the broker.
+    Topic(Filter, SubscriberId),
+    /// Served by [`Services`]; ends the wait for its next event.
+    Events(AbortHandle),
 }
 
 /// The end of a call: its stream and outcome.
-pub(super) type Answer = (i32, Result<Response, OperationError>);
+pub(super) type Answered = (i32, Result<Answer, OperationError>);
+
+/// A subscription that [`Services`] serves.
+pub(super) struct Events {
+    stream: i32,
+    operation: Operation,
+    channel: mpsc::Receiver<Event>,
+}
+
+/// `None`: there will be none any more.
+pub(super) type NextEvent = (Events, Option<Event>);
 
 /// The session that the daemon has been told of.
 struct Open<S: Services> {
@@ -131,6 +147,7 @@ impl<S: Services> Conversation<S> {
             outbox,
             streams: HashMap::new(),
             calls: JoinSet::new(),
+            events: JoinSet::new(),
             dirty: Dirty::default(),
             uid,
             last_stream: 0,
@@ -213,20 +230,97 @@ impl<S: Services> Conversation<S> {
     }
 
     fn close_stream(&mut self, stream: i32) {
-        if let Some(Stream::Subscription(filter, id)) = self.streams.remove(&stream) {
-            self.shared.hub.broker().unsubscribe(&filter, id);
-            self.outbox.close_queue(stream);
+        match self.streams.remove(&stream) {
+            None | Some(Stream::Call) => {}
+            Some(Stream::Topic(filter, id)) => {
+                self.shared.hub.broker().unsubscribe(&filter, id);
+                self.outbox.close_queue(stream);
+            }
+            Some(Stream::Events(next)) => next.abort(),
         }
     }
 
     /// Sends the outcome of a call, unless the peer has closed its stream.
-    pub fn answer(&mut self, done: Result<Answer, JoinError>) -> Result<(), Finish> {
+    pub fn answer(&mut self, done: Result<Answered, JoinError>) -> Result<(), Finish> {
         let (stream, outcome) = done.map_err(Finish::Panicked)?;
-        if self.streams.remove(&stream).is_some() {
-            self.reply(stream, outcome);
-            self.outbox.flush();
+        if self.streams.remove(&stream).is_none() {
+            return Ok(());
         }
+        match outcome {
+            Ok(Answer::Once(response)) => self.reply(stream, Ok(response)),
+            Ok(Answer::Subscribed(response, channel)) => {
+                let operation = response.operation();
+                self.begin(stream, response);
+                self.await_event(Events { stream, operation, channel });
+            }
+            Err(error) => self.reply(stream, Err(error)),
+        }
+        self.outbox.flush();
         Ok(())
+    }
+
+    /// Appends the response that begins a subscription.
+    pub fn begin(&self, stream: i32, response: Response) {
+        let model_type = response.operation().response_type();
+        // Nothing in these responses that JSON cannot carry.
+        let json = response.to_json().unwrap_or_else(|_| b"{}".to_vec());
+        self.outbox
+            .reply(|out| rpc::write_json(out, Kind::Application, 0, stream, model_type, &json));
+    }
+
+    /// Sends an event, unless the peer has closed the stream, and waits for the next one.
+    pub fn event(&mut self, next: Result<NextEvent, JoinError>) -> Result<(), Finish> {
+        let (events, event) = match next {
+            Ok(next) => next,
+            Err(error) if error.is_cancelled() => return Ok(()),
+            Err(error) => return Err(Finish::Panicked(error)),
+        };
+        let stream = events.stream;
+        if !self.streams.contains_key(&stream) {
+            return Ok(());
+        }
+        let model_type = events.operation.event_type().unwrap_or_default();
+        match event.and_then(|event| self.event_payload(stream, &event)) {
+            Some(payload) => {
+                self.outbox.event(|out| {
+                    rpc::write_json(out, Kind::Application, 0, stream, model_type, &payload);
+                });
+                self.await_event(events);
+            }
+            None => {
+                self.streams.remove(&stream);
+                self.outbox.event(|out| rpc::write_bare(out, Kind::Application, TERMINATE, stream));
+            }
+        }
+        self.outbox.flush();
+        Ok(())
+    }
+
+    /// `None` where it cannot be sent, which ends the subscription: it would not be whole any more.
+    fn event_payload(&self, stream: i32, event: &Event) -> Option<Vec<u8>> {
+        let limit = self.limits().frame_bytes.saturating_sub(ENVELOPE);
+        let payload = serde_json::to_vec(event).ok().filter(|payload| payload.len() <= limit);
+        if payload.is_none() {
+            let who = &self.shared.identity.principal;
+            tracing::warn!(%who, stream, "an event is too large for a frame; its stream is ended");
+        }
+        payload
+    }
+
+    fn await_event(&mut self, mut events: Events) {
+        let stream = events.stream;
+        let next = self.events.spawn(async move {
+            let event = events.channel.recv().await;
+            (events, event)
+        });
+        self.streams.insert(stream, Stream::Events(next));
+    }
+
+    /// Forgets the streams that were ended from this side.
+    pub fn forget_ended(&mut self) {
+        for stream in self.outbox.take_ended() {
+            self.streams.remove(&stream);
+        }
     }
 
     /// Appends the reply that ends a stream.
@@ -255,8 +349,9 @@ impl<S: Services> Drop for Conversation<S> {
     fn drop(&mut self) {
         let mut broker = self.shared.hub.broker();
         for stream in self.streams.values() {
-            if let Stream::Subscription(filter, id) = stream {
-                broker.unsubscribe(filter, *id);
+            match stream {
+                Stream::Topic(filter, id) => broker.unsubscribe(filter, *id),
+                Stream::Call | Stream::Events(_) => {}
             }
         }
     }

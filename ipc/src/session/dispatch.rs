@@ -1,7 +1,7 @@
 //! Requests: publish/subscribe is answered here, the rest by [`Services`].
 
 use super::conversation::{Conversation, Stream};
-use crate::authorization::{Denied, resource};
+use crate::authorization::{Denied, is_decided_by_services, resource};
 use crate::hub::{PublishError, SubscribeError};
 use crate::model::{
     Operation, OperationError, PublishToTopicResponse, Request, Response, SubscribeToTopicRequest,
@@ -9,7 +9,6 @@ use crate::model::{
 };
 use crate::pubsub::{Content, Filter, Subscriber, topic};
 use crate::services::Services;
-use crate::wire::rpc::{self, Kind};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -103,17 +102,14 @@ impl<S: Services> Conversation<S> {
         let subscriber = Subscriber::Stream(Arc::clone(&self.outbox), stream);
         self.outbox.open_queue(stream);
         match hub.subscribe_permitted(&permit, &filter, request.receive_mode, subscriber) {
-            Ok(id) => self.streams.insert(stream, Stream::Subscription(filter, id)),
+            Ok(id) => self.streams.insert(stream, Stream::Topic(filter, id)),
             Err(error) => {
                 self.outbox.close_queue(stream);
                 return Err(error.into());
             }
         };
         let response = SubscribeToTopicResponse { topic_name: Some(request.topic) };
-        let json = Response::SubscribeToTopic(response).to_json().unwrap_or_default();
-        let model_type = OPERATION.response_type();
-        self.outbox
-            .reply(|out| rpc::write_json(out, Kind::Application, 0, stream, model_type, &json));
+        self.begin(stream, Response::SubscribeToTopic(response));
         Ok(())
     }
 
@@ -123,14 +119,16 @@ impl<S: Services> Conversation<S> {
         operation: Operation,
         payload: &[u8],
     ) -> Result<(), OperationError> {
-        if !self.shared.services.provides(operation) {
-            return Err(OperationError::not_provided(operation));
+        if let Some(missing) = self.shared.services.missing(operation) {
+            return Err(OperationError::not_provided(operation, missing));
         }
         let request = Request::decode(operation, payload)
             .map_err(|e| OperationError::invalid_arguments(operation, e.to_string()))?;
         self.check_stream_count()?;
         let (hub, who) = (&self.shared.hub, self.shared.identity.principal.clone());
-        let _permit = hub.authorize(&who, operation, &resource(&request))?;
+        if !is_decided_by_services(operation) {
+            let _permit = hub.authorize(&who, operation, &resource(&request))?;
+        }
         let services = Arc::clone(&self.shared.services);
         self.streams.insert(stream, Stream::Call);
         self.calls.spawn(async move { (stream, services.call(&who, request).await) });
@@ -139,7 +137,8 @@ impl<S: Services> Conversation<S> {
 
     fn check_stream_count(&self) -> Result<(), OperationError> {
         let limit = self.limits().streams;
-        if self.streams.len() < limit {
+        // A call whose stream the peer has closed goes on, and counts.
+        if self.streams.len().max(self.calls.len()) < limit {
             return Ok(());
         }
         Err(OperationError::service(format!("this connection has {limit} open streams already")))

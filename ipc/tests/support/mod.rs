@@ -4,10 +4,11 @@
 
 use hedgerow_ipc::client::{Client, ClientError};
 use hedgerow_ipc::model::{
-    ComponentDetails, GetComponentDetailsResponse, GetConfigurationResponse, LifecycleState,
-    ListComponentsResponse, OperationError, Request, Response, UpdateStateResponse,
+    ComponentDetails, Event, GetComponentDetailsResponse, GetConfigurationResponse, LifecycleState,
+    ListComponentsResponse, Operation, OperationError, Request, Response,
+    SubscribeToComponentUpdatesResponse, UpdateStateResponse,
 };
-use hedgerow_ipc::{Hub, Identity, Limits, Principal, Services, Token, serve};
+use hedgerow_ipc::{Answer, Hub, Identity, Limits, Principal, Services, Token, serve};
 use serde_json::{Value, json};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// Time after which a test fails instead of waiting on.
@@ -44,6 +45,8 @@ pub struct Recorder {
     pub changed: Notify,
     /// `GetConfiguration` of the key `wait` is answered when this is notified.
     pub release: Notify,
+    /// Where the events of the last `SubscribeToComponentUpdates` come from.
+    pub updates: Mutex<Option<mpsc::Sender<Event>>>,
 }
 
 impl Recorder {
@@ -64,7 +67,15 @@ impl Recorder {
 }
 
 impl Services for Recorder {
-    async fn call(&self, who: &Principal, request: Request) -> Result<Response, OperationError> {
+    fn missing(&self, operation: Operation) -> Option<&'static str> {
+        match operation {
+            Operation::GetSecretValue => Some("a keeper of secrets"),
+            Operation::GetThingShadow => Some("a keeper of shadows"),
+            _ => None,
+        }
+    }
+
+    async fn call(&self, who: &Principal, request: Request) -> Result<Answer, OperationError> {
         self.note(format!("{who} calls {:?}", request.operation()));
         let details = |name: String| ComponentDetails {
             component_name: name,
@@ -72,7 +83,14 @@ impl Services for Recorder {
             state: LifecycleState::Running,
             configuration: None,
         };
-        Ok(match request {
+        let response = match request {
+            Request::SubscribeToComponentUpdates(_) => {
+                let (sender, receiver) = mpsc::channel(2);
+                *self.updates.lock().unwrap() = Some(sender);
+                let response = SubscribeToComponentUpdatesResponse {};
+                let response = Response::SubscribeToComponentUpdates(response);
+                return Ok(Answer::Subscribed(response, receiver));
+            }
             Request::GetConfiguration(request) => {
                 if request.key_path == ["wait"] {
                     self.release.notified().await;
@@ -93,8 +111,9 @@ impl Services for Recorder {
                 let component_details = details(request.component_name);
                 Response::GetComponentDetails(GetComponentDetailsResponse { component_details })
             }
-            other => return Err(OperationError::not_provided(other.operation())),
-        })
+            other => return Err(OperationError::not_provided(other.operation(), "a better test")),
+        };
+        Ok(response.into())
     }
 
     fn session_opened(&self, who: &Principal) {
