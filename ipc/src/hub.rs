@@ -10,6 +10,7 @@ use crate::pubsub::{
     Broker, Content, Delivered, Filter, MalformedTopic, Message, Published, ReceiveMode,
     Subscriber, SubscriberId, Subscription, TooLarge, topic,
 };
+use crate::session::Identity;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Authorizer and broker of this device. Clones are handles to the same one.
@@ -21,6 +22,8 @@ struct Inner {
     limits: Arc<Limits>,
     authorizer: Mutex<Authorizer>,
     broker: Mutex<Broker>,
+    /// Of the sockets that are served now.
+    identities: Mutex<Vec<Arc<Identity>>>,
     /// Memory of frames that are being received.
     received: Arc<Budget>,
     /// Memory of messages that wait for subscribers.
@@ -66,6 +69,7 @@ impl Hub {
             limits: Arc::new(limits),
             authorizer: Mutex::default(),
             broker: Mutex::default(),
+            identities: Mutex::default(),
         }))
     }
 
@@ -151,6 +155,13 @@ impl Hub {
         Ok(Subscription { hub: self.clone(), filter, id, inbox })
     }
 
+    /// Whose token it is; `None` where it is nobody's whose socket is served now.
+    pub fn holder_of(&self, token: &str) -> Option<Principal> {
+        let identities = self.identities();
+        let holder = identities.iter().find(|identity| identity.token.matches(token))?;
+        Some(holder.principal.clone())
+    }
+
     /// Messages that subscriptions of `who` have lost because they were slow, counted since it last
     /// had no subscription.
     pub fn lost_by(&self, who: &Principal) -> u64 {
@@ -204,6 +215,12 @@ impl Hub {
         Ok(broker.subscribe(filter, who.clone(), others_only, subscriber))
     }
 
+    /// Makes a token valid until the result is dropped.
+    pub(crate) fn admit(&self, identity: &Arc<Identity>) -> Admitted {
+        self.identities().push(Arc::clone(identity));
+        Admitted { hub: self.clone(), identity: Arc::clone(identity) }
+    }
+
     pub(crate) fn limits(&self) -> &Arc<Limits> {
         &self.0.limits
     }
@@ -218,5 +235,22 @@ impl Hub {
 
     fn authorizer(&self) -> MutexGuard<'_, Authorizer> {
         self.0.authorizer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn identities(&self) -> MutexGuard<'_, Vec<Arc<Identity>>> {
+        self.0.identities.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The validity of one token.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    hub: Hub,
+    identity: Arc<Identity>,
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.hub.identities().retain(|identity| !Arc::ptr_eq(identity, &self.identity));
     }
 }

@@ -242,7 +242,11 @@ async fn stopping_closes_the_sessions() {
     let mut client = component.connect().await;
     client.subscribe("t").await.unwrap();
     device.services.wait_for("opened component \"a\"").await;
+    let token = component.token.clone();
+    assert_eq!(device.hub.holder_of(&token), Some(Principal::Component("a".into())));
+    assert_eq!(device.hub.holder_of(&token[1..]), None);
     component.stop().await;
+    assert_eq!(device.hub.holder_of(&token), None);
     assert!(matches!(patient(client.receive()).await, Err(ClientError::Closed)));
     let noted = device.services.events.lock().unwrap().clone();
     assert_eq!(noted, ["opened component \"a\"", "closed component \"a\""]);

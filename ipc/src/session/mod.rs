@@ -42,7 +42,7 @@ pub struct Identity {
 /// What every connection of a listener shares.
 #[derive(Debug)]
 struct Shared<S> {
-    identity: Identity,
+    identity: Arc<Identity>,
     hub: Hub,
     services: Arc<S>,
     /// Memory of frames that are being received, and of messages that are queued.
@@ -61,6 +61,8 @@ pub async fn serve<S: Services>(
 ) {
     let (most, memory) = (hub.limits().connections, hub.limits().peer_bytes);
     let (received, queued) = (Budget::new(memory), Budget::new(memory));
+    let identity = Arc::new(identity);
+    let _admitted = hub.admit(&identity);
     let shared = Arc::new(Shared { identity, hub, services, received, queued });
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);

@@ -13,12 +13,14 @@ use hedgerow_ipc::Hub;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::bus::{self, Access, PrivateBus, ServeError};
+use crate::configuration_updates::ConfigurationUpdates;
 use crate::deployment::Deployments;
 use crate::driver::Surroundings;
 use crate::jobs::Jobs;
 use crate::launcher::Launcher;
 use crate::layout::Layout;
 use crate::lifecycle::{Goal, State};
+use crate::metrics::Metrics;
 use crate::records::Records;
 use crate::recover;
 use crate::registry::{Registry, Status};
@@ -54,18 +56,26 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
         _ = interrupt.recv() => return Ok(()),
     };
     let registry = Arc::new(Registry::default());
-    let services =
-        DaemonServices { registry: Arc::clone(&registry), records: Arc::clone(&records) };
+    let (hub, consent) = (Hub::new(hedgerow_ipc::Limits::default()), Arc::default());
+    let services = DaemonServices {
+        registry: Arc::clone(&registry),
+        records: Arc::clone(&records),
+        hub: hub.clone(),
+        consent: Arc::clone(&consent),
+        configuration_updates: ConfigurationUpdates::default(),
+        metrics: Metrics::default(),
+        open_configuration: false,
+        writing: tokio::sync::Mutex::default(),
+    };
     let around = Arc::new(Surroundings {
         launcher,
         registry,
         records,
         layout,
         settings,
-        hub: Hub::new(hedgerow_ipc::Limits::default()),
+        hub,
         services: Arc::new(services),
-        consent: Arc::default(),
-        configuration_updates: Arc::default(),
+        consent,
     });
     recover::recover(&around, &platform, fences).await.context("recovering")?;
     recover::resume_jobs(&around, &jobs, &platform).context("resuming jobs")?;

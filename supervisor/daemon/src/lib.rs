@@ -19,6 +19,7 @@ mod launcher;
 pub mod layout;
 pub mod lifecycle;
 mod log;
+pub mod metrics;
 mod packages;
 mod records;
 mod recover;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use hedgerow_component::configuration::{Configuration, Leaf};
+use hedgerow_component::configuration::{Changes, Configuration, Leaf};
 use hedgerow_component::recipe::Invalid;
 use hedgerow_component::{ComponentName, Recipe, Version};
 use hedgerow_isolation::plan::IdRange;
@@ -187,6 +187,33 @@ impl Records {
     ) -> Result<Option<Value>, RecordsError> {
         let Ok(name) = ComponentName::try_from(name.to_owned()) else { return Ok(None) };
         Ok(self.configuration_of(&name)?.get(path))
+    }
+
+    /// Changes the configuration of one desired component, unless `change` refuses. Returns what has changed; nothing
+    /// is written where that is nothing.
+    pub fn change_configuration<E>(
+        &self,
+        name: &ComponentName,
+        change: impl FnOnce(&mut Configuration) -> Result<(), E>,
+    ) -> Result<Result<Changes, E>, RecordsError> {
+        self.store.write("configuration", |tx| {
+            if tx.get(DESIRED, name.as_str())?.is_none() {
+                return Err(RecordsError::Missing(name.to_string()));
+            }
+            let before = configuration(tx, name)?;
+            let mut after = before.clone();
+            if let Err(refused) = change(&mut after) {
+                return Ok(Err(refused));
+            }
+            let changes = after.changes_since(&before);
+            for leaf in &changes.removed {
+                tx.remove_config(name.as_str(), &leaf.key())?;
+            }
+            for leaf in &changes.written {
+                tx.put_config(name.as_str(), &leaf.key(), &serde_json::to_vec(leaf)?)?;
+            }
+            Ok(Ok(changes))
+        })
     }
 
     /// Whether the install step has succeeded with this fingerprint. A store that cannot say repeats it.

@@ -19,7 +19,6 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::Note;
-use crate::configuration_updates::ConfigurationUpdates;
 use crate::consent::Consent;
 use crate::definition::{Definition, StepDefinition};
 use crate::launcher::{CallError, FenceEvents, Launcher};
@@ -50,14 +49,12 @@ pub struct Surroundings {
     pub services: Arc<DaemonServices>,
     /// Whom to ask before a deployment changes things.
     pub consent: Arc<Consent>,
-    /// Whom to tell that a configuration has changed.
-    pub configuration_updates: Arc<ConfigurationUpdates>,
 }
 
 impl Surroundings {
     /// To be called when values in a component's configuration have changed, after they are durable.
     pub fn configuration_changed(&self, component: &str, paths: &[Vec<String>]) {
-        self.configuration_updates.changed(component, paths, |_| true);
+        self.services.configuration_changed(component, paths);
     }
 }
 

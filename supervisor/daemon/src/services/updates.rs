@@ -1,0 +1,63 @@
+//! What components have to say to deployments.
+
+use std::time::Duration;
+
+use hedgerow_ipc::Answer;
+use hedgerow_ipc::model::{
+    DeferComponentUpdateRequest, DeferComponentUpdateResponse, ErrorKind, Operation,
+    OperationError, Response, SendConfigurationValidityReportRequest,
+    SendConfigurationValidityReportResponse, SubscribeToComponentUpdatesResponse,
+    SubscribeToValidateConfigurationUpdatesResponse,
+};
+
+use super::DaemonServices;
+use crate::consent::DeferError;
+
+impl DaemonServices {
+    pub(super) fn subscribe_to_component_updates(&self, caller: &str) -> Answer {
+        let response = SubscribeToComponentUpdatesResponse {};
+        let response = Response::SubscribeToComponentUpdates(response);
+        Answer::Subscribed(response, self.consent.subscribe_updates(caller))
+    }
+
+    pub(super) fn defer_component_update(
+        &self,
+        caller: &str,
+        request: &DeferComponentUpdateRequest,
+    ) -> Result<Response, OperationError> {
+        let invalid = |message: String| {
+            OperationError::invalid_arguments(Operation::DeferComponentUpdate, message)
+        };
+        let recheck = request.recheck_after_ms.map(u64::try_from).transpose();
+        let recheck = recheck.map_err(|_| invalid("recheckAfterMs is negative".to_owned()))?;
+        let recheck = recheck.map(Duration::from_millis);
+        self.consent
+            .defer(caller, &request.deployment_id, recheck, request.message.as_deref())
+            .map_err(|error| match error {
+                DeferError::NotSubscribed { .. } => invalid(error.to_string()),
+                DeferError::TooLate { .. } => {
+                    OperationError::new(ErrorKind::Service, error.to_string())
+                }
+            })?;
+        Ok(Response::DeferComponentUpdate(DeferComponentUpdateResponse {}))
+    }
+
+    pub(super) fn subscribe_to_validate_configuration_updates(&self, caller: &str) -> Answer {
+        let response = SubscribeToValidateConfigurationUpdatesResponse {};
+        let response = Response::SubscribeToValidateConfigurationUpdates(response);
+        Answer::Subscribed(response, self.consent.subscribe_validation(caller))
+    }
+
+    pub(super) fn send_configuration_validity_report(
+        &self,
+        caller: &str,
+        request: SendConfigurationValidityReportRequest,
+    ) -> Result<Response, OperationError> {
+        let report = request.configuration_validity_report;
+        self.consent
+            .report_validity(caller, &report.deployment_id, report.status, report.message)
+            .map_err(|error| OperationError::new(ErrorKind::InvalidArguments, error.to_string()))?;
+        let response = SendConfigurationValidityReportResponse {};
+        Ok(Response::SendConfigurationValidityReport(response))
+    }
+}
