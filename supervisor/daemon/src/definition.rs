@@ -9,6 +9,7 @@ use hedgerow_isolation::plan::{
 
 use crate::layout::{self, inside};
 use crate::lifecycle::{StepKind, Steps};
+use crate::packages::Place;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Definition {
@@ -22,6 +23,7 @@ pub struct Definition {
     pub hard_dependencies: Vec<String>,
     /// Directory of the artifacts, relative to the state directory.
     pub package: String,
+    pub place: Place,
     pub limits: Limits,
     pub network: Network,
     /// Changes when, and only when, a running instance must be replaced.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use hedgerow_component::configuration::{Changes, Configuration, Leaf};
 use hedgerow_component::recipe::Invalid;
-use hedgerow_component::{ComponentName, Recipe, Version};
+use hedgerow_component::{ComponentName, Version};
 use hedgerow_isolation::plan::IdRange;
 use hedgerow_store::{
     CommitPoint, DESIRED, INSTALLS, Ids, JOBS, PACKAGES, Query, Store, StoreError, Write,
@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::deployment::{Ingredients, Prepared};
 use crate::jobs::Job;
 use crate::lifecycle::Goal;
+use crate::packages::Package;
 
 /// A component that is to be on the device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,31 +25,6 @@ pub struct Desired {
     pub goal: Goal,
     /// Asked for by name, not only depended on.
     pub root: bool,
-}
-
-/// A recipe, and where its artifacts are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Package {
-    /// Name of its directory.
-    pub id: String,
-    /// The recipe's file, for messages.
-    pub file: String,
-    pub recipe: String,
-}
-
-impl Package {
-    /// Its directory, relative to the state directory.
-    pub fn directory(&self) -> String {
-        format!("packages/{}", self.id)
-    }
-
-    pub fn parse(&self) -> Result<Recipe, Invalid> {
-        Ok(Recipe::parse(&self.file, self.recipe.as_bytes())?.recipe)
-    }
-
-    fn key(name: &ComponentName, version: &Version) -> String {
-        format!("{name}@{version}")
-    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -165,6 +141,7 @@ impl Records {
                 let ingredients = Ingredients {
                     recipe: package.parse()?,
                     package: package.directory(),
+                    place: package.place,
                     slot: slot(ids),
                     ids: IdRange { first: ids.first },
                     configuration: configuration(tx, name)?.value(),

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::definition::{Definition, StepDefinition};
 use crate::layout::{ROOT_PATH, inside};
 use crate::lifecycle::StepKind;
+use crate::packages::Place;
 use crate::settings::Settings;
 
 /// One component of a resolution, with everything that its definition is made from.
@@ -24,6 +25,7 @@ pub struct Ingredients {
     pub recipe: Recipe,
     /// Directory of its artifacts, relative to the state directory.
     pub package: String,
+    pub place: Place,
     pub slot: u32,
     pub ids: IdRange,
     pub configuration: Value,
@@ -90,6 +92,7 @@ pub fn define(
         steps,
         hard_dependencies,
         package: own.package.clone(),
+        place: own.place,
         limits: settings.limits(name.as_str()),
         network: settings.network(name.as_str()),
         digest: String::new(),
@@ -169,7 +172,7 @@ fn digest(definition: &Definition) -> String {
         .map(|(kind, step)| (kind, what_it_runs(step), step.timeout))
         .collect();
     fingerprint(&(
-        (&definition.version, &definition.package, definition.ids),
+        (&definition.version, &definition.package, definition.place, definition.ids),
         steps,
         &definition.hard_dependencies,
         (definition.limits, definition.network),

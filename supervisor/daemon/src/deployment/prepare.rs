@@ -18,8 +18,8 @@ use serde_json::Value;
 use super::define::{DefineError, Ingredients, define};
 use super::document::{Change, Document};
 use crate::definition::Definition;
-use crate::packages::{PackageError, Packages, Wanted};
-use crate::records::{Desired, Package, Records, RecordsError};
+use crate::packages::{Package, PackageError, Packages, Place, Wanted, builtin_package};
+use crate::records::{Desired, Records, RecordsError};
 use crate::settings::Settings;
 
 /// What was asked for, and where recipes and artifacts are.
@@ -78,6 +78,13 @@ pub struct Candidate {
     pub stored: Option<Package>,
 }
 
+impl Candidate {
+    fn stored(package: Package) -> Result<Self, Invalid> {
+        let (recipe, text) = (package.parse()?, package.recipe.clone());
+        Ok(Self { recipe, text, is_from_directory: false, stored: Some(package) })
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     #[error(transparent)]
@@ -116,7 +123,8 @@ pub fn select(
         .collect();
     let running: BTreeMap<_, _> =
         desired.iter().map(|(name, row)| (name.clone(), row.version.clone())).collect();
-    let chosen: Vec<(ComponentName, Version, bool)> = {
+    let mut chosen: Vec<(ComponentName, Version, bool)>;
+    let builtins = {
         let available = |name: &ComponentName| -> Vec<&Recipe> {
             candidates.values().map(|c| &c.recipe).filter(|recipe| recipe.name == *name).collect()
         };
@@ -125,8 +133,15 @@ pub fn select(
         let key = |resolved: &resolve::Resolved<'_>| {
             (resolved.recipe.name.clone(), resolved.recipe.version.clone(), resolved.root)
         };
-        resolution.components.iter().map(key).collect()
+        chosen = resolution.components.iter().map(key).collect();
+        resolution.builtins
     };
+    for resolve::ResolvedBuiltin { builtin, version, root } in builtins {
+        let candidate = Candidate::stored(builtin_package(builtin, &version))?;
+        let key = (candidate.recipe.name.clone(), version);
+        chosen.push((key.0.clone(), key.1.clone(), root));
+        candidates.insert(key, candidate);
+    }
     let mut components = BTreeMap::new();
     for (name, version, root) in chosen {
         let Some(candidate) = candidates.remove(&(name.clone(), version)) else { continue };
@@ -253,15 +268,17 @@ fn candidates(
         return Err(Invalid { findings }.into());
     }
     for package in records.packages()? {
-        let recipe = package.parse()?;
-        match candidates.entry((recipe.name.clone(), recipe.version.clone())) {
+        // A built-in is a candidate in every version that it claims, not only in the one it was last.
+        if package.place == Place::BuiltIn {
+            continue;
+        }
+        let candidate = Candidate::stored(package)?;
+        match candidates.entry((candidate.recipe.name.clone(), candidate.recipe.version.clone())) {
             Entry::Vacant(entry) => {
-                let text = package.recipe.clone();
-                let (is_from_directory, stored) = (false, Some(package));
-                entry.insert(Candidate { recipe, text, is_from_directory, stored });
+                entry.insert(candidate);
             }
-            Entry::Occupied(mut entry) if entry.get().text == package.recipe => {
-                entry.get_mut().stored = Some(package);
+            Entry::Occupied(mut entry) if entry.get().text == candidate.text => {
+                entry.get_mut().stored = candidate.stored;
             }
             Entry::Occupied(_) => {}
         }
@@ -306,6 +323,7 @@ pub fn definitions(
         let ingredients = Ingredients {
             recipe: selected.candidate.recipe.clone(),
             package: stored.map(Package::directory).unwrap_or_default(),
+            place: stored.map_or(Place::Store, |package| package.place),
             // Ids are allocated by the commit; nothing here depends on which.
             slot: 0,
             ids: IdRange { first: 0 },

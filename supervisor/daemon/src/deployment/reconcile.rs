@@ -8,9 +8,9 @@ use hedgerow_component::platform::Platform;
 
 use super::define::{DefineError, Ingredients, define};
 use crate::definition::Definition;
-use crate::driver::{Driver, Surroundings};
+use crate::driver::{BuiltinDriver, Driver, Surroundings};
 use crate::lifecycle::{Goal, State};
-use crate::packages::Packages;
+use crate::packages::{Packages, Place};
 use crate::records::RecordsError;
 use crate::registry::Command;
 
@@ -46,6 +46,9 @@ pub async fn reconcile(
     for (definition, goal) in &desired {
         let name = &definition.name;
         match around.registry.status(name) {
+            None if definition.place == Place::BuiltIn => {
+                BuiltinDriver::spawn(around, definition.clone(), *goal);
+            }
             None => {
                 let installed = around.records.is_installed(name, &definition.install_fingerprint);
                 Driver::spawn(around, definition.clone(), *goal, installed);

@@ -18,7 +18,7 @@ use crate::definition::Definition;
 use crate::driver::Surroundings;
 use crate::jobs::{Failure, Job, Jobs, Outcome};
 use crate::lifecycle::{State, StepKind};
-use crate::packages::{NoRoom, PackageError};
+use crate::packages::{NoRoom, PackageError, Place, notices};
 use crate::registry::Status;
 
 #[derive(Debug)]
@@ -142,6 +142,9 @@ impl Worker {
         }
         for (name, selected) in &selection.components {
             let text = name.to_string();
+            let stored = selected.candidate.stored.as_ref();
+            let place = stored.map_or(Place::Store, |package| package.place);
+            report.notices.extend(notices(&selected.candidate.recipe, place, platform));
             report.note_configuration(&text, &selected.before, &selected.after);
             let to = selected.candidate.recipe.version.to_string();
             let Some(old) = desired.get(name) else {

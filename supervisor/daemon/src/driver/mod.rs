@@ -1,5 +1,6 @@
 //! One task per component: it feeds [`Machine`] with what happens and carries out what the machine answers.
 
+mod builtin;
 mod fence;
 mod note;
 
@@ -13,6 +14,7 @@ use hedgerow_isolation::protocol::{self, Exit, ExitStatus, Request};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+pub use builtin::BuiltinDriver;
 pub use fence::{Adopted, Surroundings, adopt};
 use fence::{Fence, FenceError, News};
 pub use note::Note;

@@ -1,6 +1,8 @@
 //! Artifacts of component versions: brought in, kept while something refers to them, removed.
 
+mod builtin;
 mod error;
+mod package;
 mod room;
 
 use std::cell::Cell;
@@ -13,9 +15,10 @@ use hedgerow_component::Recipe;
 use hedgerow_component::artifacts::{Content, Delivery, ImportError, Limits, Source, Store};
 use hedgerow_component::recipe::Artifact;
 
+pub use builtin::{missing, notices, package as builtin_package};
 pub use error::{NoRoom, PackageError};
+pub use package::{Package, Place};
 
-use crate::records::Package;
 use crate::settings;
 
 const LIMITS: Limits = Limits::DEFAULT;
@@ -73,7 +76,7 @@ impl Packages {
             .map(|(wanted, contents)| {
                 let tree = self.store.import(contents).map_err(|error| wanted.at_fault(error))?;
                 let (file, recipe) = (wanted.recipe.file.clone(), wanted.text.to_owned());
-                Ok(Package { id: tree.id, file, recipe })
+                Ok(Package { id: tree.id, place: Place::Store, file, recipe })
             })
             .collect()
     }
