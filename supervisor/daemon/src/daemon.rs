@@ -21,6 +21,7 @@ use crate::launcher::Launcher;
 use crate::layout::Layout;
 use crate::lifecycle::{Goal, State};
 use crate::metrics::Metrics;
+use crate::operations::Operations;
 use crate::records::Records;
 use crate::recover;
 use crate::registry::{Registry, Status};
@@ -81,7 +82,8 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     recover::resume_jobs(&around, &jobs, &platform).context("resuming jobs")?;
     let (deployments, deploying) =
         Deployments::start(Arc::clone(&around), Arc::clone(&jobs), platform);
-    let supervisor = Supervisor::new(Arc::clone(&around), jobs, deployments);
+    let operations = Operations { around: Arc::clone(&around), jobs };
+    let supervisor = Supervisor::new(operations, deployments);
 
     tokio::spawn(feed_watchdog());
     let serving = be_on_the_bus(around.layout.clone(), bus, supervisor);

@@ -20,6 +20,7 @@ pub mod layout;
 pub mod lifecycle;
 mod log;
 pub mod metrics;
+mod operations;
 mod packages;
 mod records;
 mod recover;

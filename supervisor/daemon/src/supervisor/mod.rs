@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use hedgerow_api::{ConfigurationLeaf, Error, JobKind};
-use hedgerow_component::ComponentName;
+use hedgerow_api::{ConfigurationLeaf, Error};
 use hedgerow_ipc::pubsub::JsonText;
 use hedgerow_ipc::{Hub, Message, Principal, PublishError, SubscribeError};
 use hedgerow_isolation::protocol::{Request, Response};
@@ -17,25 +16,26 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::bus::{Caller, Control, Delivery, DeployRequest, JobId, Snapshot, Subscription};
-use crate::deployment::{Deployments, failure_of};
+use crate::deployment::Deployments;
 use crate::driver::Surroundings;
 use crate::follow;
-use crate::jobs::{Failure, Jobs, Outcome};
-use crate::lifecycle::{Goal, State};
-use crate::registry::{Command, Status};
+use crate::jobs::Jobs;
+use crate::operations::Operations;
 
 #[derive(Debug)]
 pub struct Supervisor {
     around: Arc<Surroundings>,
     jobs: Arc<Jobs>,
     deployments: Deployments,
+    operations: Operations,
     snapshot: watch::Sender<Snapshot>,
 }
 
 impl Supervisor {
-    pub fn new(around: Arc<Surroundings>, jobs: Arc<Jobs>, deployments: Deployments) -> Arc<Self> {
+    pub fn new(operations: Operations, deployments: Deployments) -> Arc<Self> {
+        let Operations { around, jobs } = operations.clone();
         let snapshot = watch::Sender::new(Snapshot::default());
-        let supervisor = Arc::new(Self { around, jobs, deployments, snapshot });
+        let supervisor = Arc::new(Self { around, jobs, deployments, operations, snapshot });
         supervisor.mirror();
         tokio::spawn(Arc::clone(&supervisor).keep_mirroring());
         supervisor
@@ -60,6 +60,13 @@ impl Supervisor {
         }
     }
 
+    /// A job can be seen before its number is answered.
+    fn begun(&self, job: Result<u64, Error>) -> Result<JobId, Error> {
+        let id = job?;
+        self.mirror();
+        Ok(JobId(id))
+    }
+
     fn mirror(&self) {
         let components = self
             .around
@@ -79,95 +86,6 @@ impl Supervisor {
             modified
         });
     }
-
-    fn status(&self, component: &str) -> Result<Status, Error> {
-        self.around
-            .registry
-            .status(component)
-            .ok_or_else(|| Error::NoSuchComponent(format!("no component {component} is deployed")))
-    }
-
-    /// A job that changes what is wanted of one component and waits for it to be so.
-    fn operate(
-        &self,
-        component: &str,
-        kind: JobKind,
-        goal: Goal,
-        done: fn(&Status, &Status) -> bool,
-    ) -> Result<JobId, Error> {
-        let before = self.status(component)?;
-        let name = ComponentName::try_from(component.to_owned())
-            .map_err(|error| Error::InvalidArgument(error.to_string()))?;
-        let mut job = self.jobs.create(kind);
-        job.components.push(component.to_owned());
-        if let Err(error) = self.around.records.set_goal(&name, goal, &job) {
-            let error = Error::Internal(error.to_string());
-            let failure = Some(Failure::of(&error));
-            self.jobs.finish(job.id, Outcome { failure, ..Outcome::default() });
-            return Err(error);
-        }
-        self.jobs.progress(
-            job.id,
-            0,
-            format!("{} is {}", before.name, before.state.published().name()),
-        );
-        self.mirror();
-        let (around, jobs) = (Arc::clone(&self.around), Arc::clone(&self.jobs));
-        tokio::spawn(async move {
-            let outcome = operate(&around, &before, kind, goal, done).await;
-            jobs.finish(job.id, outcome);
-        });
-        Ok(JobId(job.id))
-    }
-}
-
-async fn operate(
-    around: &Surroundings,
-    before: &Status,
-    kind: JobKind,
-    goal: Goal,
-    done: fn(&Status, &Status) -> bool,
-) -> Outcome {
-    let mut changes = around.registry.watch();
-    if let Some(commands) = around.registry.commands(&before.name) {
-        let at_rest = matches!(before.state, State::Errored(_) | State::Broken | State::Finished);
-        let again = kind == JobKind::Restart || at_rest;
-        // A driver that is gone is noticed below. The goal comes last: it starts what rests, and a restart after
-        // that would start it a second time.
-        if goal == Goal::Run && again {
-            let _ = commands.send(Command::Restart).await;
-        }
-        let _ = commands.send(Command::Goal(goal)).await;
-    }
-    loop {
-        changes.mark_unchanged();
-        let Some(status) = around.registry.status(&before.name) else {
-            let error = Error::NoSuchComponent(format!("{} was removed meanwhile", before.name));
-            return Outcome { failure: Some(Failure::of(&error)), ..Outcome::default() };
-        };
-        if done(before, &status) {
-            return Outcome { started: vec![before.name.clone()], ..Outcome::default() };
-        }
-        if status.state == State::Broken && status.changed != before.changed {
-            let mut failure = failure_of(around, &status);
-            let error = Error::ComponentFailed(failure.message);
-            failure =
-                Failure { message: error.to_job().message, error: error.to_job().name, ..failure };
-            return Outcome { failure: Some(failure), ..Outcome::default() };
-        }
-        if changes.changed().await.is_err() {
-            return Outcome::default();
-        }
-    }
-}
-
-fn is_up(status: &Status) -> bool {
-    matches!(status.state, State::Running | State::Finished)
-}
-
-/// Whether the component has been started since.
-fn is_another(before: &Status, now: &Status) -> bool {
-    now.changed != before.changed || now.begun != before.begun
 }
 
 impl Control for Supervisor {
@@ -203,28 +121,24 @@ impl Control for Supervisor {
     }
 
     async fn start(&self, _caller: Caller, component: &str) -> Result<JobId, Error> {
-        self.operate(component, JobKind::Start, Goal::Run, |before, now| {
-            is_up(now) && (is_another(before, now) || before.state == State::Running)
-        })
+        self.begun(self.operations.start(component))
     }
 
     async fn stop(&self, _caller: Caller, component: &str) -> Result<JobId, Error> {
-        self.operate(component, JobKind::Stop, Goal::Stop, |_, now| now.state == State::Finished)
+        self.begun(self.operations.stop(component))
     }
 
     async fn restart(&self, _caller: Caller, component: &str) -> Result<JobId, Error> {
-        self.operate(component, JobKind::Restart, Goal::Run, |before, now| {
-            is_up(now) && is_another(before, now)
-        })
+        self.begun(self.operations.restart(component))
     }
 
     async fn pause(&self, _caller: Caller, component: &str, _pause: bool) -> Result<(), Error> {
-        self.status(component)?;
+        self.operations.status(component)?;
         Err(Error::Internal("this daemon cannot freeze a component".to_owned()))
     }
 
     async fn reset(&self, _caller: Caller, component: &str) -> Result<(), Error> {
-        self.status(component)?;
+        self.operations.status(component)?;
         Err(Error::Internal("this daemon cannot forget failures".to_owned()))
     }
 
@@ -234,7 +148,7 @@ impl Control for Supervisor {
         component: &str,
         pointer: &str,
     ) -> Result<(Value, Vec<ConfigurationLeaf>), Error> {
-        let status = self.status(component)?;
+        let status = self.operations.status(component)?;
         configuration::at(&self.around.records, &status.name, pointer)
     }
 
@@ -245,7 +159,7 @@ impl Control for Supervisor {
         follow: bool,
         lines: u32,
     ) -> Result<OwnedFd, Error> {
-        let status = self.status(component)?;
+        let status = self.operations.status(component)?;
         follow::open(self.around.layout.log(&status.name), follow, lines)
             .map_err(|error| Error::Internal(error.to_string()))
     }
