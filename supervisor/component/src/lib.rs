@@ -11,6 +11,7 @@
 
 pub mod artifacts;
 pub mod builtins;
+pub mod check;
 pub mod configuration;
 mod document;
 pub mod finding;

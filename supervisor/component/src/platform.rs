@@ -5,10 +5,11 @@ use std::env;
 use std::fmt;
 
 use regex_lite::Regex;
+use serde::Serialize;
 
 /// A device's attributes: `os`, `architecture`, `architecture.detail`, and whatever the
 /// administrator adds (`runtime`, for one). Keys are compared exactly.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Platform(BTreeMap<String, String>);
 
 impl Platform {
@@ -92,7 +93,7 @@ pub enum Pattern {
 }
 
 /// The first key of a manifest's `Platform` that this device does not satisfy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mismatch {
     pub key: String,
     pub wanted: String,

@@ -103,6 +103,8 @@ pub enum DependencyKind {
 #[derive(Clone, Debug)]
 pub struct Manifest {
     pub name: Option<String>,
+    /// Where it begins in the file, counted from 1.
+    pub line: u32,
     pub platform: Requirements,
     /// Its own; where that is empty, what its `Selections` take from the recipe's.
     pub lifecycle: Lifecycle,

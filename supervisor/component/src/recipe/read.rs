@@ -138,6 +138,7 @@ fn manifests(
 
 /// A manifest before its lifecycle: that depends on the selections of all.
 struct Draft<'n> {
+    line: u32,
     name: Option<String>,
     platform: Requirements,
     selections: Vec<String>,
@@ -146,6 +147,7 @@ struct Draft<'n> {
 }
 
 fn draft<'n>(reader: &mut Reader<'_>, place: Place<'n>) -> Option<Draft<'n>> {
+    let line = place.at().line;
     let mut fields = reader.fields(place)?;
     let name = fields.take(reader, "Name").and_then(|p| reader.text(&p));
     let platform = fields.take(reader, "Platform").map(|p| platform(reader, p)).unwrap_or_default();
@@ -153,7 +155,14 @@ fn draft<'n>(reader: &mut Reader<'_>, place: Place<'n>) -> Option<Draft<'n>> {
     let lifecycle = fields.take(reader, "Lifecycle").filter(|p| !is_empty(p));
     let artifacts = fields.take(reader, "Artifacts");
     fields.finish(reader);
-    Some(Draft { name, platform, selections: selections.unwrap_or_default(), lifecycle, artifacts })
+    Some(Draft {
+        line,
+        name,
+        platform,
+        selections: selections.unwrap_or_default(),
+        lifecycle,
+        artifacts,
+    })
 }
 
 fn selections(reader: &mut Reader<'_>, place: &Place<'_>) -> Vec<String> {
@@ -168,7 +177,7 @@ fn manifest(
     selector: &mut Selector,
     texts: &Texts<'_>,
 ) -> Manifest {
-    let Draft { name, platform, selections, lifecycle, artifacts } = draft;
+    let Draft { line, name, platform, selections, lifecycle, artifacts } = draft;
     let ((artifacts, images), mut refusals) =
         reader.apart(|reader| artifacts.map(|p| artifact::read(reader, &p)).unwrap_or_default());
     let (lifecycle, faults) = reader.apart(|reader| match (lifecycle, shared) {
@@ -191,7 +200,7 @@ fn manifest(
         (None, None) => Lifecycle::default(),
     });
     refusals.extend(faults);
-    Manifest { name, platform, lifecycle, artifacts, images, refusals }
+    Manifest { name, line, platform, lifecycle, artifacts, images, refusals }
 }
 
 /// Nothing, as Greengrass sees it: such a lifecycle gives way to the recipe's.

@@ -1,0 +1,149 @@
+//! Everything that can be said of a recipe without deploying it.
+
+use serde::Serialize;
+
+use crate::builtins::{Builtin, Service};
+use crate::finding::{Finding, Severity};
+use crate::platform::{Mismatch, Platform};
+use crate::recipe::{ComponentType, Manifest, Parsed, Recipe};
+
+#[cfg(test)]
+mod tests;
+
+/// What a check of one file found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub file: String,
+    /// Absent where the file is not a recipe.
+    pub recipe: Option<Summary>,
+    pub platform: Platform,
+    /// In the order of the file, those about the whole file first.
+    pub findings: Vec<Finding>,
+}
+
+/// What a file says, if it is a recipe.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    pub name: String,
+    pub version: String,
+    /// In the order of the file.
+    pub manifests: Vec<ManifestReport>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ManifestReport {
+    pub name: Option<String>,
+    pub line: u32,
+    pub choice: Choice,
+    /// Of the lifecycle that it would have.
+    pub steps: Vec<&'static str>,
+    /// Files and container images, as written.
+    pub artifacts: Vec<String>,
+}
+
+/// Whether the device uses a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Choice {
+    Chosen,
+    /// It would do, but an earlier one does.
+    Behind,
+    Mismatch(Mismatch),
+}
+
+impl Report {
+    /// Whether the component can be deployed on this platform, as far as its recipe tells.
+    pub fn is_sound(&self) -> bool {
+        self.findings.iter().all(|finding| finding.severity == Severity::Warning)
+    }
+}
+
+/// Checks a file as a device with this platform would read it.
+pub fn check(file: &str, bytes: &[u8], platform: &Platform) -> Report {
+    let report = |recipe, mut findings: Vec<Finding>| {
+        findings.sort_by_key(|finding| (finding.line, finding.column));
+        Report { file: file.to_owned(), recipe, platform: platform.clone(), findings }
+    };
+    let Parsed { recipe, warnings: mut findings } = match Recipe::parse(file, bytes) {
+        Ok(parsed) => parsed,
+        Err(invalid) => return report(None, invalid.findings),
+    };
+    let manifests = manifests(&recipe, platform);
+    let chosen = manifests.iter().position(|manifest| manifest.choice == Choice::Chosen);
+    for (index, manifest) in recipe.manifests.iter().enumerate() {
+        findings.extend(faults(manifest, chosen == Some(index)));
+    }
+    findings.extend(runnable(&recipe));
+    findings.extend(chosen.is_none().then(|| {
+        let message = format!("no manifest is for this device ({platform})");
+        Finding::of_file(file, message, "add one, or check with --platform for another device")
+    }));
+    findings.extend(recipe.dependencies.keys().filter_map(|name| built_in(&recipe, name.as_str())));
+    findings.extend(images(&recipe));
+    let (name, version) = (recipe.name.to_string(), recipe.version.to_string());
+    report(Some(Summary { name, version, manifests }), findings)
+}
+
+fn manifests(recipe: &Recipe, platform: &Platform) -> Vec<ManifestReport> {
+    let mut is_chosen = false;
+    let mut choice = |manifest: &Manifest| match manifest.platform.check(platform) {
+        Err(mismatch) => Choice::Mismatch(mismatch),
+        Ok(()) if is_chosen => Choice::Behind,
+        Ok(()) => {
+            is_chosen = true;
+            Choice::Chosen
+        }
+    };
+    let report = |manifest: &Manifest| {
+        let files = manifest.artifacts.iter().map(|artifact| artifact.uri.clone());
+        ManifestReport {
+            name: manifest.name.clone(),
+            line: manifest.line,
+            choice: choice(manifest),
+            steps: manifest.lifecycle.steps.keys().map(|step| step.as_str()).collect(),
+            artifacts: files.chain(manifest.images.iter().map(ToString::to_string)).collect(),
+        }
+    };
+    recipe.manifests.iter().map(report).collect()
+}
+
+/// What is wrong in a manifest is an error only where it is the one that is used.
+fn faults(manifest: &Manifest, chosen: bool) -> impl Iterator<Item = Finding> {
+    let severity = if chosen { Severity::Error } else { Severity::Warning };
+    manifest.refusals.iter().map(move |fault| Finding { severity, ..fault.clone() })
+}
+
+fn runnable(recipe: &Recipe) -> Option<Finding> {
+    let kind = recipe.kind;
+    let message = format!("components of the type {kind} cannot be deployed");
+    let advice = "only those of the type aws.greengrass.generic can";
+    (kind != ComponentType::Generic).then(|| Finding::of_file(&recipe.file, message, advice))
+}
+
+fn warning(recipe: &Recipe, message: String, advice: &str) -> Finding {
+    Finding { severity: Severity::Warning, ..Finding::of_file(&recipe.file, message, advice) }
+}
+
+fn built_in(recipe: &Recipe, name: &str) -> Option<Finding> {
+    let builtin = Builtin::named(name)?;
+    let range = &recipe.dependencies.get(name)?.requirement;
+    if builtin.version_in(&[range]).is_none() {
+        let message = format!("{name} is built in, but in no version that is {range}");
+        return Some(warning(recipe, message, "deploy it with a recipe of its own"));
+    }
+    match builtin.service {
+        Service::Provided => None,
+        Service::NotYet(what) => {
+            let message = format!("the dependency on {name} is satisfied, but {what}");
+            Some(warning(recipe, message, "what the component asks of it will fail"))
+        }
+    }
+}
+
+fn images(recipe: &Recipe) -> Option<Finding> {
+    let manager = "aws.greengrass.DockerApplicationManager";
+    let has_images = recipe.manifests.iter().any(|manifest| !manifest.images.is_empty());
+    let message = format!("container images need a dependency on {manager}, which is missing");
+    (has_images && !recipe.dependencies.keys().any(|name| name.as_str() == manager))
+        .then(|| warning(recipe, message, "add it to ComponentDependencies"))
+}

@@ -1,0 +1,79 @@
+use super::*;
+
+const RECIPE: &str = "\
+RecipeFormatVersion: '2020-01-25'
+ComponentName: com.example.Sensor
+ComponentVersion: 1.2.0
+ComponentDependencies:
+  aws.greengrass.ShadowManager: {VersionRequirement: ^2.0.0}
+  aws.greengrass.Nucleus: {VersionRequirement: '>=2.5.0'}
+Manifests:
+  - Name: Windows
+    Platform: {os: windows}
+    Lifecycle: {run: {script: x, timeout: soon}}
+  - Platform: {os: linux, architecture: aarch64}
+    Lifecycle: {run: [broken]}
+  - Platform: {os: linux}
+    Lifecycle: {install: x, run: '{configuration:/port}'}
+    Artifacts: [{Uri: 's3://b/a.zip'}, {Uri: 'docker:nginx'}]
+  - {}
+";
+
+fn device(machine: &str) -> Platform {
+    Platform::from_uname("Linux", machine)
+}
+
+#[test]
+fn a_report_says_which_manifest_and_why_not_the_others() {
+    let report = check("a.yaml", RECIPE.as_bytes(), &device("x86_64"));
+    let recipe = report.recipe.as_ref().unwrap();
+    assert_eq!((recipe.name.as_str(), recipe.version.as_str()), ("com.example.Sensor", "1.2.0"));
+    let found: Vec<_> = recipe.manifests.iter().map(|m| (m.line, &m.choice)).collect();
+    let mismatch = |key: &str, wanted: &str, found: &str| {
+        let found = Some(found.to_owned());
+        Choice::Mismatch(Mismatch { key: key.to_owned(), wanted: wanted.to_owned(), found })
+    };
+    let windows = mismatch("os", "windows", "linux");
+    let arm = mismatch("architecture", "aarch64", "amd64");
+    assert_eq!(found, [(8, &windows), (11, &arm), (13, &Choice::Chosen), (16, &Choice::Behind)]);
+    assert_eq!(recipe.manifests[2].steps, ["install", "run"]);
+    assert_eq!(recipe.manifests[2].artifacts, ["s3://b/a.zip", "docker:nginx"]);
+    assert_eq!(recipe.manifests[0].name.as_deref(), Some("Windows"));
+}
+
+#[test]
+fn faults_are_errors_only_in_the_chosen_manifest() {
+    let report = check("a.yaml", RECIPE.as_bytes(), &device("x86_64"));
+    assert!(report.is_sound(), "{:?}", report.findings);
+    let warned: Vec<_> = report.findings.iter().map(|f| (f.line, f.message.as_str())).collect();
+    for (line, word) in [
+        (0, "there are no shadows yet"),
+        (0, "DockerApplicationManager"),
+        (10, "number of seconds"),
+        (12, "expected a map"),
+        (14, "has no default"),
+    ] {
+        assert!(warned.iter().any(|(l, m)| *l == line && m.contains(word)), "{word}: {warned:?}");
+    }
+    assert_eq!(warned.len(), 5, "{warned:?}");
+
+    let report = check("a.yaml", RECIPE.as_bytes(), &device("aarch64"));
+    assert!(!report.is_sound());
+}
+
+#[test]
+fn what_cannot_be_deployed_is_an_error() {
+    let head = "RecipeFormatVersion: '2020-01-25'\nComponentName: a\nComponentVersion: 1.0.0\n";
+    for (rest, word) in [
+        ("Manifests: [{Platform: {os: windows}}]", "no manifest is for this device"),
+        ("ComponentType: aws.greengrass.plugin\nManifests: [{}]", "aws.greengrass.plugin"),
+        ("Manifests: []", "no manifest"),
+    ] {
+        let report = check("a.yaml", format!("{head}{rest}").as_bytes(), &device("x86_64"));
+        let errors: Vec<_> = report.findings.iter().map(ToString::to_string).collect();
+        assert!(!report.is_sound() && errors.join("\n").contains(word), "{errors:?}");
+    }
+    let rest = "ComponentDependencies: {aws.greengrass.Cli: {VersionRequirement: ^9.0.0}}\nManifests: [{}]";
+    let report = check("a.yaml", format!("{head}{rest}").as_bytes(), &device("x86_64"));
+    assert!(report.findings[0].message.contains("in no version that is ^9.0.0"));
+}
