@@ -6,6 +6,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use serde_json::Value;
 
+use crate::recipe::RecipeCommand;
+
 /// Deploys, watches and drives the components of this device.
 #[derive(Debug, Parser)]
 #[command(name = "hedgerow", version)]
@@ -84,6 +86,9 @@ pub enum OnlineCommand {
 pub enum OfflineCommand {
     /// Print what makes a shell complete this program's arguments.
     Completions { shell: Shell },
+    /// Check recipes.
+    #[command(subcommand)]
+    Recipe(RecipeCommand),
 }
 
 /// What a deployment changes, and how.

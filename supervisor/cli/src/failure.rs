@@ -25,6 +25,10 @@ pub enum Failure {
     Stream(io::Error),
     #[error("the daemon sent what this program does not understand: {0}")]
     Record(serde_json::Error),
+    #[error("{}: {reason}", .path.display())]
+    Settings { path: PathBuf, reason: String },
+    #[error("{bad} of {all} recipes cannot be deployed here")]
+    Recipes { bad: usize, all: usize },
     #[error("cannot write: {0}")]
     Output(io::Error),
 }

@@ -1,4 +1,5 @@
-//! `hedgerow`: what people type. It speaks the contract of `hedgerow_api` and knows nothing else of the daemon.
+//! `hedgerow`: what people type. It speaks the contract of `hedgerow_api` and knows nothing else of the daemon;
+//! recipes it checks by itself.
 //!
 //! Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the daemon cannot be reached.
 
@@ -13,6 +14,7 @@ mod job;
 mod logs;
 mod output;
 mod plan;
+mod recipe;
 mod session;
 mod status;
 mod topic;
@@ -49,6 +51,9 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { root, json, command } = arguments;
     match command {
         Command::Offline(OfflineCommand::Completions { shell }) => completions(shell),
+        Command::Offline(OfflineCommand::Recipe(command)) => {
+            recipe::run(root.as_deref(), &Output { json }, command)
+        }
         Command::Online(command) => {
             let session = Session::open(root).await?;
             let done = obey(&session, &Output { json }, *command).await;

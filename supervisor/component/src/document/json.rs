@@ -64,6 +64,9 @@ impl<'t> Reader<'t> {
         loop {
             self.blank()?;
             let at = self.at;
+            if self.peek() == Some('}') {
+                return Err(self.error("a comma stands before this brace; remove it"));
+            }
             if self.peek() != Some('"') {
                 return Err(self.expected("a key in double quotes"));
             }
@@ -93,6 +96,10 @@ impl<'t> Reader<'t> {
             return Ok(Content::List(items));
         }
         loop {
+            self.blank()?;
+            if self.peek() == Some(']') {
+                return Err(self.error("a comma stands before this bracket; remove it"));
+            }
             items.push(self.value(depth + 1)?);
             self.blank()?;
             if self.take(']') {
