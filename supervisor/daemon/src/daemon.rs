@@ -4,7 +4,7 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -59,12 +59,15 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     let registry = Arc::new(Registry::default());
     let (hub, consent) = (Hub::new(hedgerow_ipc::Limits::default()), Arc::default());
     let services = DaemonServices {
+        launcher: launcher.clone(),
         registry: Arc::clone(&registry),
         records: Arc::clone(&records),
         hub: hub.clone(),
         consent: Arc::clone(&consent),
         configuration_updates: ConfigurationUpdates::default(),
         metrics: Metrics::default(),
+        deployments: OnceLock::new(),
+        operations: OnceLock::new(),
         open_configuration: false,
         writing: tokio::sync::Mutex::default(),
     };
@@ -83,6 +86,9 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     let (deployments, deploying) =
         Deployments::start(Arc::clone(&around), Arc::clone(&jobs), platform);
     let operations = Operations { around: Arc::clone(&around), jobs };
+    // Nobody else sets them.
+    let _ = around.services.deployments.set(deployments.clone());
+    let _ = around.services.operations.set(operations.clone());
     let supervisor = Supervisor::new(operations, deployments);
 
     tokio::spawn(feed_watchdog());

@@ -1,12 +1,14 @@
 //! Components and their states.
 
+use hedgerow_api::Error;
 use hedgerow_ipc::model::{
-    ComponentDetails, GetComponentDetailsRequest, GetComponentDetailsResponse, LifecycleState,
-    ListComponentsResponse, OperationError, ReportedLifecycleState, Response, UpdateStateRequest,
-    UpdateStateResponse,
+    ComponentDetails, ErrorKind, GetComponentDetailsRequest, GetComponentDetailsResponse,
+    LifecycleState, ListComponentsResponse, OperationError, ReportedLifecycleState, RequestStatus,
+    Response, RestartComponentRequest, RestartComponentResponse, StopComponentRequest,
+    StopComponentResponse, UpdateStateRequest, UpdateStateResponse,
 };
 
-use super::{DaemonServices, unknown};
+use super::{DaemonServices, recovered, unknown};
 use crate::lifecycle::Published;
 use crate::registry::{Command, Status};
 
@@ -44,6 +46,24 @@ impl DaemonServices {
         }))
     }
 
+    pub(super) fn restart_component(
+        &self,
+        request: &RestartComponentRequest,
+    ) -> Result<Response, OperationError> {
+        let operations = recovered(&self.operations)?;
+        let (restart_status, message) = begun(operations.restart(&request.component_name))?;
+        Ok(Response::RestartComponent(RestartComponentResponse { restart_status, message }))
+    }
+
+    pub(super) fn stop_component(
+        &self,
+        request: &StopComponentRequest,
+    ) -> Result<Response, OperationError> {
+        let operations = recovered(&self.operations)?;
+        let (stop_status, message) = begun(operations.stop(&request.component_name))?;
+        Ok(Response::StopComponent(StopComponentResponse { stop_status, message }))
+    }
+
     fn details(&self, status: &Status) -> ComponentDetails {
         ComponentDetails {
             component_name: status.name.clone(),
@@ -51,6 +71,20 @@ impl DaemonServices {
             state: lifecycle_state(status.state.published()),
             configuration: self.records.configuration(&status.name, &[]).ok().flatten(),
         }
+    }
+}
+
+/// What is answered is that it is wanted, durably: it may be the caller itself that ends.
+fn begun(job: Result<u64, Error>) -> Result<(RequestStatus, Option<String>), OperationError> {
+    match job {
+        Ok(_) => Ok((RequestStatus::Succeeded, None)),
+        Err(Error::NoSuchComponent(message)) => {
+            Err(OperationError::new(ErrorKind::ComponentNotFound, message))
+        }
+        Err(Error::InvalidArgument(message)) => {
+            Err(OperationError::new(ErrorKind::InvalidArguments, message))
+        }
+        Err(error) => Ok((RequestStatus::Failed, Some(error.message().to_owned()))),
     }
 }
 

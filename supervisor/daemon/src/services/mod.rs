@@ -5,30 +5,39 @@
 mod change;
 mod components;
 mod configuration;
+mod deployments;
+mod document;
 mod metrics;
 mod missing;
 mod tokens;
 mod updates;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hedgerow_ipc::model::{Operation, OperationError, Request, ResourceNotFoundError};
 use hedgerow_ipc::{Answer, Hub, Principal, Services};
 
 use crate::configuration_updates::ConfigurationUpdates;
 use crate::consent::Consent;
+use crate::deployment::Deployments;
+use crate::launcher::Launcher;
 use crate::metrics::Metrics;
+use crate::operations::Operations;
 use crate::records::{Records, RecordsError};
 use crate::registry::Registry;
 
 #[derive(Debug)]
 pub struct DaemonServices {
+    pub launcher: Launcher,
     pub registry: Arc<Registry>,
     pub records: Arc<Records>,
     pub hub: Hub,
     pub consent: Arc<Consent>,
     pub configuration_updates: ConfigurationUpdates,
     pub metrics: Metrics,
+    /// What can be asked once the daemon has recovered; components that outlived the last one ask before.
+    pub deployments: OnceLock<Deployments>,
+    pub operations: OnceLock<Operations>,
     /// Every component may read every configuration, as in Greengrass.
     pub open_configuration: bool,
     /// Held while a component writes its configuration, so that its requests take effect in their order.
@@ -46,6 +55,14 @@ impl Services for DaemonServices {
             Request::UpdateState(request) => self.update_state(caller, &request).await,
             Request::ListComponents(_) => Ok(self.list_components()),
             Request::GetComponentDetails(request) => self.get_component_details(&request),
+            Request::RestartComponent(request) => self.restart_component(&request),
+            Request::StopComponent(request) => self.stop_component(&request),
+            Request::CreateLocalDeployment(request) => {
+                self.create_local_deployment(caller, request).await
+            }
+            Request::CancelLocalDeployment(request) => self.cancel_local_deployment(request),
+            Request::GetLocalDeploymentStatus(request) => self.get_local_deployment_status(request),
+            Request::ListLocalDeployments(_) => self.list_local_deployments(),
             Request::GetConfiguration(request) => self.get_configuration(caller, request),
             Request::UpdateConfiguration(request) => {
                 self.update_configuration(caller, request).await
@@ -84,6 +101,13 @@ impl Services for DaemonServices {
             self.registry.session_closed(name);
         }
     }
+}
+
+/// Of what is there once the daemon has recovered.
+fn recovered<T>(cell: &OnceLock<T>) -> Result<&T, OperationError> {
+    cell.get().ok_or_else(|| {
+        OperationError::service("the daemon is still starting; try again in a moment")
+    })
 }
 
 fn component(who: &Principal) -> Result<&str, OperationError> {
