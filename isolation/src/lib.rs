@@ -5,6 +5,9 @@
 
 pub mod connection;
 pub mod control;
+pub mod grants;
 pub mod moment;
+pub mod network;
+pub mod pattern;
 pub mod plan;
 pub mod protocol;

@@ -68,9 +68,9 @@ impl fmt::Display for FenceId {
 #[serde(rename_all = "lowercase")]
 pub enum Network {
     /// A namespace of its own with the loopback interface up and nothing else.
-    #[default]
     None,
-    /// A namespace of its own, joined to the host by a masqueraded link. Not provided yet: refused.
+    /// A namespace of its own, joined to the host by a masqueraded link.
+    #[default]
     Nat,
     /// The host's own. Needs the administrator's grant.
     Host,

@@ -237,6 +237,8 @@ pub enum ErrorKind {
     AlreadyOpen,
     NoSuchFence,
     NoSuchStep,
+    /// This machine cannot join a fence to the host's network: [`Network::Nat`](crate::plan::Network).
+    NoNat,
     /// The step's program could not be executed.
     Exec,
     /// The kernel or the machine refused.

@@ -37,6 +37,7 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use crate::mount::{self, Reach};
+use crate::network::link::{self, Link};
 use crate::spec::{Sources, spec};
 
 /// What is to be built. Descriptors beside it, which arrive as 3, 4, 5 …: the init's control socket, the
@@ -47,6 +48,8 @@ pub struct Blueprint {
     pub plan: Plan,
     /// Whether the machine's cgroup controllers are in the unified hierarchy.
     pub unified: bool,
+    /// What joins the fence to the host's network.
+    pub link: Option<Link>,
 }
 
 /// The builder's only answer. Success is for the init itself to report.
@@ -61,6 +64,8 @@ enum Error {
     Descriptors,
     #[error("configuration: {0}")]
     Spec(#[from] oci_spec::OciSpecError),
+    #[error("network: {0}")]
+    Network(#[from] link::Error),
     #[error("{}", chain(.0))]
     Container(#[from] LibcontainerError),
 }
@@ -124,6 +129,9 @@ fn build(blueprint: &Blueprint, descriptors: Vec<OwnedFd>) -> Result<(), Error> 
         .with_systemd(false)
         .with_detach(true)
         .build()?;
+    if let (Some(link), Some(pid)) = (&blueprint.link, container.pid()) {
+        link::join(link, pid.as_raw(), plan.ids)?;
+    }
     Ok(container.start()?)
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use hedgerow_isolation::plan::{IdRange, Limits, Mount, Network, Plan, Step, User};
+use hedgerow_isolation::plan::{IdRange, Limits, Mount, Plan, Step, User};
 use hedgerow_isolation::protocol::{Error, ErrorKind, MAX_DISCARDED, MAX_NOTE, MAX_PLAN};
 
 /// First ids of the ranges that Hedgerow gives out: systemd's "unused" part of the 32-bit space.
@@ -34,9 +34,6 @@ pub fn plan(plan: &Plan, others: impl IntoIterator<Item = IdRange>) -> Result<()
     })?;
     ids(plan.ids, others)?;
     limits(plan.limits)?;
-    ensure(plan.network != Network::Nat, || {
-        "network \"nat\" is not provided yet: \"none\", or \"host\" by grant".to_owned()
-    })?;
     mounts(&plan.mounts)
 }
 
@@ -158,7 +155,7 @@ pub fn signal(signal: i32) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use hedgerow_isolation::plan::{Access, Base, StepId};
+    use hedgerow_isolation::plan::{Access, Base, Network, StepId};
 
     use super::*;
 
@@ -195,14 +192,13 @@ mod tests {
     #[test]
     fn each_reason_to_refuse_a_plan_is_named() {
         plan(&good(), []).unwrap();
-        let cases: [Case<Plan>; 17] = [
+        let cases: [Case<Plan>; 16] = [
             ("component name", |p| p.name = String::new()),
             ("component name", |p| p.name = "a\nb".into()),
             ("must begin in", |p| p.ids.first = 0),
             ("must begin in", |p| p.ids.first += 1),
             ("must begin in", |p| p.ids.first = 2_147_418_112 + 65_536),
             ("another open fence", |p| p.ids.first += 65_536),
-            ("not provided yet", |p| p.network = Network::Nat),
             ("memory limit of 1 bytes", |p| p.limits.memory = Some(1)),
             ("cpu limit", |p| p.limits.cpu = Some(9)),
             ("pids limit", |p| p.limits.pids = Some(2)),

@@ -29,6 +29,7 @@ use crate::builder::{Blueprint, Failed};
 use crate::cgroup::Cgroup;
 use crate::daemon::{Output, Ticket};
 use crate::file;
+use crate::network::link::Link;
 use crate::steps::{Steps, cannot_duplicate};
 
 /// How long the builder may take. It needs milliseconds; a machine that swaps may need more.
@@ -79,6 +80,7 @@ enum Phase {
 pub struct Materials<'a> {
     pub tree: OwnedFd,
     pub sources: Vec<OwnedFd>,
+    pub link: Option<Link>,
     pub filter: BorrowedFd<'a>,
     pub init: BorrowedFd<'a>,
 }
@@ -134,8 +136,11 @@ impl Fence {
         };
         // The builder waits for its blueprint: whatever it makes is in the cgroup from the start.
         let told = fence.cgroup.add(pid).map_err(|e| failed(&e)).and_then(|()| {
-            let blueprint =
-                Blueprint { plan: fence.plan.clone(), unified: fence.cgroup.is_unified() };
+            let blueprint = Blueprint {
+                plan: fence.plan.clone(),
+                unified: fence.cgroup.is_unified(),
+                link: materials.link,
+            };
             let mut descriptors =
                 vec![init_end.as_fd(), materials.filter, materials.init, materials.tree.as_fd()];
             descriptors.extend(materials.sources.iter().map(AsFd::as_fd));

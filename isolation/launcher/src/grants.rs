@@ -1,11 +1,5 @@
 //! What the administrator grants beyond the ordinary: `hedgerow.toml` and `hedgerow.toml.d/*.toml`.
 //!
-//! ```toml
-//! [[grant]]
-//! component = "com.example.*"
-//! host-network = true
-//! ```
-//!
 //! The files are read at each use. One that somebody other than root could have written is refused, and with it
 //! every grant.
 
@@ -14,6 +8,8 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use hedgerow_isolation::grants::{Grant, granted};
+use hedgerow_isolation::network::NetworkSettings;
 use hedgerow_isolation::protocol::{Error, ErrorKind};
 use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;
@@ -30,23 +26,24 @@ pub struct Grants {
     path: PathBuf,
 }
 
+/// What the launcher takes of these files; the rest is the daemon's.
 #[derive(Debug, Default, Deserialize)]
 struct Document {
     #[serde(default)]
     grant: Vec<Grant>,
-    // The daemon's own settings lie in the same files.
+    network: Option<NetworkSettings>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Grant {
-    component: String,
-    #[serde(default)]
-    host_network: bool,
+/// What a component may have.
+#[derive(Debug)]
+pub struct Granted {
+    pub grant: Grant,
+    /// Why there is no telling.
+    unusable: Option<Unusable>,
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Unusable {
+pub enum Unusable {
     #[error("{0}: {1}")]
     File(PathBuf, io::Error),
     #[error("{0}: must belong to root and be writable by root only")]
@@ -62,39 +59,46 @@ impl Grants {
         Self { directory, path }
     }
 
-    /// Succeeds where a grant lets `component` use the host's network.
-    pub fn host_network(&self, component: &str) -> Result<(), Error> {
-        let granted = self.read().map(|grants| {
-            grants.iter().any(|grant| grant.host_network && matches(&grant.component, component))
-        });
-        match granted {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::new(
-                ErrorKind::NotGranted,
-                format!(
-                    "{component} asks for the host's network, which no grant allows. To allow it, write into \
-                     {}: [[grant]] component = {component:?} host-network = true (each on a line)",
-                    self.path.join(FILE).display()
-                ),
-            )),
-            Err(unusable) => Err(Error::new(
-                ErrorKind::NotGranted,
-                format!(
-                    "{component} asks for the host's network, and the grants cannot be read: {unusable}"
-                ),
-            )),
+    /// What is granted to `component`. Where the files cannot be used, that is nothing.
+    pub fn of(&self, component: &str) -> Granted {
+        match self.read() {
+            Ok(all) => Granted { grant: granted(&all.grant, component), unusable: None },
+            Err(unusable) => {
+                eprintln!("nothing is granted to {component}: {unusable}");
+                Granted { grant: granted(&[], component), unusable: Some(unusable) }
+            }
         }
     }
 
-    fn read(&self) -> Result<Vec<Grant>, Unusable> {
+    /// The refusal of what `granted` does not allow; `line` is what to write.
+    pub fn refusal(&self, granted: &Granted, what: &str, line: &str) -> Error {
+        let component = &granted.grant.component;
+        let message = match &granted.unusable {
+            Some(unusable) => {
+                format!("{component} asks for {what}, and the grants cannot be read: {unusable}")
+            }
+            None => format!(
+                "{component} asks for {what}, which no grant allows. To allow it, write into {}:\n\
+                 [[grant]]\ncomponent = {component:?}\n{line}",
+                self.path.join(FILE).display()
+            ),
+        };
+        Error::new(ErrorKind::NotGranted, message)
+    }
+
+    pub fn network(&self) -> Result<NetworkSettings, Unusable> {
+        Ok(self.read()?.network.unwrap_or_default())
+    }
+
+    fn read(&self) -> Result<Document, Unusable> {
         owned_by_root(self.directory.as_fd(), &self.path)?;
-        let mut grants = Vec::new();
-        read_file(self.directory.as_fd(), FILE, &self.path, &mut grants)?;
+        let mut all = Document::default();
+        read_file(self.directory.as_fd(), FILE, &self.path, &mut all)?;
 
         let path = self.path.join(DIRECTORY);
         let directory = match open(self.directory.as_fd(), DIRECTORY, OFlags::DIRECTORY) {
             Ok(directory) => directory,
-            Err(Errno::NOENT) => return Ok(grants),
+            Err(Errno::NOENT) => return Ok(all),
             Err(errno) => return Err(Unusable::File(path, errno.into())),
         };
         owned_by_root(directory.as_fd(), &path)?;
@@ -106,9 +110,9 @@ impl Grants {
             .collect();
         names.sort();
         for name in names {
-            read_file(directory.as_fd(), &name, &path, &mut grants)?;
+            read_file(directory.as_fd(), &name, &path, &mut all)?;
         }
-        Ok(grants)
+        Ok(all)
     }
 }
 
@@ -122,7 +126,7 @@ fn read_file(
     at: BorrowedFd<'_>,
     name: &str,
     directory: &Path,
-    grants: &mut Vec<Grant>,
+    all: &mut Document,
 ) -> Result<(), Unusable> {
     let path = directory.join(name);
     let file = match open(at, name, OFlags::empty()) {
@@ -138,7 +142,8 @@ fn read_file(
         return Err(Unusable::TooLarge(path));
     }
     let document: Document = toml::from_str(&text).map_err(|e| Unusable::Malformed(path, e))?;
-    grants.extend(document.grant);
+    all.grant.extend(document.grant);
+    all.network = document.network.or(all.network.take());
     Ok(())
 }
 
@@ -146,40 +151,4 @@ fn owned_by_root(file: BorrowedFd<'_>, path: &Path) -> Result<(), Unusable> {
     let found = rustix::fs::fstat(file).map_err(|e| Unusable::File(path.to_owned(), e.into()))?;
     let writable = Mode::from_raw_mode(found.st_mode).intersects(Mode::WGRP | Mode::WOTH);
     if found.st_uid == 0 && !writable { Ok(()) } else { Err(Unusable::NotRoots(path.to_owned())) }
-}
-
-/// `*` stands for any characters, everything else for itself.
-fn matches(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
-            rest.char_indices()
-                .map(|(i, _)| i)
-                .chain([rest.len()])
-                .any(|i| rest.get(i..).is_some_and(|rest| matches(after, rest)))
-        }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn stars_match_anything_and_nothing_else_does() {
-        let cases = [
-            ("com.example.A", "com.example.A", true),
-            ("com.example.*", "com.example.A", true),
-            ("com.example.*", "com.example.", true),
-            ("*.A", "com.example.A", true),
-            ("c*m*A", "com.example.A", true),
-            ("*", "", true),
-            ("com.example.*", "com.exampleX", false),
-            ("com?example.A", "com.example.A", false),
-            ("", "a", false),
-        ];
-        for (pattern, name, expected) in cases {
-            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
-        }
-    }
 }

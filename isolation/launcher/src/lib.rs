@@ -1,13 +1,13 @@
 //! `hedgerow-launch`: opens fences for the unprivileged daemon.
 //!
-//! The only part of Hedgerow that runs as root. It has one thread and no network, parses no foreign bytes, and
+//! The only part of Hedgerow that runs as root. It has one thread, hears nobody but the daemon, parses no foreign bytes, and
 //! checks each plan itself against root-owned configuration: a subverted daemon gains what the administrator
 //! granted, and nothing else.
 //!
 //! - [`server`]: the resident process, prepared by [`setup`]; [`fence`] and its [`steps`]: what one fence goes
 //!   through; [`daemon`]: the connection.
 //! - [`check`], [`grants`], [`source`]: whether a plan may be carried out.
-//! - [`cgroup`], [`root`]: what fences are made in and of.
+//! - [`cgroup`], [`root`], [`network`]: what fences are made in and of.
 //! - [`builder`], [`spec`]: the one-shot process that makes a fence; [`filter`]: the one that compiles the
 //!   seccomp filter of steps; [`discard`]: the one that removes what fences wrote.
 
@@ -21,6 +21,7 @@ mod file;
 mod filter;
 mod grants;
 mod mount;
+mod network;
 mod notify;
 mod options;
 mod respawn;

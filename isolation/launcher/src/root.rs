@@ -7,6 +7,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
@@ -15,6 +16,7 @@ use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 use rustix::mount::MountAttrFlags;
 
 use crate::mount::{self, Reach};
+use crate::network::resolver;
 
 /// Trees of the host's programs; the links of a merged `/usr` stay links.
 const PROGRAMS: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt"];
@@ -172,14 +174,14 @@ impl Root {
         Ok(copy)
     }
 
-    /// Brings up to date what changes while the machine runs: the name servers.
-    pub fn refresh(&self) -> io::Result<()> {
+    /// Brings up to date what changes while the machine runs: the name servers, see [`resolver`].
+    pub fn refresh(&self, name_servers: &[IpAddr]) -> io::Result<()> {
         let name = Path::new("resolv.conf");
         match find(name) {
-            Some(Found::File(bytes, mode))
-                if fs::read(self.etc().join(name)).ok().as_ref() != Some(&bytes) =>
-            {
-                self.write(name, &bytes, mode)
+            Some(Found::File(bytes, mode)) => {
+                let text = resolver::for_fences(&String::from_utf8_lossy(&bytes), name_servers);
+                let same = fs::read(self.etc().join(name)).is_ok_and(|old| old == text.as_bytes());
+                if same { Ok(()) } else { self.write(name, text.as_bytes(), mode) }
             }
             _ => Ok(()),
         }

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use hedgerow_isolation::network::Port;
 use hedgerow_isolation::plan::{FenceId, Network, Plan};
 use hedgerow_isolation::protocol::{
     Error, ErrorKind, MAX_FENCES, Message, Request, Response, VERSION,
@@ -21,6 +22,8 @@ use crate::daemon::{Daemon, Incoming, Output, Ticket};
 use crate::discard::Discards;
 use crate::fence::{self, Fence, Materials};
 use crate::grants::Grants;
+use crate::network::link::Link;
+use crate::network::{self, Network as Net};
 use crate::notify;
 use crate::options::Options;
 use crate::root::Root;
@@ -33,6 +36,7 @@ pub struct Server {
     bases: Bases,
     grants: Grants,
     cgroups: Cgroups,
+    network: Net,
     root: Root,
     filter: OwnedFd,
     init: OwnedFd,
@@ -62,6 +66,9 @@ impl Server {
         // Before any child is made: the launcher moves into a leaf only from a cgroup that it is alone in.
         let cgroups = Cgroups::take(files.hash())?;
         let filter = Compilation::begin()?;
+        let grants = Grants::new(setup::open_directory(&options.config)?, options.config);
+        let network =
+            Net::prepare(files.hash(), grants.network().as_ref().map_err(|e| e.to_string()));
         let root = files.make_root()?;
         let init = options.init.clone().unwrap_or_else(|| home.join("hedgerow-init"));
         let server = Self {
@@ -72,8 +79,9 @@ impl Server {
                 runtime: setup::open_directory(&options.runtime)?,
                 daemon_uid: options.daemon_uid,
             },
-            grants: Grants::new(setup::open_directory(&options.config)?, options.config),
+            grants,
             cgroups,
+            network,
             root,
             filter: filter.finish()?,
             init: setup::open_init(&init)?,
@@ -148,7 +156,14 @@ impl Server {
             self.stop();
         }
         let mut out = Vec::new();
-        self.fences.retain(|_, fence| !fence.tick(&mut out));
+        let network = &mut self.network;
+        self.fences.retain(|id, fence| {
+            let gone = fence.tick(&mut out);
+            if gone {
+                network.release(id);
+            }
+            !gone
+        });
         self.deliver(out);
     }
 
@@ -346,8 +361,10 @@ impl Server {
         }
         check::note(&note)?;
         check::plan(&plan, self.fences.values().map(|fence| fence.plan().ids))?;
-        if plan.network == Network::Host {
-            self.grants.host_network(&plan.name)?;
+        let granted = self.grants.of(&plan.name);
+        if plan.network == Network::Host && !granted.grant.host_network {
+            let line = "host-network = true";
+            return Err(self.grants.refusal(&granted, "the host's network", line));
         }
 
         if let Some(mount) = plan.mounts.iter().find(|mount| self.discards.touch(&mount.source)) {
@@ -361,14 +378,21 @@ impl Server {
             .iter()
             .map(|mount| self.bases.mount(mount, plan.ids))
             .collect::<Result<Vec<_>, _>>()?;
-        self.root.refresh().map_err(|e| failed(&e))?;
+        self.root.refresh(self.network.name_servers()).map_err(|e| failed(&e))?;
         let tree = self.root.copy().map_err(|e| failed(&e))?;
-        let cgroup = self.cgroups.create(&plan.fence, plan.limits).map_err(|e| failed(&e))?;
-        let materials =
-            Materials { tree, sources, filter: self.filter.as_fd(), init: self.init.as_fd() };
+        let link = self.join(&plan, granted.grant.ports)?;
         let id = plan.fence.clone();
         let listener = descriptors.pop();
-        let fence = Fence::open(plan, note, listener, cgroup, materials, ticket)?;
+        let fence = self
+            .cgroups
+            .create(&plan.fence, plan.limits)
+            .map_err(|e| failed(&e))
+            .and_then(|cgroup| {
+                let (filter, init) = (self.filter.as_fd(), self.init.as_fd());
+                let materials = Materials { tree, sources, link, filter, init };
+                Fence::open(plan, note, listener, cgroup, materials, ticket)
+            })
+            .inspect_err(|_| self.network.release(&id))?;
         self.fences.insert(id, fence);
         Ok(())
     }
@@ -387,9 +411,26 @@ impl Server {
         self.discards.begin(sources, found, ticket)
     }
 
+    fn join(&mut self, plan: &Plan, ports: Vec<Port>) -> Result<Option<Link>, Error> {
+        match plan.network {
+            Network::None | Network::Host => Ok(None),
+            Network::Nat => self.network.join(&plan.fence, ports).map(Some).map_err(|error| {
+                let kind = match error {
+                    network::Error::Published { .. } | network::Error::Port { .. } => {
+                        ErrorKind::Invalid
+                    }
+                    network::Error::Unavailable(_) => ErrorKind::NoNat,
+                    network::Error::Full(_) | network::Error::System(..) => ErrorKind::System,
+                };
+                Error::new(kind, error.to_string())
+            }),
+        }
+    }
+
     /// Removes what lies in the file system.
     fn leave(self) {
         self.cgroups.release();
+        self.network.leave();
         drop(self.root);
         self.files.remove();
     }

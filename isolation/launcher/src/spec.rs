@@ -67,7 +67,7 @@ pub fn spec(plan: &Plan, sources: Sources<'_>, arguments: &[&str]) -> Result<Spe
     let capabilities: std::collections::HashSet<_> = CAPABILITIES
         .into_iter()
         // For the loopback interface, in a namespace of its own only.
-        .chain((plan.network == Network::None).then_some(Capability::NetAdmin))
+        .chain((plan.network != Network::Host).then_some(Capability::NetAdmin))
         .collect();
     let capabilities = LinuxCapabilitiesBuilder::default()
         .bounding(capabilities.clone())

@@ -15,6 +15,7 @@
 mod draft;
 mod hedgerow;
 mod jobs;
+mod outside;
 mod patience;
 mod traces;
 
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 pub use draft::Draft;
 pub use hedgerow::{Component, Hedgerow, Said, Source, Start};
 pub use hedgerow_api::{JobKind, JobProperties, JobState};
+pub use outside::{Outside, Server};
 pub use patience::{PATIENCE, eventually};
 pub use traces::Traces;
 

@@ -1,8 +1,9 @@
-//! What a Hedgerow leaves on the machine: processes, mounts, cgroups.
+//! What a Hedgerow leaves on the machine: processes, mounts, cgroups, links, rules.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -20,6 +21,10 @@ pub struct Traces {
     pub cgroups: BTreeSet<PathBuf>,
     /// Names of the cgroups of fences, each once.
     pub fence_cgroups: BTreeSet<String>,
+    /// The host's ends of the links of fences.
+    pub links: Vec<String>,
+    /// Tables of nftables.
+    pub tables: Vec<String>,
 }
 
 impl Traces {
@@ -49,6 +54,11 @@ impl Traces {
             traces.processes.push((pid, arguments));
         }
         traces.mounts = points_below(&needle, &text(Path::new("/proc/self/mountinfo")));
+        let hash = hash(&root.join("run/launch"));
+        traces.links = names(Path::new("/sys/class/net"))
+            .filter(|name| name.starts_with(&format!("hr-{hash}")))
+            .collect();
+        traces.tables = tables().filter(|table| table.ends_with(&hash)).collect();
         traces.fence_cgroups = traces.cgroups.iter().flat_map(|path| fences_in(path)).collect();
         traces
     }
@@ -77,12 +87,17 @@ impl Traces {
             && self.launcher().is_some()
             && launchers.count() == 2
             && self.fence_cgroups.len() == fences
+            && self.links.len() <= fences
             && self.launcher_mounts.is_empty()
             && self.mounts.is_empty()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.processes.is_empty() && self.mounts.is_empty() && self.cgroups.is_empty()
+        self.processes.is_empty()
+            && self.mounts.is_empty()
+            && self.cgroups.is_empty()
+            && self.links.is_empty()
+            && self.tables.is_empty()
     }
 
     /// Ends what is left, for a test that failed already.
@@ -128,9 +143,31 @@ fn points_below(directory: &str, mountinfo: &str) -> Vec<String> {
 
 /// Fences have the cgroups `fence-…`.
 fn fences_in(cgroup: &Path) -> Vec<String> {
-    let entries = fs::read_dir(cgroup).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    names.filter(|name| name.starts_with("fence-")).collect()
+    names(cgroup).filter(|name| name.starts_with("fence-")).collect()
+}
+
+fn names(directory: &Path) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok())
+}
+
+/// What tells the launcher of this directory from others: FNV-1a.
+fn hash(directory: &Path) -> String {
+    let bytes = directory.as_os_str().as_encoded_bytes().iter();
+    let hash = bytes.fold(0x811c_9dc5_u32, |h, &b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+    format!("{hash:08x}")
+}
+
+/// Names of the tables of launchers.
+fn tables() -> impl Iterator<Item = String> {
+    let listed = Command::new("nft").args(["list", "tables", "inet"]).output();
+    let text = listed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let names: Vec<String> = text
+        .unwrap_or_default()
+        .lines()
+        .filter_map(|line| line.strip_prefix("table inet ").map(str::to_owned))
+        .collect();
+    names.into_iter()
 }
 
 /// The cgroups that a launcher makes are called `hedgerow-…`; what stands above those is not ours.

@@ -67,6 +67,14 @@ impl Launcher {
     }
 
     pub fn start_with(linger: Option<u32>) -> Self {
+        Self::start_in_full(linger, "")
+    }
+
+    pub fn start_with_settings(settings: &str) -> Self {
+        Self::start_in_full(None, settings)
+    }
+
+    fn start_in_full(linger: Option<u32>, settings: &str) -> Self {
         need_root();
         build_init();
         let directory = tempfile::Builder::new().prefix("hedgerow-").tempdir().unwrap();
@@ -76,6 +84,7 @@ impl Launcher {
         for name in ["state", "run"] {
             std::os::unix::fs::chown(directory.path().join(name), Some(DAEMON_UID), None).unwrap();
         }
+        fs::write(directory.path().join("etc/hedgerow.toml"), settings).unwrap();
         let child = command(directory.path(), linger).spawn().unwrap();
         Self { directory, child, linger }
     }

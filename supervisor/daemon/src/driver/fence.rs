@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use hedgerow_ipc::{Hub, Identity, NoRandomness, Principal, Token};
 use hedgerow_isolation::moment::Moment;
-use hedgerow_isolation::plan::{FenceId, Step, StepId, User};
-use hedgerow_isolation::protocol::{Event, FenceReport, Request, Response};
+use hedgerow_isolation::plan::{FenceId, Network, Plan, Step, StepId, User};
+use hedgerow_isolation::protocol::{ErrorKind, Event, FenceReport, Request, Response};
 use nix::sys::signal::Signal;
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
@@ -150,18 +150,35 @@ impl Fence {
         let events = around.launcher.listen(id.clone());
         let mut fence = Self::around(around, definition, id, token, listener, events);
         let note = fence.to_note(machine, &definition.digest, 0);
-        let open = Request::Open {
-            plan: Box::new(definition.plan(fence.id.clone())),
-            note: serde_json::to_string(&note).unwrap_or_default(),
-        };
+        let text = serde_json::to_string(&note).unwrap_or_default();
         fence.noted = Some(note);
-        match around.launcher.run(open, vec![spare]).await {
+        match fence.open_or_go_without_network(definition, text, spare).await {
             Ok(()) => Ok(fence),
             Err(error) => {
                 around.launcher.forget(&fence.id);
                 Err(error.into())
             }
         }
+    }
+
+    /// A machine that cannot join fences to its network runs the component alone: better than not at all.
+    async fn open_or_go_without_network(
+        &mut self,
+        definition: &Definition,
+        note: String,
+        spare: OwnedFd,
+    ) -> Result<(), CallError> {
+        let mut plan = definition.plan(self.id.clone());
+        let open = |plan: &Plan, note| Request::Open { plan: Box::new(plan.clone()), note };
+        let kept = spare.try_clone().map_err(CallError::Unsendable)?;
+        let opened = self.launcher.run(open(&plan, note.clone()), vec![spare]).await;
+        let Err(CallError::Refused(refusal)) = &opened else { return opened };
+        if refusal.kind != ErrorKind::NoNat {
+            return opened;
+        }
+        self.log_line(&format!("without a network: {refusal}"));
+        plan.network = Network::None;
+        self.launcher.run(open(&plan, note), vec![kept]).await
     }
 
     pub async fn adopt(

@@ -3,7 +3,6 @@
 mod component;
 mod device;
 mod log;
-mod pattern;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -12,13 +11,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use hedgerow_isolation::grants::{Grant, granted};
+use hedgerow_isolation::network::NetworkSettings;
+pub use hedgerow_isolation::pattern::matches as matches_pattern;
 use hedgerow_isolation::plan::{Limits, Network};
 use serde::Deserialize;
 
 pub use component::ComponentRule;
 pub use device::Device;
 pub use log::Log;
-pub use pattern::matches_pattern;
 pub use store::Store;
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -29,8 +30,9 @@ pub struct Settings {
     pub store: Store,
     /// Limits and network of components by name pattern; of two that match, the later one's values win.
     pub component: Vec<ComponentRule>,
-    /// Read and enforced by the launcher; listed here so that the file is one.
-    pub grant: Vec<toml::Table>,
+    /// The launcher's to read and to keep to, as are the grants.
+    pub network: NetworkSettings,
+    pub grant: Vec<Grant>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +84,9 @@ impl Settings {
     }
 
     pub fn network(&self, component: &str) -> Network {
-        self.rules(component).filter_map(|rule| rule.network).last().unwrap_or_default()
+        let host = granted(&self.grant, component).host_network;
+        let default = if host { Network::Host } else { Network::default() };
+        self.rules(component).filter_map(|rule| rule.network).last().unwrap_or(default)
     }
 
     fn rules(&self, component: &str) -> impl Iterator<Item = &ComponentRule> {

@@ -27,7 +27,7 @@ fn later_rules_win_key_by_key() {
     assert_eq!((limits.memory, limits.cpu, limits.pids), (Some(2000), Some(500), Some(512)));
     assert_eq!(settings.limits("org.other").memory, Some(1000));
     assert_eq!(settings.network("com.example.a"), Network::Host);
-    assert_eq!(settings.network("org.other"), Network::None);
+    assert_eq!(settings.network("org.other"), Network::Nat);
 }
 
 #[test]

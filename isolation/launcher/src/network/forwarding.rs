@@ -1,0 +1,82 @@
+//! Whether this host passes packets on: net.ipv4.ip_forward.
+//!
+//! The switch is one for the whole host. Where it was off, the host is no router and must not become one for its
+//! neighbours: a table of its own drops what comes by an interface that was there then, and is for nobody of ours.
+//! That table is also the note that the switch was ours to turn on, for whichever launcher leaves last.
+
+use std::fs::{self, File};
+use std::io;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::netlink::{Netlink, attributes};
+use super::nftables::{Batch, GET_TABLE, INET};
+use super::rules::{self, LINKS};
+
+const SWITCH: &str = "/proc/sys/net/ipv4/ip_forward";
+const GUARD: &str = "hedgerow-forwarding";
+
+/// How the names of launchers' tables begin, the guard's too.
+pub const TABLES: &str = "hedgerow-";
+
+/// Why it cannot be turned on, where it is off.
+pub fn check() -> io::Result<()> {
+    if is_on()? { Ok(()) } else { File::options().write(true).open(SWITCH).map(drop) }
+}
+
+/// Turns it on where it is off.
+pub fn turn_on(netfilter: &Netlink) -> io::Result<()> {
+    let _alone = lock()?;
+    if is_on()? {
+        return Ok(());
+    }
+    let mut batch = Batch::new();
+    rules::guard(&mut batch, GUARD, &interfaces()?);
+    netfilter.run(&batch.finish())?;
+    fs::write(SWITCH, "1")
+}
+
+/// Turns it off where a launcher turned it on, and none is left that needs it.
+pub fn turn_off(netfilter: &Netlink) -> io::Result<()> {
+    let _alone = lock()?;
+    let tables = tables(netfilter)?;
+    if tables.iter().any(|table| table == GUARD) && tables.len() == 1 {
+        fs::write(SWITCH, "0")?;
+        let mut batch = Batch::new();
+        batch.delete_table(GUARD);
+        netfilter.run(&batch.finish())?;
+    }
+    Ok(())
+}
+
+fn is_on() -> io::Result<bool> {
+    Ok(fs::read_to_string(SWITCH)?.trim() != "0")
+}
+
+/// Against other launchers: there may be several, each for a directory of its own.
+fn lock() -> io::Result<File> {
+    let file = File::open(SWITCH)?;
+    flock(&file, FlockOperation::LockExclusive)?;
+    Ok(file)
+}
+
+fn interfaces() -> io::Result<Vec<String>> {
+    let names = fs::read_dir("/sys/class/net")?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name != "lo" && !name.starts_with(LINKS));
+    Ok(names.collect())
+}
+
+/// Names of the tables of all launchers, the guard's too.
+fn tables(netfilter: &Netlink) -> Result<Vec<String>, Errno> {
+    const NAME: u16 = 1;
+    let mut found = Vec::new();
+    netfilter.dump(GET_TABLE, &INET, |table| {
+        let name = attributes(table.get(INET.len()..).unwrap_or_default())
+            .find(|(kind, _)| *kind == NAME)
+            .map(|(_, value)| String::from_utf8_lossy(value).trim_end_matches('\0').to_owned());
+        found.extend(name.filter(|name| name.starts_with(TABLES)));
+    })?;
+    Ok(found)
+}
