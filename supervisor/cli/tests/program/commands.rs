@@ -148,7 +148,7 @@ fn deployments_are_listed_shown_and_cancelled() {
     let listed = world.succeed(&["deployment", "list"]);
     let rows: Vec<Vec<_>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0], ["ID", "GROUP", "CREATED", "STATUS", "DETAIL"]);
-    assert_eq!((rows[1][0], rows[1][1], rows[1][3]), (id, "gateways", "IN_PROGRESS"));
+    assert_eq!((rows[1][0], rows[1][1], rows[1][3]), (id, "thinggroup/gateways", "IN_PROGRESS"));
     assert_eq!(rows[2][3..], ["FAILED", "FAILED_ROLLBACK_COMPLETE"]);
 
     let cancelled = world.succeed(&["deployment", "cancel", id]);

@@ -13,8 +13,8 @@ use hedgerow_api::{
     JobResult, JobState, Moment, Progress,
 };
 use hedgerow_daemon::bus::{
-    Caller, ComponentView, Control, Delivery, DeployRequest, DeploymentView, JobId, JobView,
-    Snapshot, Subscription,
+    Caller, Change, ComponentView, Control, Delivery, DeployRequest, DeploymentView, JobId,
+    JobView, Snapshot, Subscription,
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::{broadcast, watch};
@@ -127,9 +127,9 @@ impl Simulated {
         let id = format!("00000000-0000-4000-8000-{:012}", job.0);
         let view = DeploymentView {
             id: id.clone(),
-            group: request.group.clone().unwrap_or_else(|| "LOCAL_DEPLOYMENTS".into()),
+            group: request.document.group.to_string(),
             created: 1_800_000_000_000 + i64::try_from(job.0).unwrap_or(0),
-            components: request.add.keys().cloned().collect(),
+            components: added(request).into_keys().collect(),
             stage: DeploymentStage::Resolving,
             progress: 10,
             status: DeploymentStatus::InProgress,
@@ -165,8 +165,8 @@ impl Simulated {
 
     fn configure(&self, request: &DeployRequest, deployment: &str) {
         let mut all = self.configuration.lock().expect("no holder panics");
-        for (component, update) in &request.configuration {
-            let keys = all.entry(component.clone()).or_default();
+        for (component, update) in &request.document.configuration {
+            let keys = all.entry(component.to_string()).or_default();
             for pointer in &update.reset {
                 keys.retain(|key, _| !pointer.is_empty() && pointer != &format!("/{key}"));
             }
@@ -199,8 +199,21 @@ impl Simulated {
     }
 }
 
+/// Name to version.
+fn added(request: &DeployRequest) -> BTreeMap<String, String> {
+    let named = request.document.named().iter();
+    named.map(|(name, range)| (name.to_string(), range.to_string())).collect()
+}
+
+fn removed(request: &DeployRequest) -> Vec<String> {
+    match &request.document.change {
+        Change::Delta { remove, .. } => remove.iter().map(ToString::to_string).collect(),
+        Change::Complete { .. } => vec![],
+    }
+}
+
 fn check(request: &DeployRequest) -> Result<(), Error> {
-    match !request.add.is_empty() && request.recipe_dir.is_none() {
+    match !request.document.named().is_empty() && request.recipe_dir.is_none() {
         true => Err(Error::InvalidRecipe("no recipe directory was given".into())),
         false => Ok(()),
     }
@@ -221,10 +234,11 @@ impl Control for Simulated {
         check(&request)?;
         let id = self.begin(JobKind::Deploy, "resolving".into());
         let deployment = self.announce(id, &request);
-        if request.add.keys().any(|name| name.ends_with("Slow")) {
+        let added = added(&request);
+        if added.keys().any(|name| name.ends_with("Slow")) {
             return Ok(id);
         }
-        if let Some(broken) = request.add.keys().find(|name| name.ends_with("Broken")) {
+        if let Some(broken) = added.keys().find(|name| name.ends_with("Broken")) {
             let log = vec!["pip: no such package".to_owned(), "giving up".to_owned()];
             let why = format!("component {broken}: step install exited with status 1");
             let stack = ["DEPLOYMENT_FAILURE", "COMPONENT_BROKEN", "COMPONENT_INSTALL_ERROR"];
@@ -246,20 +260,21 @@ impl Control for Simulated {
             );
             return Ok(id);
         }
-        for (name, version) in &request.add {
+        for (name, version) in &added {
             self.set(name, Some(version), ComponentState::Running, 1000 + id.0 as u32);
             self.log(name, "hello");
             self.log(name, "world");
         }
         self.configure(&request, &deployment);
+        let removed = removed(&request);
         self.snapshot.send_modify(|now| {
-            now.components.retain(|name, _| !request.remove.contains(name));
+            now.components.retain(|name, _| !removed.contains(name));
         });
         self.end(&deployment, DeploymentStatus::Succeeded, "SUCCESSFUL", |_| {});
         let result = JobResult {
             deployment: Some(deployment),
-            started: Some(request.add.into_keys().collect()),
-            removed: Some(request.remove),
+            started: Some(added.into_keys().collect()),
+            removed: Some(removed),
             ..JobResult::default()
         };
         self.finish(id, result, None);
@@ -268,8 +283,10 @@ impl Control for Simulated {
 
     async fn plan(&self, _caller: Caller, request: DeployRequest) -> Result<Value, Error> {
         check(&request)?;
-        let removed: BTreeMap<_, _> = request.remove.iter().map(|name| (name, "1.0.0")).collect();
+        let removed: BTreeMap<_, _> =
+            removed(&request).into_iter().map(|name| (name, "1.0.0")).collect();
         let configuration: BTreeMap<_, _> = request
+            .document
             .configuration
             .iter()
             .map(|(name, update)| {
@@ -277,11 +294,11 @@ impl Control for Simulated {
                 let change = |(key, value): (&String, &Value)| {
                     json!({"pointer": format!("/{key}"), "after": value})
                 };
-                (name, merged.map(change).collect::<Vec<_>>())
+                (name.to_string(), merged.map(change).collect::<Vec<_>>())
             })
             .collect();
         Ok(json!({
-            "added": request.add,
+            "added": added(&request),
             "removed": removed,
             "updated": {},
             "restarted": {},

@@ -8,7 +8,7 @@ use zbus::message::Header;
 use zbus::{Connection, OwnedFd, OwnedObjectPath, interface};
 
 use super::tree::Tree;
-use super::{ComponentView, Control, DeployRequest, options};
+use super::{ComponentView, Control, options};
 
 pub struct Component<C> {
     tree: Arc<Tree<C>>,
@@ -135,11 +135,7 @@ impl<C: Control> Component<C> {
         #[zbus(header)] header: Header<'_>,
     ) -> Result<OwnedObjectPath, Error> {
         let caller = self.tree.access.check(connection, &header).await?;
-        let update = options::update(&merge, reset)?;
-        let request = DeployRequest {
-            configuration: [(self.name.clone(), update)].into(),
-            ..DeployRequest::default()
-        };
+        let request = options::update(&self.name, &merge, reset)?;
         let job = self.tree.control.deploy(caller, request).await?;
         self.tree.job(connection, job).await
     }

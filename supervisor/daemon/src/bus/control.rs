@@ -11,8 +11,10 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::Caller;
-use super::options::{ConfigurationUpdate, FailurePolicy, RunWith, UpdatePolicy};
 
+/// What `Manager.Deploy` was given: a document, and directories that are directories, to be read beneath and without
+/// following links out.
+pub use crate::deployment::{Change, Request as DeployRequest};
 /// A deployment and a job, as their objects show them.
 pub use hedgerow_api::{DeploymentProperties as DeploymentView, JobProperties as JobView};
 
@@ -133,28 +135,6 @@ pub struct Delivery {
     pub source: String,
     /// How many messages before this one this subscriber lost because it was slow.
     pub lost: u64,
-}
-
-/// What `Manager.Deploy` was given. Names and versions are not checked yet; the directories are
-/// directories, and must be read beneath and without following links out.
-#[derive(Debug, Default)]
-pub struct DeployRequest {
-    pub recipe_dir: Option<OwnedFd>,
-    pub artifact_dir: Option<OwnedFd>,
-    /// A directory was named by its path, so the daemon opened it and not the caller: only files and
-    /// directories that every user may read (mode `o+r`, directories `o+rx`) may be read beneath.
-    pub public_only: bool,
-    /// Name to version.
-    pub add: BTreeMap<String, String>,
-    pub remove: Vec<String>,
-    /// As the caller wrote it; `None` is `LOCAL_DEPLOYMENTS`.
-    pub group: Option<String>,
-    pub configuration: BTreeMap<String, ConfigurationUpdate>,
-    pub run_with: BTreeMap<String, RunWith>,
-    pub failure_policy: FailurePolicy,
-    pub update_policy: Option<UpdatePolicy>,
-    /// A complete Greengrass document; then all but the directories is empty.
-    pub document: Option<Value>,
 }
 
 /// The number of a job, in order of creation.

@@ -2,7 +2,7 @@
 //!
 //! A descriptor shows that its caller could open the directory. A path shows nothing, and the daemon can read
 //! files that its callers cannot; so a path is walked only where every user may go, and the reader
-//! of such a deployment skips what not every user may read ([`super::DeployRequest::public_only`]).
+//! of such a deployment skips what not every user may read ([`crate::deployment::Request::public_only`]).
 
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path};

@@ -26,14 +26,11 @@ use zbus::fdo::{ObjectManager, RequestNameFlags};
 
 pub use access::{Access, Caller};
 pub use control::{
-    ComponentView, Control, Delivery, DeployRequest, DeploymentView, JobId, JobView, Snapshot,
-    Subscription,
+    Change, ComponentView, Control, Delivery, DeployRequest, DeploymentView, JobId, JobView,
+    Snapshot, Subscription,
 };
 use manager::Manager;
 use messaging::Messaging;
-pub use options::{
-    ConfigurationUpdate, FailurePolicy, ResourceLimits, RunWith, UpdateAction, UpdatePolicy,
-};
 pub use private::{PrivateBus, PrivateBusError};
 use tree::Tree;
 

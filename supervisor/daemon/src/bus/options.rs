@@ -1,164 +1,189 @@
 //! The options of `Deploy` and `Plan`, from texts to what they mean.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use hedgerow_api::{DeployOptions, Error, MAX_DEPLOY_NAMES};
+use hedgerow_component::{ComponentName, VersionReq};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{DeployRequest, directory};
+use super::directory;
+use crate::deployment::{
+    ConfigurationUpdate, Document, FailurePolicy, Group, Request, RunWith, UpdateAction,
+    UpdatePolicy,
+};
 
 /// A change of one component's configuration: first the resets, then the merge.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct ConfigurationUpdate {
+struct Update {
     #[serde(rename = "MERGE", alias = "merge")]
-    pub merge: Option<Map<String, Value>>,
-    /// JSON pointers; the empty one is everything.
+    merge: Option<Map<String, Value>>,
     #[serde(rename = "RESET", alias = "reset")]
-    pub reset: Vec<String>,
+    reset: Vec<String>,
 }
 
-/// As whom and within which limits a component runs.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-pub struct RunWith {
-    /// `user` or `user:group`, inside the fence.
-    pub posix_user: Option<String>,
-    pub system_resource_limits: Option<ResourceLimits>,
+struct AsWhom {
+    posix_user: Option<String>,
+    system_resource_limits: Limits,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
-pub struct ResourceLimits {
-    /// Kilobytes.
-    pub memory: Option<u64>,
-    /// CPUs: 0.5 is half of one.
-    pub cpus: Option<f64>,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum FailurePolicy {
-    #[default]
-    Rollback,
-    DoNothing,
-}
-
-/// Whether components are asked before they are changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct UpdatePolicy {
-    /// Seconds.
-    pub timeout: Option<u32>,
-    pub action: UpdateAction,
+struct Limits {
+    memory: Option<u64>,
+    cpus: Option<f64>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-pub enum UpdateAction {
-    #[default]
-    #[serde(rename = "NOTIFY_COMPONENTS")]
-    Notify,
-    #[serde(rename = "SKIP_NOTIFY_COMPONENTS")]
-    SkipNotify,
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Asking {
+    /// Seconds.
+    timeout: Option<u32>,
+    action: Option<UpdateAction>,
 }
 
 /// The arguments of `Deploy` and `Plan` as a request.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`], which names the option.
+/// [`Error::InvalidArgument`], which names the option or the component.
 pub async fn request(
     add: BTreeMap<String, String>,
     remove: Vec<String>,
-    options: DeployOptions,
-) -> Result<DeployRequest, Error> {
-    let configuration = json("configuration", options.configuration)?;
-    let run_with = json("run-with", options.run_with)?;
-    let mut request = DeployRequest {
-        recipe_dir: None,
-        artifact_dir: None,
-        public_only: options.recipe_path.is_some() || options.artifact_path.is_some(),
-        add,
-        remove,
-        group: options.group,
-        configuration: configuration.unwrap_or_default(),
-        run_with: run_with.unwrap_or_default(),
-        failure_policy: failure_policy(options.failure_handling_policy)?,
-        update_policy: json("component-update-policy", options.component_update_policy)?,
-        document: json("document", options.document)?,
+    mut options: DeployOptions,
+) -> Result<Request, Error> {
+    let document = match options.document.take() {
+        Some(text) => complete(&text, add.is_empty() && remove.is_empty(), &options)?,
+        None => delta(add, remove, &mut options)?,
     };
-    check(&request)?;
-    request.recipe_dir =
-        open(["recipe-dir", "recipe-path"], options.recipe_dir, options.recipe_path).await?;
-    request.artifact_dir =
-        open(["artifact-dir", "artifact-path"], options.artifact_dir, options.artifact_path)
-            .await?;
-    Ok(request)
+    let (recipes, artifacts) = (["recipe-dir", "recipe-path"], ["artifact-dir", "artifact-path"]);
+    Ok(Request {
+        document,
+        public_only: options.recipe_path.is_some() || options.artifact_path.is_some(),
+        recipe_dir: open(recipes, options.recipe_dir, options.recipe_path).await?,
+        artifact_dir: open(artifacts, options.artifact_dir, options.artifact_path).await?,
+    })
 }
 
 /// A component's own update; an empty text merges nothing.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`] where it changes nothing, or `merge` is not a JSON object.
-pub fn update(merge: &str, reset: Vec<String>) -> Result<ConfigurationUpdate, Error> {
+pub fn update(component: &str, merge: &str, reset: Vec<String>) -> Result<Request, Error> {
     let given = (!merge.is_empty()).then(|| merge.to_owned());
     let merge = json("merge", given)?;
-    match merge.is_none() && reset.is_empty() {
-        true => {
-            Err(Error::InvalidArgument("there is nothing to merge and nothing to reset".into()))
-        }
-        false => Ok(ConfigurationUpdate { merge, reset }),
+    if merge.is_none() && reset.is_empty() {
+        return Err(invalid("nothing is to be merged, and nothing to be reset"));
+    }
+    let mut document = Document::local(BTreeMap::new(), BTreeSet::new());
+    document.configuration =
+        [(name(component.to_owned())?, ConfigurationUpdate { merge, reset })].into();
+    Ok(Request { document, recipe_dir: None, artifact_dir: None, public_only: false })
+}
+
+fn complete(text: &str, is_alone: bool, options: &DeployOptions) -> Result<Document, Error> {
+    let others = [
+        options.group.is_some(),
+        options.configuration.is_some(),
+        options.run_with.is_some(),
+        options.failure_handling_policy.is_some(),
+        options.component_update_policy.is_some(),
+    ];
+    match is_alone && !others.contains(&true) {
+        true => Document::parse(text).map_err(|error| invalid(format!("option document: {error}"))),
+        false => Err(invalid("a document says all: give nothing beside it but directories")),
     }
 }
 
-fn json<T: DeserializeOwned>(option: &str, text: Option<String>) -> Result<Option<T>, Error> {
-    let parse = |text: String| serde_json::from_str(&text);
-    text.map(parse)
-        .transpose()
-        .map_err(|error| Error::InvalidArgument(format!("option {option}: {error}")))
+fn delta(
+    add: BTreeMap<String, String>,
+    remove: Vec<String>,
+    options: &mut DeployOptions,
+) -> Result<Document, Error> {
+    let configuration: BTreeMap<String, Update> =
+        json("configuration", options.configuration.take())?.unwrap_or_default();
+    let run_with: BTreeMap<String, AsWhom> =
+        json("run-with", options.run_with.take())?.unwrap_or_default();
+    match add.len() + remove.len() + configuration.len() + run_with.len() {
+        0 => {
+            return Err(invalid("a deployment adds, removes or configures at least one component"));
+        }
+        1..=MAX_DEPLOY_NAMES => {}
+        _ => {
+            return Err(invalid(format!(
+                "a deployment names at most {MAX_DEPLOY_NAMES} components"
+            )));
+        }
+    }
+    if let Some(both) = remove.iter().find(|name| add.contains_key(*name)) {
+        return Err(invalid(format!("component {both:?} is both to be added and removed")));
+    }
+    let added = add.into_iter().map(|(component, version)| {
+        let range: Result<VersionReq, _> = version.parse();
+        let range = range.map_err(|error| invalid(format!("{component}: {error}")))?;
+        Ok((name(component)?, range))
+    });
+    let mut document = Document::local(
+        added.collect::<Result<_, Error>>()?,
+        remove.into_iter().map(name).collect::<Result<_, _>>()?,
+    );
+    document.group = group(options.group.take())?;
+    for (component, Update { merge, reset }) in configuration {
+        document.configuration.insert(name(component)?, ConfigurationUpdate { merge, reset });
+    }
+    for (component, AsWhom { posix_user, system_resource_limits }) in run_with {
+        let Limits { memory, cpus } = system_resource_limits;
+        document.run_with.insert(name(component)?, RunWith { posix_user, memory, cpus });
+    }
+    document.failure_policy = failure_policy(options.failure_handling_policy.take())?;
+    let asking = options.component_update_policy.take();
+    if let Some(Asking { timeout, action }) = json("component-update-policy", asking)? {
+        let default = UpdatePolicy::default();
+        document.update_policy = UpdatePolicy {
+            action: action.unwrap_or(default.action),
+            timeout: timeout.map_or(default.timeout, |seconds| Duration::from_secs(seconds.into())),
+        };
+    }
+    Ok(document)
+}
+
+/// A bare name is a thing group's, as in `greengrass-cli`.
+fn group(text: Option<String>) -> Result<Group, Error> {
+    let group = match text {
+        None => return Ok(Group::Local),
+        Some(text) if text.contains('/') || text == "LOCAL_DEPLOYMENTS" => text.parse(),
+        Some(bare) => format!("thinggroup/{bare}").parse(),
+    };
+    group.map_err(|error| invalid(format!("option group: {error}")))
 }
 
 fn failure_policy(text: Option<String>) -> Result<FailurePolicy, Error> {
     match text.as_deref() {
         None | Some("ROLLBACK") => Ok(FailurePolicy::Rollback),
         Some("DO_NOTHING") => Ok(FailurePolicy::DoNothing),
-        Some(other) => Err(Error::InvalidArgument(format!(
+        Some(other) => Err(invalid(format!(
             "option failure-handling-policy: {other:?} is neither ROLLBACK nor DO_NOTHING"
         ))),
     }
 }
 
-fn check(request: &DeployRequest) -> Result<(), Error> {
-    let refuse = |why: String| Err(Error::InvalidArgument(why));
-    let named = request.add.len()
-        + request.remove.len()
-        + request.configuration.len()
-        + request.run_with.len();
-    if request.document.is_some() {
-        let alone = named == 0
-            && request.group.is_none()
-            && request.update_policy.is_none()
-            && request.failure_policy == FailurePolicy::default();
-        return match alone {
-            true => Ok(()),
-            false => refuse("a document says all: give nothing beside it but directories".into()),
-        };
-    }
-    match named {
-        0 => {
-            return refuse(
-                "a deployment adds, removes or configures at least one component".into(),
-            );
-        }
-        1..=MAX_DEPLOY_NAMES => {}
-        _ => return refuse(format!("a deployment names at most {MAX_DEPLOY_NAMES} components")),
-    }
-    match request.remove.iter().find(|name| request.add.contains_key(*name)) {
-        Some(name) => refuse(format!("component {name:?} is both to be added and removed")),
-        None => Ok(()),
-    }
+fn name(text: String) -> Result<ComponentName, Error> {
+    ComponentName::try_from(text.clone()).map_err(|error| invalid(format!("{text:?}: {error}")))
+}
+
+fn json<T: DeserializeOwned>(option: &str, text: Option<String>) -> Result<Option<T>, Error> {
+    let parse = |text: String| serde_json::from_str(&text);
+    text.map(parse).transpose().map_err(|error| invalid(format!("option {option}: {error}")))
+}
+
+fn invalid(why: impl Display) -> Error {
+    Error::InvalidArgument(why.to_string())
 }
 
 /// An option as a descriptor or as a path, of which at most one is given.
@@ -180,14 +205,15 @@ async fn open(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deployment::Change;
 
-    async fn asked(options: DeployOptions) -> Result<DeployRequest, Error> {
+    async fn asked(options: DeployOptions) -> Result<Request, Error> {
         request(BTreeMap::new(), vec![], options).await
     }
 
     #[tokio::test]
-    async fn the_texts_of_greengrass_become_a_request() {
-        let request = asked(DeployOptions {
+    async fn the_texts_of_greengrass_become_a_document() {
+        let document = asked(DeployOptions {
             group: Some("gateways".into()),
             configuration: Some(r#"{"a": {"MERGE": {"k": [1]}, "RESET": ["/b"]}}"#.into()),
             run_with: Some(
@@ -195,19 +221,31 @@ mod tests {
                     .into(),
             ),
             failure_handling_policy: Some("DO_NOTHING".into()),
-            component_update_policy: Some(r#"{"action": "SKIP_NOTIFY_COMPONENTS"}"#.into()),
+            component_update_policy: Some(r#"{"action": "NOTIFY_COMPONENTS"}"#.into()),
             ..DeployOptions::default()
         })
         .await
-        .unwrap();
-        let update = &request.configuration["a"];
+        .unwrap()
+        .document;
+        let a = name("a".into()).unwrap();
+        let update = &document.configuration[&a];
         assert_eq!(serde_json::to_string(&update.merge).unwrap(), r#"{"k":[1]}"#);
         assert_eq!(update.reset, ["/b"]);
-        let limits = ResourceLimits { memory: Some(9), cpus: Some(0.5) };
-        assert_eq!(request.run_with["a"].system_resource_limits, Some(limits));
-        assert_eq!(request.run_with["a"].posix_user.as_deref(), Some("u:g"));
-        assert_eq!(request.failure_policy, FailurePolicy::DoNothing);
-        assert_eq!(request.update_policy.unwrap().action, UpdateAction::SkipNotify);
+        let run_with = RunWith { posix_user: Some("u:g".into()), memory: Some(9), cpus: Some(0.5) };
+        assert_eq!(document.run_with[&a], run_with);
+        assert_eq!(document.failure_policy, FailurePolicy::DoNothing);
+        assert_eq!(document.update_policy, UpdatePolicy::default());
+        assert_eq!(document.group, Group::ThingGroup("gateways".into()));
+    }
+
+    #[tokio::test]
+    async fn a_complete_document_says_all() {
+        let text = r#"{"components": {"a": {"version": "1.0.0"}}}"#;
+        let options = DeployOptions { document: Some(text.into()), ..DeployOptions::default() };
+        let document = asked(options).await.unwrap().document;
+        assert!(
+            matches!(document.change, Change::Complete { components } if components.len() == 1)
+        );
     }
 
     #[tokio::test]
@@ -222,10 +260,20 @@ mod tests {
                 DeployOptions { run_with: some(r#"{"a": {"windowsUser": "x"}}"#), ..none() },
                 "windows",
             ),
+            (DeployOptions { run_with: some(r#"{"a b": {}}"#), ..none() }, "a b"),
             (
-                DeployOptions { failure_handling_policy: some("UNDO"), ..none() },
+                DeployOptions { run_with: some(r#"{"a": {}}"#), group: some("x/y"), ..none() },
+                "option group",
+            ),
+            (
+                DeployOptions {
+                    run_with: some(r#"{"a": {}}"#),
+                    failure_handling_policy: some("UNDO"),
+                    ..none()
+                },
                 "\"UNDO\" is neither ROLLBACK nor DO_NOTHING",
             ),
+            (DeployOptions { document: some("[]"), ..none() }, "option document"),
             (
                 DeployOptions { document: some("{}"), group: some("g"), ..none() },
                 "give nothing beside it",

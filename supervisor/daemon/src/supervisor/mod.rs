@@ -1,7 +1,6 @@
 //! The daemon as the bus sees it: every method of [`Control`], over the rooms that do the work.
 
 mod configuration;
-mod request;
 mod view;
 
 use std::collections::BTreeMap;
@@ -16,7 +15,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::bus::{Caller, Control, Delivery, DeployRequest, JobId, Snapshot, Subscription};
-use crate::deployment::Deployments;
+use crate::deployment::{CancelOutcome, DeploymentId, Deployments};
 use crate::driver::Surroundings;
 use crate::follow;
 use crate::jobs::Jobs;
@@ -43,11 +42,13 @@ impl Supervisor {
 
     async fn keep_mirroring(self: Arc<Self>) {
         let (mut components, mut jobs) = (self.around.registry.watch(), self.jobs.watch());
+        let mut deployments = self.deployments.watch();
         let mut prune = tokio::time::interval(hedgerow_api::JOB_KEPT / 15);
         loop {
             let changed = tokio::select! {
                 changed = components.changed() => changed.is_ok(),
                 changed = jobs.changed() => changed.is_ok(),
+                changed = deployments.changed() => changed.is_ok(),
                 _ = prune.tick() => {
                     self.jobs.prune();
                     true
@@ -74,12 +75,18 @@ impl Supervisor {
             .all()
             .into_iter()
             .map(|status| (status.name.clone(), view::component(&status)));
-        let jobs = self.jobs.views().into_iter().map(|(id, view)| (JobId(id), view));
-        let next = Snapshot {
-            components: components.collect(),
-            jobs: jobs.collect(),
-            deployments: BTreeMap::new(),
-        };
+        let deployments = self.deployments.list();
+        let mut jobs: BTreeMap<_, _> =
+            self.jobs.views().into_iter().map(|(id, view)| (JobId(id), view)).collect();
+        for deployment in &deployments {
+            if let Some(job) = jobs.get_mut(&JobId(deployment.job)) {
+                job.result.deployment = Some(deployment.id.to_string());
+            }
+        }
+        let deployments =
+            deployments.iter().map(|view| (view.id.to_string(), view::deployment(view)));
+        let next =
+            Snapshot { components: components.collect(), jobs, deployments: deployments.collect() };
         self.snapshot.send_if_modified(|current| {
             let modified = *current != next;
             *current = next;
@@ -105,19 +112,32 @@ impl Control for Supervisor {
     }
 
     async fn deploy(&self, _caller: Caller, request: DeployRequest) -> Result<JobId, Error> {
-        let request = request::checked(request)?;
         let id = self.deployments.submit(request)?;
         self.mirror();
         let gone = || Error::NoSuchJob(format!("deployment {id} has ended"));
         Ok(JobId(self.deployments.status(&id).ok_or_else(gone)?.job))
     }
 
-    async fn plan(&self, _caller: Caller, _request: DeployRequest) -> Result<Value, Error> {
-        Err(Error::Internal("this daemon cannot preview a deployment".to_owned()))
+    async fn plan(&self, _caller: Caller, request: DeployRequest) -> Result<Value, Error> {
+        let deployments = self.deployments.clone();
+        let report = tokio::task::spawn_blocking(move || deployments.plan(&request))
+            .await
+            .map_err(|error| Error::Internal(error.to_string()))??;
+        serde_json::to_value(report).map_err(|error| Error::Internal(error.to_string()))
     }
 
     async fn cancel(&self, _caller: Caller, deployment: &str) -> Result<(), Error> {
-        Err(Error::NoSuchDeployment(format!("no deployment {deployment} is remembered")))
+        let unknown =
+            || Error::NoSuchDeployment(format!("no deployment {deployment:?} is remembered"));
+        let id = DeploymentId::try_from(deployment.to_owned()).map_err(|_| unknown())?;
+        match self.deployments.cancel(&id) {
+            CancelOutcome::Canceled | CancelOutcome::Canceling => Ok(()),
+            CancelOutcome::Ended(status) => Err(Error::NotCancellable(format!(
+                "deployment {id} has ended already: {}",
+                status.name()
+            ))),
+            CancelOutcome::Unknown => Err(unknown()),
+        }
     }
 
     async fn start(&self, _caller: Caller, component: &str) -> Result<JobId, Error> {

@@ -1,8 +1,9 @@
-//! What is known of a component, as the bus shows it.
+//! What is known of a component or a deployment, as the bus shows it.
 
-use hedgerow_api::{ComponentState, Moment};
+use hedgerow_api::{ComponentState, DeploymentStage, Moment};
 
-use crate::bus::ComponentView;
+use crate::bus::{ComponentView, DeploymentView};
+use crate::deployment::{self, DeploymentStatus, Stage};
 use crate::jobs;
 use crate::lifecycle::Published;
 use crate::registry::Status;
@@ -27,5 +28,42 @@ pub fn component(status: &Status) -> ComponentView {
         status_codes: vec![],
         next_retry: Moment::default(),
         paused: false,
+    }
+}
+
+pub fn deployment(view: &deployment::DeploymentView) -> DeploymentView {
+    use hedgerow_api::DeploymentStatus as Shown;
+    DeploymentView {
+        id: view.id.to_string(),
+        group: view.group.to_string(),
+        created: view.created,
+        components: view.components.clone(),
+        stage: match view.stage {
+            Stage::Queued => DeploymentStage::Queued,
+            Stage::Resolving => DeploymentStage::Resolving,
+            Stage::Copying => DeploymentStage::Copying,
+            Stage::Notifying => DeploymentStage::Notifying,
+            Stage::Validating => DeploymentStage::Validating,
+            Stage::Bootstrap => DeploymentStage::Bootstrap,
+            Stage::Applying => DeploymentStage::Applying,
+            Stage::RollingBack => DeploymentStage::RollingBack,
+            Stage::Done => DeploymentStage::Done,
+        },
+        progress: view.percent,
+        status: match view.status {
+            DeploymentStatus::Queued => Shown::Queued,
+            DeploymentStatus::InProgress => Shown::InProgress,
+            DeploymentStatus::Succeeded => Shown::Succeeded,
+            DeploymentStatus::Failed => Shown::Failed,
+            DeploymentStatus::Canceled => Shown::Canceled,
+            DeploymentStatus::Rejected => Shown::Rejected,
+        },
+        detailed_status: view
+            .detailed
+            .map(|detailed| detailed.name().to_owned())
+            .unwrap_or_default(),
+        error_stack: view.error_stack.clone(),
+        error_types: view.error_types.clone(),
+        failure_cause: view.failure_cause.clone(),
     }
 }

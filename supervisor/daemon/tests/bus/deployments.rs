@@ -78,7 +78,7 @@ async fn a_configuration_is_changed_by_a_deployment_and_says_so() {
     component.update_configuration("", &["/k".into()]).await.unwrap();
     let gone = component.get_configuration("/k").await;
     assert!(matches!(gone, Err(Error::InvalidArgument(_))), "{gone:?}");
-    for (merge, expected) in [("", "nothing to merge"), ("[1]", "merge"), ("{", "merge")] {
+    for (merge, expected) in [("", "nothing is to be merged"), ("[1]", "merge"), ("{", "merge")] {
         let refused = component.update_configuration(merge, &[]).await.unwrap_err();
         assert!(refused.message().contains(expected), "{refused}");
     }

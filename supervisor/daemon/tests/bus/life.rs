@@ -16,7 +16,7 @@ use hedgerow_daemon::bus::{Access, JobId, ServeError, serve};
 use crate::simulated::Simulated;
 use crate::support::{World, connect, private_bus, within};
 
-const NAME: &str = "com.example.Sensor-2_a:b";
+const NAME: &str = "com.example.Sensor-2_a";
 
 #[tokio::test]
 async fn a_deployment_is_a_job_and_its_component_an_object() {
