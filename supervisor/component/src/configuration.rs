@@ -48,6 +48,8 @@ pub enum Origin {
     Deployment {
         id: String,
     },
+    /// The device's image, which brought the component along.
+    Image,
     /// The component itself.
     Component,
 }

@@ -16,7 +16,7 @@ use hedgerow_isolation::plan::IdRange;
 use serde_json::Value;
 
 use super::define::{DefineError, Ingredients, define};
-use super::document::{Change, Document};
+use super::document::{Change, Document, Group};
 use crate::definition::Definition;
 use crate::packages::{Package, PackageError, Packages, Place, Wanted, builtin_package};
 use crate::records::{Desired, Records, RecordsError};
@@ -169,7 +169,12 @@ fn configure(
     }
     configuration.fill(&recipe.default_configuration, &recipe.version);
     if let Some(map) = update.and_then(|update| update.merge.as_ref()) {
-        let origin = Origin::Deployment { id: document.id.to_string() };
+        let origin = match document.group {
+            Group::Image => Origin::Image,
+            Group::Local | Group::Thing(_) | Group::ThingGroup(_) => {
+                Origin::Deployment { id: document.id.to_string() }
+            }
+        };
         let whole: [&str; 0] = [];
         configuration
             .merge(&whole, &Value::Object(map.clone()), document.created, &origin)

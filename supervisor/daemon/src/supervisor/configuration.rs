@@ -51,6 +51,7 @@ fn shown(leaf: &Leaf) -> ConfigurationLeaf {
         origin: match &leaf.origin {
             Origin::Default { version } => format!("recipe {version}"),
             Origin::Deployment { id } => format!("deployment {id}"),
+            Origin::Image => "image".to_owned(),
             Origin::Component => format!("component {}", leaf.component),
         },
         time: leaf.timestamp,
