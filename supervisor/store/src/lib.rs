@@ -39,7 +39,9 @@ use open::Source;
 pub use error::StoreError;
 pub use ids::Ids;
 pub use query::{Keyed, Query, Read};
-pub use schema::{DESIRED, INSTALLS, JOBS, META, PACKAGES, Rows};
+pub use schema::{
+    DEPLOYMENTS, DESIRED, GROUPS, INSTALLS, JOBS, META, PACKAGES, Rows, SNAPSHOTS,
+};
 pub use write::Write;
 
 /// Memory for pages, in bytes, unless [`Store::open_with_cache`] says otherwise.

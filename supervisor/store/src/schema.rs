@@ -8,8 +8,12 @@ use crate::error::StoreError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rows(&'static str);
 
+/// Deployment → what it is about and how far it is.
+pub const DEPLOYMENTS: Rows = Rows("deployments");
 /// Component → what was asked for.
 pub const DESIRED: Rows = Rows("desired");
+/// Group of deployments → what its last one asked for.
+pub const GROUPS: Rows = Rows("groups");
 /// Component → what its last successful installation was made of.
 pub const INSTALLS: Rows = Rows("installs");
 /// Job → its state and, when it is done, since when.
@@ -18,6 +22,8 @@ pub const JOBS: Rows = Rows("jobs");
 pub const META: Rows = Rows("meta");
 /// `name@version` → recipe and artifacts.
 pub const PACKAGES: Rows = Rows("packages");
+/// Deployment at work → what was desired before it.
+pub const SNAPSHOTS: Rows = Rows("snapshots");
 
 pub(crate) type RowTable = TableDefinition<'static, &'static str, &'static [u8]>;
 
@@ -44,7 +50,7 @@ const SCHEMA: &str = "schema";
 pub(crate) type Migration = fn(&WriteTransaction) -> Result<(), StoreError>;
 
 /// The migration at index `n` brings schema `n` to `n + 1`; an empty file has schema 0.
-const MIGRATIONS: &[Migration] = &[first_tables];
+const MIGRATIONS: &[Migration] = &[first_tables, deployment_tables];
 
 /// Brings a database to the schema of this program, in one transaction.
 pub(crate) fn migrate(database: &Database) -> Result<(), StoreError> {
@@ -87,5 +93,12 @@ fn first_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.open_table(CONFIG)?;
     transaction.open_table(IDS)?;
     transaction.open_table(COUNTERS)?;
+    Ok(())
+}
+
+fn deployment_tables(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    for rows in [DEPLOYMENTS, GROUPS, SNAPSHOTS] {
+        transaction.open_table(rows.table())?;
+    }
     Ok(())
 }
