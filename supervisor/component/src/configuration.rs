@@ -66,6 +66,11 @@ impl Changes {
     pub fn is_empty(&self) -> bool {
         self.written.is_empty() && self.removed.is_empty()
     }
+
+    /// Of every leaf that was written or removed.
+    pub fn paths(&self) -> Vec<Vec<String>> {
+        self.written.iter().chain(&self.removed).map(|leaf| leaf.path.clone()).collect()
+    }
 }
 
 /// The whole configuration can only be a map.

@@ -84,7 +84,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     recover::recover(&around, &platform, fences).await.context("recovering")?;
     recover::resume_jobs(&around, &jobs, &platform).context("resuming jobs")?;
     let (deployments, deploying) =
-        Deployments::start(Arc::clone(&around), Arc::clone(&jobs), platform);
+        Deployments::start(Arc::clone(&around), Arc::clone(&jobs), platform)?;
     let operations = Operations { around: Arc::clone(&around), jobs };
     // Nobody else sets them.
     let _ = around.services.deployments.set(deployments.clone());

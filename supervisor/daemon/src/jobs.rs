@@ -49,28 +49,54 @@ struct Entry {
     progress: Progress,
 }
 
+/// Numbers that are reserved at once, so that not every job costs a commit of its own.
+const RESERVED: u64 = 64;
+
 #[derive(Debug)]
 pub struct Jobs {
     records: Arc<Records>,
-    entries: Mutex<BTreeMap<u64, Entry>>,
+    books: Mutex<Books>,
     changed: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    entries: BTreeMap<u64, Entry>,
+    /// The number of the next job. None is given twice, whatever became of the job: a client may still ask for it.
+    next: u64,
+    /// Numbers below this one are reserved in the store.
+    reserved: u64,
+    /// Too old to be shown. Their rows go with the next write, so that a device that rests writes nothing.
+    forgotten: Vec<u64>,
 }
 
 impl Jobs {
     /// With what the store remembers.
     pub fn load(records: Arc<Records>) -> Result<Self, RecordsError> {
-        let entries = records
+        let entries: BTreeMap<u64, Entry> = records
             .jobs()?
             .into_iter()
             .map(|job| (job.id, Entry { job, progress: Progress::default() }))
             .collect();
-        Ok(Self { records, entries: Mutex::new(entries), changed: watch::Sender::new(()) })
+        let reserved = records.reserved_jobs()?;
+        let books = Books { entries, next: reserved, reserved, forgotten: vec![] };
+        let jobs = Self { records, books: Mutex::new(books), changed: watch::Sender::new(()) };
+        jobs.prune();
+        Ok(jobs)
     }
 
     /// A job that is known of from now on. It is stored by the decision that it belongs to.
     pub fn create(&self, kind: JobKind) -> Job {
-        let mut entries = self.lock();
-        let id = entries.keys().next_back().map_or(1, |last| last + 1);
+        let mut books = self.lock();
+        let id = books.next;
+        books.next += 1;
+        if id >= books.reserved {
+            match self.records.reserve_jobs(id + RESERVED) {
+                Ok(()) => books.reserved = id + RESERVED,
+                // It goes on; at worst a number is given again after a restart.
+                Err(error) => tracing::error!("cannot reserve numbers of jobs: {error}"),
+            }
+        }
         let job = Job {
             id,
             kind,
@@ -80,14 +106,14 @@ impl Jobs {
             created: Moment::now(),
             finished: None,
         };
-        entries.insert(id, Entry { job: job.clone(), progress: Progress::default() });
-        drop(entries);
+        books.entries.insert(id, Entry { job: job.clone(), progress: Progress::default() });
+        drop(books);
         self.changed.send_replace(());
         job
     }
 
     pub fn progress(&self, id: u64, percent: u32, stage: impl Into<String>) {
-        if let Some(entry) = self.lock().get_mut(&id) {
+        if let Some(entry) = self.lock().entries.get_mut(&id) {
             entry.job.state = JobState::Running;
             entry.progress.percent = entry.progress.percent.max(percent.min(100));
             entry.progress.stage = stage.into();
@@ -97,52 +123,73 @@ impl Jobs {
 
     /// Stores how the job ended and shows it.
     pub fn finish(&self, id: u64, outcome: Outcome) {
-        let mut entries = self.lock();
-        let Some(entry) = entries.get_mut(&id) else { return };
+        self.finish_with(id, outcome, |job, forgotten| self.records.put_job(job, forgotten));
+    }
+
+    /// Shows how the job ended, once `store` has stored it and removed the rows of the jobs that are given to it.
+    pub fn finish_with(
+        &self,
+        id: u64,
+        outcome: Outcome,
+        store: impl FnOnce(&Job, &[u64]) -> Result<(), RecordsError>,
+    ) {
+        let Some(job) = self.ended(id, outcome) else { return };
+        let forgotten = self.lock().forgotten.clone();
+        match store(&job, &forgotten) {
+            Ok(()) => self.lock().forgotten.retain(|id| !forgotten.contains(id)),
+            Err(error) => tracing::error!("cannot store the end of job {id}: {error}"),
+        }
+        self.show(job);
+    }
+
+    /// Shows how a job ended that changed nothing and leaves no trace.
+    pub fn finish_unstored(&self, id: u64, outcome: Outcome) {
+        if let Some(job) = self.ended(id, outcome) {
+            self.show(job);
+        }
+    }
+
+    fn ended(&self, id: u64, outcome: Outcome) -> Option<Job> {
+        let job = self.lock().entries.get(&id)?.job.clone();
         let failed = outcome.failure.is_some();
-        entry.job.state = if failed { JobState::Failed } else { JobState::Succeeded };
-        entry.job.outcome = outcome;
-        entry.job.finished = Some(Moment::now());
-        entry.progress.percent = 100;
-        entry.progress.stage = if failed { "failed".into() } else { "done".into() };
-        let job = entry.job.clone();
-        drop(entries);
-        if let Err(error) = self.records.put_job(&job) {
-            tracing::error!("cannot store the end of job {id}: {error}");
+        let state = if failed { JobState::Failed } else { JobState::Succeeded };
+        Some(Job { state, outcome, finished: Some(Moment::now()), ..job })
+    }
+
+    fn show(&self, job: Job) {
+        if let Some(entry) = self.lock().entries.get_mut(&job.id) {
+            let stage = if job.state == JobState::Failed { "failed" } else { "done" };
+            entry.progress = Progress { percent: 100, stage: stage.to_owned() };
+            entry.job = job;
         }
         self.changed.send_replace(());
     }
 
-    /// Forgets what finished longer ago than [`JOB_KEPT`], or in an earlier boot.
+    /// Shows no more what finished longer ago than [`JOB_KEPT`], or in an earlier boot.
     pub fn prune(&self) {
         let now = Moment::now();
         let kept = u64::try_from(JOB_KEPT.as_nanos()).unwrap_or(u64::MAX);
         let is_old = |job: &Job| {
             job.finished.as_ref().is_some_and(|at| now.since(at).is_none_or(|age| age >= kept))
         };
-        let old: Vec<u64> = {
-            let entries = self.lock();
-            entries.values().filter(|entry| is_old(&entry.job)).map(|entry| entry.job.id).collect()
-        };
+        let mut books = self.lock();
+        let entries = &books.entries;
+        let old: Vec<u64> =
+            entries.values().filter(|entry| is_old(&entry.job)).map(|entry| entry.job.id).collect();
         if old.is_empty() {
             return;
         }
-        if let Err(error) = self.records.forget_jobs(&old) {
-            return tracing::error!("cannot forget finished jobs: {error}");
-        }
-        self.lock().retain(|id, _| !old.contains(id));
+        books.entries.retain(|id, _| !old.contains(id));
+        books.forgotten.extend(old);
+        drop(books);
         self.changed.send_replace(());
     }
 
     /// Jobs that the last daemon left unfinished.
     pub fn unfinished(&self) -> Vec<Job> {
-        let entries = self.lock();
-        entries
-            .values()
-            .map(|entry| &entry.job)
-            .filter(|job| !job.state.is_final())
-            .cloned()
-            .collect()
+        let books = self.lock();
+        let jobs = books.entries.values().map(|entry| &entry.job);
+        jobs.filter(|job| !job.state.is_final()).cloned().collect()
     }
 
     pub fn watch(&self) -> watch::Receiver<()> {
@@ -150,11 +197,11 @@ impl Jobs {
     }
 
     pub fn views(&self) -> BTreeMap<u64, JobProperties> {
-        self.lock().iter().map(|(id, entry)| (*id, view(entry))).collect()
+        self.lock().entries.iter().map(|(id, entry)| (*id, view(entry))).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Entry>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

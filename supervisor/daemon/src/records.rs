@@ -1,5 +1,7 @@
 //! What the daemon keeps, in its own words: each method is one decision or one question.
 
+mod deployments;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -8,23 +10,29 @@ use hedgerow_component::recipe::Invalid;
 use hedgerow_component::{ComponentName, Version};
 use hedgerow_isolation::plan::IdRange;
 use hedgerow_store::{
-    CommitPoint, DESIRED, INSTALLS, Ids, JOBS, PACKAGES, Query, Store, StoreError, Write,
+    CommitPoint, DESIRED, INSTALLS, Ids, JOBS, META, PACKAGES, Query, Store, StoreError,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::deployment::{Ingredients, Prepared};
+use crate::deployment::{Ingredients, RunWith};
 use crate::jobs::Job;
 use crate::lifecycle::Goal;
 use crate::packages::Package;
 
+pub use deployments::{ChangedPaths, Forgotten, GroupRow};
+
+/// Key in META of the first job number that has not been given out.
+const RESERVED_JOBS: &str = "jobs";
+
 /// A component that is to be on the device.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Desired {
     pub version: Version,
     pub goal: Goal,
-    /// Asked for by name, not only depended on.
-    pub root: bool,
+    /// What its deployment said of it as a root.
+    #[serde(default)]
+    pub run_with: RunWith,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -58,41 +66,6 @@ impl Records {
         Self { store: self.store.with_commit_observer(observer) }
     }
 
-    /// Everything that a deployment decides, in one transaction: what is desired, its packages, its configuration
-    /// leaf by leaf, its id ranges, and the job that tells how it goes.
-    pub fn commit_deployment(&self, prepared: &Prepared, job: &Job) -> Result<(), RecordsError> {
-        self.store.write_two_phase("deploy", |tx| {
-            for name in &prepared.removed {
-                tx.remove(DESIRED, name.as_str())?;
-                tx.remove(INSTALLS, name.as_str())?;
-                tx.remove_all_config(name.as_str())?;
-            }
-            for (name, chosen) in &prepared.components {
-                let recipe = chosen.package.parse()?;
-                let old = tx.get_json::<Desired>(DESIRED, name.as_str())?;
-                let goal = old.map_or(Goal::Run, |row| match row.goal {
-                    // What an operator stopped stays stopped while its version does.
-                    Goal::Stop if row.version == recipe.version => Goal::Stop,
-                    Goal::Stop | Goal::Run | Goal::Remove => Goal::Run,
-                });
-                let row = Desired { version: recipe.version.clone(), goal, root: chosen.root };
-                tx.put_json(DESIRED, name.as_str(), &row)?;
-                tx.put_json(PACKAGES, &Package::key(name, &recipe.version), &chosen.package)?;
-                tx.allocate_ids(name.as_str())?;
-                let changes = chosen.after.changes_since(&chosen.before);
-                for leaf in &changes.removed {
-                    tx.remove_config(name.as_str(), &leaf.key())?;
-                }
-                for leaf in &changes.written {
-                    tx.put_config(name.as_str(), &leaf.key(), &serde_json::to_vec(leaf)?)?;
-                }
-            }
-            drop_unused_packages(tx)?;
-            tx.put_json(JOBS, &job_key(job.id), job)?;
-            Ok(())
-        })
-    }
-
     pub fn set_goal(
         &self,
         name: &ComponentName,
@@ -101,6 +74,8 @@ impl Records {
     ) -> Result<(), RecordsError> {
         self.store.write("goal", |tx| {
             let row = tx.get_json::<Desired>(DESIRED, name.as_str())?;
+            // What is being removed is not called back.
+            let row = row.filter(|row| row.goal != Goal::Remove);
             let row = row.ok_or_else(|| RecordsError::Missing(name.to_string()))?;
             tx.put_json(DESIRED, name.as_str(), &Desired { goal, ..row })?;
             tx.put_json(JOBS, &job_key(job.id), job)?;
@@ -145,11 +120,17 @@ impl Records {
                     slot: slot(ids),
                     ids: IdRange { first: ids.first },
                     configuration: configuration(tx, name)?.value(),
+                    run_with: row.run_with.clone(),
                 };
                 all.insert(name.clone(), ingredients);
             }
             Ok(all)
         })
+    }
+
+    /// The component's id range, where it has one.
+    pub fn ids_of(&self, name: &ComponentName) -> Result<Option<Ids>, RecordsError> {
+        Ok(self.store.read(|tx| tx.ids_of(name.as_str()))?)
     }
 
     pub fn configuration_of(&self, name: &ComponentName) -> Result<Configuration, RecordsError> {
@@ -211,18 +192,25 @@ impl Records {
         Ok(rows.into_iter().map(|(_, job)| job).collect())
     }
 
-    pub fn put_job(&self, job: &Job) -> Result<(), RecordsError> {
+    /// Stores a job, and forgets others.
+    pub fn put_job(&self, job: &Job, forgotten: &[u64]) -> Result<(), RecordsError> {
         self.store.write("job", |tx| {
+            for id in forgotten {
+                tx.remove(JOBS, &job_key(*id))?;
+            }
             tx.put_json(JOBS, &job_key(job.id), job)?;
             Ok(())
         })
     }
 
-    pub fn forget_jobs(&self, ids: &[u64]) -> Result<(), RecordsError> {
-        self.store.write("forget jobs", |tx| {
-            for id in ids {
-                tx.remove(JOBS, &job_key(*id))?;
-            }
+    /// Job numbers below this one may have been given out.
+    pub fn reserved_jobs(&self) -> Result<u64, RecordsError> {
+        Ok(self.store.read(|tx| tx.get_json::<u64>(META, RESERVED_JOBS))?.unwrap_or(1))
+    }
+
+    pub fn reserve_jobs(&self, below: u64) -> Result<(), RecordsError> {
+        self.store.write("reserve jobs", |tx| {
+            tx.put_json(META, RESERVED_JOBS, &below)?;
             Ok(())
         })
     }
@@ -235,19 +223,6 @@ fn configuration(tx: &impl Query, name: &ComponentName) -> Result<Configuration,
         .map(|(_, row)| serde_json::from_slice::<Leaf>(&row))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Configuration::from_leaves(name.clone(), leaves))
-}
-
-/// Only what is desired is kept: a replaced version's artifacts take flash that the device needs.
-fn drop_unused_packages(tx: &mut Write) -> Result<(), RecordsError> {
-    let desired = tx.rows_json::<Desired>(DESIRED)?;
-    let used: Vec<String> =
-        desired.iter().map(|(name, row)| format!("{name}@{}", row.version)).collect();
-    for (key, _) in tx.rows(PACKAGES)? {
-        if !used.contains(&key) {
-            tx.remove(PACKAGES, &key)?;
-        }
-    }
-    Ok(())
 }
 
 /// Number of the component's id range: its short name in host paths.

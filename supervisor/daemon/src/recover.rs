@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hedgerow_api::JobKind;
 use hedgerow_component::platform::Platform;
 use hedgerow_isolation::plan::FenceId;
 use hedgerow_isolation::protocol::FenceReport;
@@ -70,7 +71,8 @@ pub fn resume_jobs(
     platform: &Platform,
 ) -> Result<(), ReconcileError> {
     let desired = deployment::definitions(around, platform)?;
-    for job in jobs.unfinished() {
+    // A deployment goes on by its own record.
+    for job in jobs.unfinished().into_iter().filter(|job| job.kind != JobKind::Deploy) {
         let targets = desired
             .iter()
             .filter(|(definition, _)| job.components.contains(&definition.name))

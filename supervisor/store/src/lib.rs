@@ -39,9 +39,7 @@ use open::Source;
 pub use error::StoreError;
 pub use ids::Ids;
 pub use query::{Keyed, Query, Read};
-pub use schema::{
-    DEPLOYMENTS, DESIRED, GROUPS, INSTALLS, JOBS, META, PACKAGES, Rows, SNAPSHOTS,
-};
+pub use schema::{DEPLOYMENTS, DESIRED, GROUPS, INSTALLS, JOBS, META, PACKAGES, Rows, SNAPSHOTS};
 pub use write::Write;
 
 /// Memory for pages, in bytes, unless [`Store::open_with_cache`] says otherwise.

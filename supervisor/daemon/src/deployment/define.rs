@@ -8,11 +8,12 @@ use hedgerow_component::recipe::{
 };
 use hedgerow_component::variables::{Scope, Values};
 use hedgerow_component::{ComponentName, Recipe};
-use hedgerow_isolation::plan::IdRange;
+use hedgerow_isolation::plan::{IdRange, Limits};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::document::RunWith;
 use crate::definition::{Definition, StepDefinition};
 use crate::layout::{ROOT_PATH, inside};
 use crate::lifecycle::StepKind;
@@ -29,6 +30,7 @@ pub struct Ingredients {
     pub slot: u32,
     pub ids: IdRange,
     pub configuration: Value,
+    pub run_with: RunWith,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -93,13 +95,24 @@ pub fn define(
         hard_dependencies,
         package: own.package.clone(),
         place: own.place,
-        limits: settings.limits(name.as_str()),
+        limits: limits(settings.limits(name.as_str()), &own.run_with),
         network: settings.network(name.as_str()),
         digest: String::new(),
         install_fingerprint,
     };
     definition.digest = digest(&definition);
     Ok(definition)
+}
+
+/// The device's own limits, and in their place those of a deployment that has some.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn limits(own: Limits, run_with: &RunWith) -> Limits {
+    Limits {
+        memory: run_with.memory.map(|kib| kib.saturating_mul(1024)).or(own.memory),
+        // In range: `RunWith::check` has been asked.
+        cpu: run_with.cpus.map(|cpus| (cpus * 1000.0).ceil() as u32).or(own.cpu),
+        ..own
+    }
 }
 
 fn values(of: &Ingredients) -> Values<'_> {

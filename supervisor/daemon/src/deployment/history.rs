@@ -43,6 +43,38 @@ impl History {
         true
     }
 
+    /// Takes it up. `false` where it was withdrawn.
+    pub fn begin(&self, id: &DeploymentId) -> bool {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(id) else { return false };
+        if entry.view.status.is_final() {
+            return false;
+        }
+        entry.view.status = DeploymentStatus::InProgress;
+        drop(entries);
+        self.changed.send_replace(());
+        true
+    }
+
+    /// Ends one that nobody has taken up. `None` where there is none, or it is too late for that.
+    pub fn withdraw(&self, id: &DeploymentId) -> Option<DeploymentView> {
+        let mut entries = self.lock();
+        let entry = entries.get_mut(id)?;
+        if entry.view.status != DeploymentStatus::Queued {
+            return None;
+        }
+        (entry.view.stage, entry.view.status) = (Stage::Done, DeploymentStatus::Canceled);
+        let view = entry.view.clone();
+        drop(entries);
+        self.changed.send_replace(());
+        Some(view)
+    }
+
+    /// How many have not ended.
+    pub fn unfinished(&self) -> usize {
+        self.lock().values().filter(|entry| !entry.view.status.is_final()).count()
+    }
+
     pub fn update(&self, id: &DeploymentId, change: impl FnOnce(&mut DeploymentView)) {
         if let Some(entry) = self.lock().get_mut(id) {
             change(&mut entry.view);
@@ -60,8 +92,18 @@ impl History {
         });
     }
 
-    pub fn forget(&self, id: &DeploymentId) {
-        self.lock().remove(id);
+    /// Forgets those that ended first, beyond `count`.
+    pub fn keep(&self, count: usize) {
+        let mut entries = self.lock();
+        let ended = entries.values().filter(|entry| entry.view.status.is_final());
+        let mut ended: Vec<(u64, DeploymentId)> =
+            ended.map(|entry| (entry.view.job, entry.view.id.clone())).collect();
+        ended.sort();
+        let surplus = ended.len().saturating_sub(count);
+        for (_, id) in ended.iter().take(surplus) {
+            entries.remove(id);
+        }
+        drop(entries);
         self.changed.send_replace(());
     }
 

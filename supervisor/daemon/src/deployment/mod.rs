@@ -1,15 +1,25 @@
 //! Deployments: one at a time, decided in one transaction, then carried out by the drivers.
 //!
-//! `prepare` (may fail, changes nothing) → commit (from here on it is desired) → [`reconcile`] (drivers learn
-//! of it) → wait until every component that changed is up, or gone, or broken.
+//! ```text
+//!  QUEUED ─▶ RESOLVING ─▶ COPYING ─▶ NOTIFYING ─▶ VALIDATING ─▶ commit ─▶ BOOTSTRAP ─▶ APPLYING ─▶ DONE
+//!    ▲                                   │                          │          │           │
+//!    └──────── put off by components ────┘                          │          └─▶ ROLLING_BACK ─▶ DONE
+//!        until here nothing has changed, and any refusal ends it ───┘
+//! ```
+//! Every stage has a deadline and can be canceled. What is committed has a record in the store, from which the next
+//! daemon goes on ([`DeploymentRecord`]).
 
+mod carry_out;
 mod define;
 mod document;
 mod fault;
 mod history;
 mod plan;
 mod prepare;
+mod queue;
 mod reconcile;
+mod record;
+mod refusal;
 mod view;
 mod wait;
 mod worker;
@@ -30,64 +40,63 @@ pub use fault::{ErrorCode, ErrorType, Fault};
 pub use plan::{Difference, PlanReport, VersionChange};
 pub use prepare::{PrepareError, Prepared, Request};
 pub use reconcile::{ReconcileError, collect_packages, definitions, reconcile};
+pub use record::{DeploymentRecord, Phase};
 pub use view::{CancelOutcome, DeploymentStatus, DeploymentView, DetailedStatus, Stage};
 pub use wait::{Awaited, await_components, failure_of};
 
 use crate::driver::Surroundings;
-use crate::jobs::{Job, Jobs};
+use crate::jobs::{Failure, Jobs, Outcome};
+use crate::records::RecordsError;
 use history::History;
-use worker::Worker;
+use queue::Queue;
+use refusal::Refusal;
+use worker::{Progress, Task, Worker};
 
-/// Deployments that may wait for the one at work.
+/// Deployments that may wait, for the one at work or for the components that have put them off.
 const QUEUE: usize = 16;
 
 /// Takes deployments, in the order in which they come.
 #[derive(Debug, Clone)]
 pub struct Deployments {
     worker: Arc<Worker>,
-    history: Arc<History>,
-    jobs: Arc<Jobs>,
-    queue: mpsc::Sender<(Job, Request)>,
+    queue: mpsc::Sender<Task>,
 }
 
 impl Deployments {
-    /// The task may be aborted: what it has not decided by then is not desired, the rest is carried out by the next
-    /// daemon.
+    /// Goes on with what the last daemon left, then takes new ones. The task may be aborted: what it has not decided
+    /// by then is not desired, the rest is carried out by the next daemon.
     pub fn start(
         around: Arc<Surroundings>,
         jobs: Arc<Jobs>,
         platform: Platform,
-    ) -> (Self, JoinHandle<()>) {
-        let (queue, mut requests) = mpsc::channel::<(Job, Request)>(QUEUE);
-        let history = Arc::new(History::of([]));
-        let worker = Arc::new(Worker {
-            around,
-            jobs: Arc::clone(&jobs),
-            history: Arc::clone(&history),
-            platform,
-        });
-        let own = Arc::clone(&worker);
-        let task = tokio::spawn(async move {
-            while let Some((job, request)) = requests.recv().await {
-                own.deploy(job, request).await;
-            }
-        });
-        (Self { worker, history, jobs, queue }, task)
+    ) -> Result<(Self, JoinHandle<()>), RecordsError> {
+        let (queue, tasks) = mpsc::channel(QUEUE);
+        let records = around.records.deployments()?;
+        let history = Arc::new(History::of(records.iter().map(DeploymentRecord::view)));
+        let at_work = records.into_iter().find(|record| !record.is_ended());
+        let worker = Arc::new(Worker { around, jobs, history, platform });
+        let waiting = Queue::new(tasks, Arc::clone(&worker.history));
+        let task = tokio::spawn(work(Arc::clone(&worker), at_work, waiting));
+        Ok((Self { worker, queue }, task))
     }
 
     /// Takes a deployment; [`Deployments::status`] says how it goes. Errors: `Busy`, and `InvalidArgument` where
     /// there is one of that id already.
     pub fn submit(&self, request: Request) -> Result<DeploymentId, Error> {
-        let place = self.queue.try_reserve().map_err(|_| {
-            Error::Busy(format!("{QUEUE} deployments are waiting already; try again later"))
-        })?;
+        let Worker { history, jobs, .. } = self.worker.as_ref();
+        let busy =
+            || Error::Busy(format!("{QUEUE} deployments are waiting already; try again later"));
+        let place = self.queue.try_reserve().map_err(|_| busy())?;
+        if history.unfinished() > QUEUE {
+            return Err(busy());
+        }
         let id = request.document.id.clone();
-        if self.history.get(&id).is_some() {
+        if history.get(&id).is_some() {
             return Err(Error::InvalidArgument(format!("there is a deployment {id} already")));
         }
-        let job = self.jobs.create(JobKind::Deploy);
-        self.history.insert(DeploymentView::of(&request.document, job.id));
-        place.send((job, request));
+        let job = jobs.create(JobKind::Deploy);
+        history.insert(DeploymentView::of(&request.document, job.id));
+        place.send(Task { job, request: Arc::new(request), deferred: None });
         Ok(id)
     }
 
@@ -96,8 +105,16 @@ impl Deployments {
         self.worker.plan(request)
     }
 
+    /// What has not been committed ends and leaves no trace; what is being carried out is rolled back, or left as it
+    /// is, by its failure policy. A removal that is all that is left of it is completed.
     pub fn cancel(&self, id: &DeploymentId) -> CancelOutcome {
-        match self.history.cancel(id) {
+        let Worker { history, jobs, .. } = self.worker.as_ref();
+        if let Some(view) = history.withdraw(id) {
+            let failure = Some(Failure::of(&Refusal::Canceled.error()));
+            jobs.finish_unstored(view.job, Outcome { failure, ..Outcome::default() });
+            return CancelOutcome::Canceled;
+        }
+        match history.cancel(id) {
             None => CancelOutcome::Unknown,
             Some(view) if view.status.is_final() => CancelOutcome::Ended(view.status),
             Some(view) if view.stage < Stage::Bootstrap => CancelOutcome::Canceled,
@@ -107,16 +124,29 @@ impl Deployments {
 
     /// `None` where there is none of that id, or none any more.
     pub fn status(&self, id: &DeploymentId) -> Option<DeploymentView> {
-        self.history.get(id)
+        self.worker.history.get(id)
     }
 
     /// Those that wait, are at work, or have ended; the oldest first.
     pub fn list(&self) -> Vec<DeploymentView> {
-        self.history.all()
+        self.worker.history.all()
     }
 
     /// Resolves after every change of any deployment.
     pub fn watch(&self) -> watch::Receiver<()> {
-        self.history.watch()
+        self.worker.history.watch()
+    }
+}
+
+async fn work(worker: Arc<Worker>, at_work: Option<DeploymentRecord>, mut queue: Queue) {
+    if let Some(record) = at_work {
+        worker.carry_out(record, vec![], true).await;
+    }
+    worker.sweep().await;
+    while let Some(task) = queue.next().await {
+        match worker.deploy(task).await {
+            Progress::Ended => {}
+            Progress::Deferred(wait, task) => queue.defer(wait, task),
+        }
     }
 }

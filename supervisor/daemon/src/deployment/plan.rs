@@ -2,9 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hedgerow_api::Error;
 use hedgerow_component::configuration::Configuration;
 use serde::Serialize;
 use serde_json::Value;
+
+use super::define::define;
+use super::prepare::{self, PrepareError, Request};
+use super::reconcile::packages;
+use super::refusal::Refusal;
+use super::worker::Worker;
+use crate::definition::Definition;
+use crate::lifecycle::StepKind;
+use crate::packages::{Place, notices};
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct PlanReport {
@@ -39,8 +49,71 @@ pub struct Difference {
     pub after: Option<Value>,
 }
 
+impl Worker {
+    pub(super) fn plan(&self, request: &Request) -> Result<PlanReport, Error> {
+        self.plan_request(request).map_err(|refusal| refusal.error())
+    }
+
+    fn plan_request(&self, request: &Request) -> Result<PlanReport, Refusal> {
+        self.check_document(request)?;
+        let (around, platform) = (&self.around, &self.platform);
+        let (records, settings) = (&around.records, &around.settings);
+        let selection = prepare::select(request, records, platform)?;
+        let definitions = prepare::foresee(&selection, records, platform, settings)?;
+        let bytes_to_copy =
+            prepare::bytes_to_copy(request, &selection, &packages(around), platform)?;
+        let mut report = PlanReport { bytes_to_copy, ..PlanReport::default() };
+        let desired = prepare::wanted_to_stay(records)?;
+        for name in &selection.removed {
+            if let Some(row) = desired.get(name) {
+                report.removed.insert(name.to_string(), row.version.to_string());
+            }
+        }
+        let before = records.ingredients(&desired)?;
+        for (name, selected) in &selection.components {
+            let stored = selected.candidate.stored.as_ref();
+            let place = stored.map_or(Place::Store, |package| package.place);
+            report.notices.extend(notices(&selected.candidate.recipe, place, platform));
+            report.note_configuration(name.as_str(), &selected.before, &selected.after);
+            let to = selected.candidate.recipe.version.to_string();
+            let (Some(old), Some(after)) = (desired.get(name), definitions.get(name)) else {
+                report.added.insert(name.to_string(), to);
+                continue;
+            };
+            let from = old.version.to_string();
+            let before = define(name, &before, platform, settings).map_err(PrepareError::from)?;
+            let reasons = restart_reasons(&before, after);
+            if from != to {
+                report.updated.insert(name.to_string(), VersionChange { from, to });
+            } else if reasons.is_empty() {
+                report.unchanged.push(name.to_string());
+            } else {
+                report.restarted.insert(name.to_string(), reasons);
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// Why an instance of `before` has to give way to `after`.
+fn restart_reasons(before: &Definition, after: &Definition) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for kind in StepKind::ALL {
+        if before.steps.get(&kind) != after.steps.get(&kind) {
+            reasons.push(format!("its {} step changes", kind.name()));
+        }
+    }
+    if before.package != after.package {
+        reasons.push("its recipe or artifacts change".to_owned());
+    }
+    if before.hard_dependencies != after.hard_dependencies {
+        reasons.push("its dependencies change".to_owned());
+    }
+    reasons
+}
+
 impl PlanReport {
-    pub(super) fn note_configuration(
+    fn note_configuration(
         &mut self,
         component: &str,
         before: &Configuration,

@@ -1,9 +1,8 @@
 //! Everything about a deployment that can fail before anything is decided: reading recipes, resolving,
 //! copying artifacts. What fails here leaves the device as it was.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::ops::ControlFlow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, OwnedFd};
 
 use hedgerow_component::artifacts::{self, Source, UnreadableDirectory};
@@ -11,15 +10,17 @@ use hedgerow_component::configuration::{Configuration, NotAMap, Origin};
 use hedgerow_component::platform::Platform;
 use hedgerow_component::recipe::Invalid;
 use hedgerow_component::resolve::{Conflict, Requirement, Requirer};
-use hedgerow_component::{ComponentName, Recipe, Version, VersionReq, resolve};
+use hedgerow_component::{ComponentName, Recipe, Version, resolve};
 use hedgerow_isolation::plan::IdRange;
+use hedgerow_store::Ids;
 use serde_json::Value;
 
 use super::define::{DefineError, Ingredients, define};
-use super::document::{Change, Document, Group};
+use super::document::{Change, Document, Group, InvalidRunWith, RunWith};
 use crate::definition::Definition;
-use crate::packages::{Package, PackageError, Packages, Place, Wanted, builtin_package};
-use crate::records::{Desired, Records, RecordsError};
+use crate::lifecycle::Goal;
+use crate::packages::{Package, PackageError, Packages, Place, Wanted, Watch, builtin_package};
+use crate::records::{Desired, GroupRow, Records, RecordsError};
 use crate::settings::Settings;
 
 /// What was asked for, and where recipes and artifacts are.
@@ -42,30 +43,36 @@ impl Request {
 #[derive(Debug)]
 pub struct Selection {
     pub components: BTreeMap<ComponentName, Selected>,
-    pub removed: Vec<ComponentName>,
+    /// Their names, each after those it depends on.
+    pub order: Vec<ComponentName>,
+    pub removed: BTreeSet<ComponentName>,
+    pub group: GroupRow,
 }
 
 #[derive(Debug)]
 pub struct Selected {
     pub candidate: Candidate,
-    pub root: bool,
     pub before: Configuration,
     pub after: Configuration,
+    pub run_with: RunWith,
 }
 
 /// What it comes to, ready to be committed in one transaction.
 #[derive(Debug)]
 pub struct Prepared {
     pub components: BTreeMap<ComponentName, Chosen>,
-    pub removed: Vec<ComponentName>,
+    pub order: Vec<ComponentName>,
+    pub removed: BTreeSet<ComponentName>,
+    /// What the group asks for from now on.
+    pub group: GroupRow,
 }
 
 #[derive(Debug)]
 pub struct Chosen {
     pub package: Package,
-    pub root: bool,
     pub before: Configuration,
     pub after: Configuration,
+    pub run_with: RunWith,
 }
 
 /// A recipe that may be chosen.
@@ -97,6 +104,12 @@ pub enum PrepareError {
     NotDeployed(ComponentName),
     #[error(transparent)]
     Conflict(Box<Conflict>),
+    #[error(
+        "the document updates {0}, which is neither deployed nor added; add it, or leave its update out"
+    )]
+    UpdateOfNothing(ComponentName),
+    #[error("{component}: {source}")]
+    RunWith { component: ComponentName, source: InvalidRunWith },
     #[error("{component}: merge: {source}")]
     Merge { component: ComponentName, source: NotAMap },
     #[error(transparent)]
@@ -113,17 +126,13 @@ pub fn select(
     records: &Records,
     platform: &Platform,
 ) -> Result<Selection, PrepareError> {
-    let desired = records.desired()?;
+    let document = &request.document;
+    let desired = wanted_to_stay(records)?;
     let mut candidates = candidates(request, records)?;
-    let roots = roots(request, &desired)?;
-    let by = Requirer::Group(request.document.group.to_string());
-    let required: Vec<_> = roots
-        .into_iter()
-        .map(|(component, range)| Requirement { component, range, by: by.clone() })
-        .collect();
+    let (group, required) = roots(document, &desired, records.groups()?)?;
     let running: BTreeMap<_, _> =
         desired.iter().map(|(name, row)| (name.clone(), row.version.clone())).collect();
-    let mut chosen: Vec<(ComponentName, Version, bool)>;
+    let mut chosen: Vec<(ComponentName, Version)>;
     let builtins = {
         let available = |name: &ComponentName| -> Vec<&Recipe> {
             candidates.values().map(|c| &c.recipe).filter(|recipe| recipe.name == *name).collect()
@@ -131,27 +140,59 @@ pub fn select(
         let resolution = resolve(&required, &available, &running, platform)
             .map_err(|conflict| PrepareError::Conflict(Box::new(conflict)))?;
         let key = |resolved: &resolve::Resolved<'_>| {
-            (resolved.recipe.name.clone(), resolved.recipe.version.clone(), resolved.root)
+            (resolved.recipe.name.clone(), resolved.recipe.version.clone())
         };
         chosen = resolution.components.iter().map(key).collect();
         resolution.builtins
     };
-    for resolve::ResolvedBuiltin { builtin, version, root } in builtins {
+    for resolve::ResolvedBuiltin { builtin, version, .. } in builtins {
         let candidate = Candidate::stored(builtin_package(builtin, &version))?;
         let key = (candidate.recipe.name.clone(), version);
-        chosen.push((key.0.clone(), key.1.clone(), root));
+        chosen.push(key.clone());
         candidates.insert(key, candidate);
     }
-    let mut components = BTreeMap::new();
-    for (name, version, root) in chosen {
+    let (mut components, mut order) = (BTreeMap::new(), Vec::new());
+    for (name, version) in chosen {
         let Some(candidate) = candidates.remove(&(name.clone(), version)) else { continue };
         let before = records.configuration_of(&name)?;
         let mut after = before.clone();
-        configure(&request.document, &candidate.recipe, &mut after)?;
-        components.insert(name, Selected { candidate, root, before, after });
+        configure(document, &candidate.recipe, &mut after)?;
+        let run_with = run_with(document, &name, desired.get(&name))?;
+        order.push(name.clone());
+        components.insert(name, Selected { candidate, before, after, run_with });
     }
-    let removed = desired.keys().filter(|name| !components.contains_key(*name)).cloned().collect();
-    Ok(Selection { components, removed })
+    let mut updated = document.configuration.keys().chain(document.run_with.keys());
+    if let Some(name) = updated.find(|name| !components.contains_key(*name)) {
+        return Err(PrepareError::UpdateOfNothing(name.clone()));
+    }
+    let removed = desired.into_keys().filter(|name| !components.contains_key(name)).collect();
+    Ok(Selection { components, order, removed, group })
+}
+
+/// What is desired but for what is being removed.
+pub fn wanted_to_stay(records: &Records) -> Result<BTreeMap<ComponentName, Desired>, RecordsError> {
+    let mut desired = records.desired()?;
+    desired.retain(|_, row| row.goal != Goal::Remove);
+    Ok(desired)
+}
+
+/// A delta leaves what it does not name as it was; a complete document is all there is.
+fn run_with(
+    document: &Document,
+    name: &ComponentName,
+    old: Option<&Desired>,
+) -> Result<RunWith, PrepareError> {
+    if let Some(run_with) = document.run_with.get(name) {
+        let invalid = |source| PrepareError::RunWith { component: name.clone(), source };
+        run_with.check().map_err(invalid)?;
+        return Ok(run_with.clone());
+    }
+    let is_reset = match &document.change {
+        Change::Delta { .. } => false,
+        Change::Complete { components } => components.contains_key(name),
+    };
+    let kept = old.filter(|_| !is_reset).map(|row| row.run_with.clone());
+    Ok(kept.unwrap_or_default())
 }
 
 /// Reset, then the recipe's defaults, then merge: in Greengrass's order. A refused reset does not stop it.
@@ -160,8 +201,7 @@ fn configure(
     recipe: &Recipe,
     configuration: &mut Configuration,
 ) -> Result<(), PrepareError> {
-    let is_root = document.named().contains_key(&recipe.name);
-    let update = document.configuration.get(&recipe.name).filter(|_| is_root);
+    let update = document.configuration.get(&recipe.name);
     for pointer in update.iter().flat_map(|update| &update.reset) {
         if let Err(refused) = configuration.reset(pointer) {
             tracing::warn!(component = recipe.name.as_str(), "reset: {refused}");
@@ -189,23 +229,21 @@ pub fn bring(
     selection: Selection,
     packages: &Packages,
     platform: &Platform,
-    progress: &dyn Fn(u32, String),
+    watch: Watch<'_>,
 ) -> Result<Prepared, PrepareError> {
     let wanted = wanted(request, &selection, platform)?;
-    let imported = packages.import(&wanted, &|percent| {
-        progress(10 + percent * 2 / 5, "copying artifacts".to_owned());
-        ControlFlow::Continue(())
-    })?;
+    let imported = packages.import(&wanted, watch)?;
     let names = wanted.iter().map(|wanted| wanted.recipe.name.clone());
     let mut imported: BTreeMap<_, _> = names.zip(imported).collect();
     let mut components = BTreeMap::new();
     for (name, selected) in selection.components {
-        let Selected { candidate, root, before, after } = selected;
+        let Selected { candidate, before, after, run_with } = selected;
         if let Some(package) = imported.remove(&name).or(candidate.stored) {
-            components.insert(name, Chosen { package, root, before, after });
+            components.insert(name, Chosen { package, before, after, run_with });
         }
     }
-    Ok(Prepared { components, removed: selection.removed })
+    let Selection { order, removed, group, .. } = selection;
+    Ok(Prepared { components, order, removed, group })
 }
 
 /// Bytes of artifacts that are not in the store yet. Reads and checks all of them.
@@ -291,16 +329,15 @@ fn candidates(
     Ok(candidates)
 }
 
+/// What the document's group asks for from now on, and what all groups together require.
 fn roots(
-    request: &Request,
+    document: &Document,
     desired: &BTreeMap<ComponentName, Desired>,
-) -> Result<BTreeMap<ComponentName, VersionReq>, PrepareError> {
-    let mut roots: BTreeMap<_, _> = desired
-        .iter()
-        .filter(|(_, row)| row.root)
-        .map(|(name, row)| (name.clone(), VersionReq::exactly(&row.version)))
-        .collect();
-    match &request.document.change {
+    mut groups: BTreeMap<Group, GroupRow>,
+) -> Result<(GroupRow, Vec<Requirement>), PrepareError> {
+    let old = groups.remove(&document.group);
+    let mut roots = old.as_ref().map(|row| row.roots.clone()).unwrap_or_default();
+    match &document.change {
         Change::Delta { add, remove } => {
             for name in remove {
                 if !desired.contains_key(name) {
@@ -312,33 +349,80 @@ fn roots(
         }
         Change::Complete { components } => roots = components.clone(),
     }
-    Ok(roots)
+    let is_delta = matches!(document.change, Change::Delta { .. });
+    let group = match old {
+        // A delta is no statement of the whole that a later one could be older than.
+        Some(row) if row.roots == roots && (is_delta || row.created == document.created) => row,
+        old => {
+            let before = old.map_or(0, |row| row.created);
+            let created = document.created.max(before);
+            GroupRow { deployment: document.id.clone(), created, roots }
+        }
+    };
+    groups.insert(document.group.clone(), group.clone());
+    let required = groups.into_iter().flat_map(|(group, row)| {
+        let by = Requirer::Group(group.to_string());
+        let require = move |(component, range)| Requirement { component, range, by: by.clone() };
+        row.roots.into_iter().map(require)
+    });
+    Ok((group, required.collect()))
 }
 
-/// What would only fail after the commit fails here: the definitions of everything selected. Packages that are not
-/// in the store yet have no name in them.
-pub fn definitions(
+/// The definitions of everything selected, as far as they are known: packages that are not in the store yet have no
+/// name in them. What would only fail after the commit fails here.
+pub fn foresee(
     selection: &Selection,
+    records: &Records,
     platform: &Platform,
     settings: &Settings,
 ) -> Result<BTreeMap<ComponentName, Definition>, PrepareError> {
     let mut all = BTreeMap::new();
     for (name, selected) in &selection.components {
         let stored = selected.candidate.stored.as_ref();
+        let package = stored.map(Package::directory).unwrap_or_default();
+        let recipe = selected.candidate.recipe.clone();
+        let (configuration, run_with) = (selected.after.value(), selected.run_with.clone());
+        // Ids that are not there yet are allocated by the commit.
+        let ids = records.ids_of(name)?;
+        let slot = ids.map_or(0, Ids::slot);
+        let ids = IdRange { first: ids.map_or(0, |ids| ids.first) };
+        let place = stored.map_or(Place::Store, |package| package.place);
+        let ingredients =
+            Ingredients { recipe, package, place, slot, ids, configuration, run_with };
+        all.insert(name.clone(), ingredients);
+    }
+    define_all(&all, platform, settings)
+}
+
+/// The definitions that the commit will make desired.
+pub fn definitions(
+    prepared: &Prepared,
+    records: &Records,
+    platform: &Platform,
+    settings: &Settings,
+) -> Result<BTreeMap<ComponentName, Definition>, PrepareError> {
+    let mut all = BTreeMap::new();
+    for (name, chosen) in &prepared.components {
+        let ids = records.ids_of(name)?;
         let ingredients = Ingredients {
-            recipe: selected.candidate.recipe.clone(),
-            package: stored.map(Package::directory).unwrap_or_default(),
-            place: stored.map_or(Place::Store, |package| package.place),
-            // Ids are allocated by the commit; nothing here depends on which.
-            slot: 0,
-            ids: IdRange { first: 0 },
-            configuration: selected.after.value(),
+            recipe: chosen.package.parse()?,
+            package: chosen.package.directory(),
+            place: chosen.package.place,
+            slot: ids.map_or(0, Ids::slot),
+            ids: IdRange { first: ids.map_or(0, |ids| ids.first) },
+            configuration: chosen.after.value(),
+            run_with: chosen.run_with.clone(),
         };
         all.insert(name.clone(), ingredients);
     }
-    let define = |name: &ComponentName| {
-        let definition = define(name, &all, platform, settings)?;
-        Ok((name.clone(), definition))
-    };
-    selection.components.keys().map(define).collect()
+    define_all(&all, platform, settings)
+}
+
+fn define_all(
+    all: &BTreeMap<ComponentName, Ingredients>,
+    platform: &Platform,
+    settings: &Settings,
+) -> Result<BTreeMap<ComponentName, Definition>, PrepareError> {
+    let define = |name: &ComponentName| Ok((name.clone(), define(name, all, platform, settings)?));
+    all.keys().map(define).collect()
 }

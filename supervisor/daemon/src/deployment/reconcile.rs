@@ -1,12 +1,13 @@
 //! Makes the drivers follow what the store desires.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hedgerow_component::ComponentName;
 use hedgerow_component::platform::Platform;
 
 use super::define::{DefineError, Ingredients, define};
+use super::record::Phase;
 use crate::definition::Definition;
 use crate::driver::{BuiltinDriver, Driver, Surroundings};
 use crate::lifecycle::{Goal, State};
@@ -22,27 +23,13 @@ pub enum ReconcileError {
     Define(#[from] DefineError),
 }
 
-/// Makes the drivers follow what the store desires. Nothing happens to a component that does already.
+/// Makes the drivers follow what the store desires. Nothing happens to a component that does already, nor to one
+/// that is to be removed: [`super::wait::remove`] does that.
 pub async fn reconcile(
     around: &Arc<Surroundings>,
     platform: &Platform,
 ) -> Result<Vec<(Definition, Goal)>, ReconcileError> {
     let desired = definitions(around, platform)?;
-    let wanted: BTreeSet<&str> = desired.iter().map(|(d, _)| d.name.as_str()).collect();
-    let removed: BTreeSet<String> = around
-        .registry
-        .all()
-        .into_iter()
-        .map(|status| status.name)
-        .filter(|name| !wanted.contains(name.as_str()))
-        .collect();
-    for name in &removed {
-        around.hub.remove_policies(name);
-    }
-    let registry = Arc::clone(&around.registry);
-    tokio::spawn(async move {
-        registry.end_in_order(Goal::Remove, |status| removed.contains(&status.name)).await;
-    });
     for (definition, goal) in &desired {
         let name = &definition.name;
         match around.registry.status(name) {
@@ -53,6 +40,7 @@ pub async fn reconcile(
                 let installed = around.records.is_installed(name, &definition.install_fingerprint);
                 Driver::spawn(around, definition.clone(), *goal, installed);
             }
+            Some(_) if *goal == Goal::Remove => {}
             Some(status) if status.digest != definition.digest => {
                 tell(around, name, Command::Replace(Box::new(definition.clone()))).await;
                 tell(around, name, Command::Goal(*goal)).await;
@@ -69,18 +57,26 @@ pub async fn reconcile(
     Ok(desired)
 }
 
-/// Every desired component's definition, from the store alone; also makes their IPC policies current.
+/// Every desired component's definition, from the store alone; also makes their IPC policies current. Components
+/// of a deployment whose bootstrap steps still run are held.
 pub fn definitions(
     around: &Surroundings,
     platform: &Platform,
 ) -> Result<Vec<(Definition, Goal)>, ReconcileError> {
     let desired = around.records.desired()?;
     let ingredients = around.records.ingredients(&desired)?;
+    let at_work = around.records.deployment_at_work()?;
+    let held = at_work.filter(|record| record.phase == Phase::Bootstrap);
+    let held = held.map(|record| record.changed).unwrap_or_default();
     let mut definitions = Vec::new();
     for (name, row) in &desired {
         let definition = define(name, &ingredients, platform, &around.settings)?;
         apply_policies(around, name, &ingredients);
-        definitions.push((definition, row.goal));
+        let goal = match row.goal {
+            Goal::Run if held.contains(name) => Goal::Stop,
+            goal => goal,
+        };
+        definitions.push((definition, goal));
     }
     Ok(definitions)
 }

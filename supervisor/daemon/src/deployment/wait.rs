@@ -1,6 +1,6 @@
 //! The wait of a deployment for its components.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hedgerow_api::Error;
 
@@ -22,59 +22,79 @@ pub struct Awaited {
     pub before: BTreeMap<String, Status>,
 }
 
-/// Waits until each component is up or has finished with the awaited definition, or is broken: then the outcome
-/// has a failure.
+/// Waits until each component is up or has finished with the awaited definition.
+///
+/// # Errors
+/// The status of one that is broken.
+pub async fn all_up(
+    around: &Surroundings,
+    awaited: &Awaited,
+    progress: impl Fn(u32, String),
+) -> Result<(), Box<Status>> {
+    let mut changes = around.registry.watch();
+    loop {
+        changes.mark_unchanged();
+        let current: Vec<Status> =
+            awaited.targets.keys().filter_map(|name| around.registry.status(name)).collect();
+        if let Some(broken) = current.iter().find(|status| awaited.is_broken(status)) {
+            return Err(Box::new(broken.clone()));
+        }
+        let Some(waiting) = current.iter().find(|status| !awaited.is_settled(status)) else {
+            return Ok(());
+        };
+        let settled = current.iter().filter(|status| awaited.is_settled(status)).count();
+        let percent = 60 + 40 * settled / current.len().max(1);
+        let stage = format!("{} is {}", waiting.name, waiting.state.published().name());
+        progress(u32::try_from(percent).unwrap_or(60), stage);
+        if changes.changed().await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+impl Awaited {
+    /// One that is not up yet.
+    pub fn waiting(&self, around: &Surroundings) -> Option<Status> {
+        let statuses = self.targets.keys().filter_map(|name| around.registry.status(name));
+        statuses.into_iter().find(|status| !self.is_settled(status))
+    }
+
+    fn is_broken(&self, status: &Status) -> bool {
+        let is_current =
+            self.targets.get(&status.name).is_some_and(|(digest, _)| status.digest == *digest);
+        let before = self.before.get(&status.name);
+        let is_news = before.is_none_or(|before| before.changed != status.changed);
+        is_current && is_news && status.state == State::Broken
+    }
+
+    fn is_settled(&self, status: &Status) -> bool {
+        let Some((digest, goal)) = self.targets.get(&status.name) else { return true };
+        let is_there = match goal {
+            Goal::Run => matches!(status.state, State::Running | State::Finished),
+            Goal::Stop | Goal::Remove => status.state == State::Finished,
+        };
+        status.digest == *digest && is_there
+    }
+}
+
+/// Like [`all_up`], as the outcome of a job.
 pub async fn await_components(
     around: &Surroundings,
     awaited: Awaited,
     mut outcome: Outcome,
     progress: impl Fn(u32, String),
 ) -> Outcome {
-    let mut changes = around.registry.watch();
-    loop {
-        changes.mark_unchanged();
-        let current: Vec<_> = awaited
-            .targets
-            .iter()
-            .filter_map(|(name, (digest, goal))| {
-                let status = around.registry.status(name)?;
-                let is_current = status.digest == *digest;
-                Some((status, is_current, *goal))
-            })
-            .collect();
-        let is_broken = |(status, is_current, _): &&(Status, bool, Goal)| {
-            let is_news = awaited
-                .before
-                .get(&status.name)
-                .is_none_or(|before| before.changed != status.changed);
-            *is_current && is_news && status.state == State::Broken
-        };
-        if let Some((broken, ..)) = current.iter().find(is_broken) {
-            outcome.failure = Some(failure_of(around, broken));
-            return outcome;
-        }
-        let is_settled = |(status, is_current, goal): &&(Status, bool, Goal)| {
-            let is_there = match goal {
-                Goal::Run => matches!(status.state, State::Running | State::Finished),
-                Goal::Stop | Goal::Remove => status.state == State::Finished,
-            };
-            *is_current && is_there
-        };
-        let waiting = current.iter().find(|one| !is_settled(one));
-        let removing = outcome.removed.iter().find(|name| around.registry.status(name).is_some());
-        match (waiting, removing) {
-            (None, None) => return outcome,
-            (Some((status, ..)), _) => {
-                let settled = current.iter().filter(is_settled).count();
-                let percent = 60 + 40 * settled / current.len().max(1);
-                let stage = format!("{} is {}", status.name, status.state.published().name());
-                progress(u32::try_from(percent).unwrap_or(60), stage);
-            }
-            (None, Some(name)) => progress(90, format!("removing {name}")),
-        }
-        if changes.changed().await.is_err() {
-            return outcome;
-        }
+    if let Err(broken) = all_up(around, &awaited, progress).await {
+        outcome.failure = Some(failure_of(around, &broken));
+    }
+    outcome
+}
+
+/// Removes components, dependents first, and returns when none is left.
+pub async fn remove(around: &Surroundings, names: &BTreeSet<String>) {
+    around.registry.end_in_order(Goal::Remove, |status| names.contains(&status.name)).await;
+    for name in names {
+        around.hub.remove_policies(name);
     }
 }
 

@@ -1,25 +1,28 @@
-//! Carries deployments out, one at a time.
+//! A deployment up to its commit: until then nothing has changed, and it may be given up at any moment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use hedgerow_api::Error;
+use hedgerow_component::ComponentName;
 use hedgerow_component::platform::Platform;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
-use super::define::define;
-use super::fault::{ErrorCode, Fault};
+use super::document::{Change, UpdateAction};
 use super::history::History;
-use super::plan::{PlanReport, VersionChange};
-use super::prepare::{self, PrepareError, Request};
-use super::reconcile::{collect_packages, packages, reconcile};
+use super::prepare::{self, PrepareError, Prepared, Request};
+use super::reconcile::{collect_packages, packages};
+use super::record::{DeploymentRecord, Phase};
+use super::refusal::Refusal;
 use super::view::{DeploymentStatus, DetailedStatus, Stage};
-use super::wait::{Awaited, await_components};
+use crate::consent::Answer;
 use crate::definition::Definition;
 use crate::driver::Surroundings;
 use crate::jobs::{Failure, Job, Jobs, Outcome};
-use crate::lifecycle::{State, StepKind};
-use crate::packages::{NoRoom, PackageError, Place, notices};
-use crate::registry::Status;
+use crate::lifecycle::State;
 
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -29,190 +32,262 @@ pub(super) struct Worker {
     pub platform: Platform,
 }
 
+/// A deployment that was asked for and not decided yet.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub job: Job,
+    pub request: Arc<Request>,
+    /// When components first put it off.
+    pub deferred: Option<Instant>,
+}
+
+/// What became of a task.
+pub(super) enum Progress {
+    Ended,
+    /// Components put it off for this long.
+    Deferred(Duration, Task),
+}
+
+/// What is known once everything is there that the deployment needs.
+struct Ready {
+    prepared: Prepared,
+    record: DeploymentRecord,
+}
+
 impl Worker {
-    pub async fn deploy(&self, mut job: Job, request: Request) {
-        let (id, deployment) = (job.id, request.document.id.clone());
-        if *self.history.cancellation(&deployment).borrow() {
-            let error = Error::DeploymentFailed("it was canceled".to_owned());
-            let failure = Some(Failure::of(&error));
-            self.jobs.finish(id, Outcome { failure, ..Outcome::default() });
-            self.history.update(&deployment, |view| {
-                (view.stage, view.status) = (Stage::Done, DeploymentStatus::Canceled);
-            });
-            return;
+    pub async fn deploy(&self, mut task: Task) -> Progress {
+        let id = task.request.document.id.clone();
+        if !self.history.begin(&id) {
+            return Progress::Ended;
         }
-        let (outcome, detailed, fault) = match self.decide(&mut job, request).await {
-            Ok((outcome, awaited)) => {
-                self.history.advance(&deployment, Stage::Applying, 60);
-                self.jobs.progress(id, 60, "starting");
-                let outcome = await_components(&self.around, awaited, outcome, |percent, stage| {
-                    self.history.advance(&deployment, Stage::Applying, percent);
-                    self.jobs.progress(id, percent, stage);
-                })
-                .await;
-                let fault = outcome.failure.as_ref().map(|failure| {
-                    let component = failure.component.as_deref().unwrap_or_default();
-                    let codes = [ErrorCode::ComponentUpdate, ErrorCode::ComponentBroken];
-                    Fault::of_component(component, &codes, failure.message.clone())
-                });
-                (outcome, DetailedStatus::FailedRollbackNotRequested, fault)
-            }
-            Err(error) => {
-                let outcome = Outcome { failure: Some(Failure::of(&error)), ..Outcome::default() };
-                let fault = Fault::internal(error.message());
-                (outcome, DetailedStatus::FailedNoStateChange, Some(fault))
-            }
+        let mut canceled = self.history.cancellation(&id);
+        let outcome = tokio::select! {
+            biased;
+            () = until(&mut canceled) => Err(Refusal::Canceled),
+            outcome = self.make_ready(&mut task) => outcome,
         };
-        self.history.update(&deployment, |view| {
-            (view.stage, view.percent) = (Stage::Done, 100);
-            (view.status, view.detailed) = match &fault {
-                None => (DeploymentStatus::Succeeded, Some(DetailedStatus::Successful)),
-                Some(fault) => {
-                    view.set_fault(fault);
-                    (DeploymentStatus::Failed, Some(detailed))
-                }
-            };
+        match outcome {
+            Ok(Ok(ready)) => self.decide(task, ready).await,
+            Ok(Err(wait)) => return Progress::Deferred(wait, task),
+            Err(refusal) => {
+                self.refuse(&task, &refusal);
+                collect_packages(&self.around);
+            }
+        }
+        self.around.consent.announce_done(id.as_str());
+        Progress::Ended
+    }
+
+    /// Everything that may fail, be refused or be put off. `Ok(Err(wait))`: components put it off.
+    async fn make_ready(&self, task: &mut Task) -> Result<Result<Ready, Duration>, Refusal> {
+        self.check_document(&task.request)?;
+        let limit = self.around.settings.deployment.prepare_timeout();
+        let late = |_| Refusal::TimedOut {
+            what: "bringing everything into the store",
+            limit,
+            key: "deployment.prepare-timeout",
+        };
+        let (prepared, definitions) = timeout(limit, self.prepare(task)).await.map_err(late)??;
+        let mut record = DeploymentRecord::of(&task.request.document, task.job.id);
+        self.note_changes(&mut record, &task.request, &prepared, &definitions)?;
+        if let Some(wait) = self.ask(task, &record).await? {
+            return Ok(Err(wait));
+        }
+        self.validate(task, &prepared).await?;
+        Ok(Ok(Ready { prepared, record }))
+    }
+
+    pub(super) fn check_document(&self, request: &Request) -> Result<(), Refusal> {
+        let document = &request.document;
+        let missing = document.missing_capabilities();
+        if !missing.is_empty() {
+            let missing = missing.into_iter().map(str::to_owned).collect();
+            return Err(Refusal::Capabilities(missing));
+        }
+        let groups = self.around.records.groups()?;
+        let newest = groups.get(&document.group).map_or(0, |row| row.created);
+        match document.change {
+            Change::Complete { .. } if document.created < newest => Err(Refusal::Stale {
+                id: document.id.clone(),
+                group: document.group.clone(),
+                created: document.created,
+                newest,
+            }),
+            Change::Complete { .. } | Change::Delta { .. } => Ok(()),
+        }
+    }
+
+    /// Resolves and copies. Whoever drops the future makes the copying end at the next block.
+    async fn prepare(
+        &self,
+        task: &Task,
+    ) -> Result<(Prepared, BTreeMap<ComponentName, Definition>), Refusal> {
+        let (around, platform) = (Arc::clone(&self.around), self.platform.clone());
+        let (history, jobs) = (Arc::clone(&self.history), Arc::clone(&self.jobs));
+        let (request, job) = (Arc::clone(&task.request), task.job.id);
+        let wanted = Arc::new(AtomicBool::new(true));
+        let _unwanted_once_dropped = Unwanted(Arc::clone(&wanted));
+        let work = tokio::task::spawn_blocking(move || {
+            let id = &request.document.id;
+            history.advance(id, Stage::Resolving, 5);
+            jobs.progress(job, 5, "reading recipes");
+            let (records, settings) = (&around.records, &around.settings);
+            let selection = prepare::select(&request, records, &platform)?;
+            prepare::foresee(&selection, records, &platform, settings)?;
+            history.advance(id, Stage::Copying, 10);
+            let prepared =
+                prepare::bring(&request, selection, &packages(&around), &platform, &|percent| {
+                    let percent = 10 + percent * 2 / 5;
+                    history.advance(id, Stage::Copying, percent);
+                    jobs.progress(job, percent, "copying artifacts");
+                    match wanted.load(Ordering::Relaxed) {
+                        true => ControlFlow::Continue(()),
+                        false => ControlFlow::Break(()),
+                    }
+                })?;
+            let definitions = prepare::definitions(&prepared, records, &platform, settings)?;
+            Ok::<_, PrepareError>((prepared, definitions))
         });
-        self.jobs.finish(id, outcome);
-        collect_packages(&self.around);
+        Ok(work.await??)
     }
 
-    /// Prepares and commits; afterwards it is desired, whatever happens to this process.
-    async fn decide(&self, job: &mut Job, request: Request) -> Result<(Outcome, Awaited), Error> {
-        let (around, jobs, platform) =
-            (Arc::clone(&self.around), Arc::clone(&self.jobs), self.platform.clone());
-        let (id, deployment) = (job.id, request.document.id.clone());
-        let named: BTreeSet<String> =
-            request.document.named().keys().map(ToString::to_string).collect();
-        self.history.advance(&deployment, Stage::Resolving, 5);
-        let prepared = tokio::task::spawn_blocking(move || {
-            let progress = |percent, stage| jobs.progress(id, percent, stage);
-            progress(5, "reading recipes".to_owned());
-            let packages = packages(&around);
-            let selection = prepare::select(&request, &around.records, &platform)?;
-            prepare::definitions(&selection, &platform, &around.settings)?;
-            prepare::bring(&request, selection, &packages, &platform, &progress)
-        })
-        .await
-        .map_err(|error| Error::Internal(error.to_string()))?
-        .map_err(refused)?;
-        let before: BTreeMap<String, Status> = statuses(&self.around);
-        job.components = prepared.components.keys().map(ToString::to_string).collect();
-        self.jobs.progress(id, 55, "committing");
+    /// What it will change, compared with what the drivers follow now.
+    fn note_changes(
+        &self,
+        record: &mut DeploymentRecord,
+        request: &Request,
+        prepared: &Prepared,
+        definitions: &BTreeMap<ComponentName, Definition>,
+    ) -> Result<(), Refusal> {
+        let named = request.document.named();
+        for (name, definition) in definitions {
+            let status = self.around.registry.status(name.as_str());
+            let is_broken = status.as_ref().is_some_and(|status| status.state == State::Broken);
+            let is_same = status.is_some_and(|status| status.digest == definition.digest);
+            // A broken component gets another chance, but only who names it waits for that.
+            if !is_same || (is_broken && named.contains_key(name)) {
+                record.changed.insert(name.clone());
+            }
+            if is_broken {
+                record.broken_before.insert(name.clone());
+            }
+        }
+        record.removed = prepared.removed.clone();
+        Ok(())
+    }
+
+    /// Asks the components, where the document wants that. Returns how long they put it off.
+    async fn ask(
+        &self,
+        task: &mut Task,
+        record: &DeploymentRecord,
+    ) -> Result<Option<Duration>, Refusal> {
+        let document = &task.request.document;
+        if document.update_policy.action == UpdateAction::SkipNotify {
+            return Ok(None);
+        }
+        self.history.advance(&document.id, Stage::Notifying, 50);
+        self.jobs.progress(task.job.id, 50, "asking components");
+        let affected: Vec<String> = record.components().iter().map(ToString::to_string).collect();
+        let (id, limit) = (document.id.as_str(), document.update_policy.timeout);
+        match self.around.consent.ask_update(id, &affected, limit).await {
+            Answer::Proceed => Ok(None),
+            Answer::Wait(wait) => {
+                let limit = self.around.settings.deployment.defer_limit();
+                let since = *task.deferred.get_or_insert_with(Instant::now);
+                let left = limit.checked_sub(since.elapsed());
+                let left = left.ok_or(Refusal::DeferredTooLong { limit })?;
+                self.jobs.progress(task.job.id, 50, "put off by a component");
+                Ok(Some(wait.min(left)))
+            }
+        }
+    }
+
+    /// Has those components judge their configuration whose configuration changes and whose version does not.
+    async fn validate(&self, task: &Task, prepared: &Prepared) -> Result<(), Refusal> {
+        let document = &task.request.document;
+        self.history.advance(&document.id, Stage::Validating, 52);
+        let limit = document.validation_timeout;
+        for (name, chosen) in &prepared.components {
+            let status = self.around.registry.status(name.as_str());
+            let version = chosen.package.parse().map_err(PrepareError::from)?.version.to_string();
+            let is_same_version = status.is_some_and(|status| status.version == version);
+            if is_same_version && chosen.before.value() != chosen.after.value() {
+                let (consent, id) = (&self.around.consent, document.id.as_str());
+                consent.validate(id, name.as_str(), chosen.after.value(), limit).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits; from then on it is desired, whatever happens to this process.
+    async fn decide(&self, task: Task, ready: Ready) {
+        let Ready { prepared, mut record } = ready;
+        let mut job = task.job.clone();
+        let is_desired: BTreeSet<_> = prepared.components.keys().map(ToString::to_string).collect();
+        job.components = is_desired.into_iter().collect();
         job.state = hedgerow_api::JobState::Running;
-        self.around.records.commit_deployment(&prepared, job).map_err(internal)?;
-        let definitions = reconcile(&self.around, &self.platform).await.map_err(internal)?;
-
-        let mut outcome = Outcome {
-            removed: prepared.removed.iter().map(ToString::to_string).collect(),
-            ..Outcome::default()
+        self.jobs.progress(job.id, 55, "committing");
+        record.phase =
+            if record.bootstraps.is_empty() { Phase::Applying } else { Phase::Bootstrap };
+        let kept: Vec<String> = prepared
+            .components
+            .keys()
+            .filter(|name| !record.changed.contains(*name))
+            .map(ToString::to_string)
+            .collect();
+        let is_news = match self.around.records.deploy(&prepared, &record, &job) {
+            Ok(is_news) => is_news,
+            Err(error) => return self.refuse(&task, &error.into()),
         };
-        let mut awaited = Awaited { targets: BTreeMap::new(), before };
-        for (definition, goal) in definitions {
-            // A component that was broken before gets another chance, but only who names it waits for that.
-            let same = awaited.before.get(&definition.name).is_some_and(|status| {
-                let is_tried_again = status.state == State::Broken && named.contains(&status.name);
-                status.digest == definition.digest && !is_tried_again
-            });
-            if same {
-                outcome.kept.push(definition.name);
-            } else {
-                outcome.started.push(definition.name.clone());
-                awaited.targets.insert(definition.name, (definition.digest, goal));
+        for (name, chosen) in &prepared.components {
+            let changes = chosen.after.changes_since(&chosen.before);
+            if !changes.is_empty() {
+                self.around.configuration_changed(name.as_str(), &changes.paths());
             }
         }
-        Ok((outcome, awaited))
+        if is_news || !record.changed.is_empty() {
+            return self.carry_out(record, kept, is_news).await;
+        }
+        let view = record.view().components;
+        self.history.update(&record.id, |now| {
+            (now.stage, now.percent, now.components) = (Stage::Done, 100, view);
+            now.status = DeploymentStatus::Succeeded;
+            now.detailed = Some(DetailedStatus::Successful);
+        });
+        self.jobs.finish_unstored(job.id, Outcome { kept, ..Outcome::default() });
     }
 
-    pub fn plan(&self, request: &Request) -> Result<PlanReport, Error> {
-        let (around, platform) = (&self.around, &self.platform);
-        let selection = prepare::select(request, &around.records, platform).map_err(refused)?;
-        let after =
-            prepare::definitions(&selection, platform, &around.settings).map_err(refused)?;
-        let desired = around.records.desired().map_err(internal)?;
-        let ingredients = around.records.ingredients(&desired).map_err(internal)?;
-        let bytes_to_copy =
-            prepare::bytes_to_copy(request, &selection, &packages(around), platform)
-                .map_err(refused)?;
-        let mut report = PlanReport { bytes_to_copy, ..PlanReport::default() };
-        for name in &selection.removed {
-            if let Some(row) = desired.get(name) {
-                report.removed.insert(name.to_string(), row.version.to_string());
+    fn refuse(&self, task: &Task, refusal: &Refusal) {
+        tracing::warn!(deployment = task.request.document.id.as_str(), "{refusal}");
+        let mut record = DeploymentRecord::of(&task.request.document, task.job.id);
+        let (status, detailed) = match refusal {
+            Refusal::Canceled => (DeploymentStatus::Canceled, None),
+            refusal if refusal.is_rejection() => {
+                (DeploymentStatus::Rejected, Some(DetailedStatus::Rejected))
             }
-        }
-        for (name, selected) in &selection.components {
-            let text = name.to_string();
-            let stored = selected.candidate.stored.as_ref();
-            let place = stored.map_or(Place::Store, |package| package.place);
-            report.notices.extend(notices(&selected.candidate.recipe, place, platform));
-            report.note_configuration(&text, &selected.before, &selected.after);
-            let to = selected.candidate.recipe.version.to_string();
-            let Some(old) = desired.get(name) else {
-                report.added.insert(text, to);
-                continue;
-            };
-            let from = old.version.to_string();
-            if from != to {
-                report.updated.insert(text, VersionChange { from, to });
-                continue;
-            }
-            let before =
-                define(name, &ingredients, platform, &around.settings).map_err(internal)?;
-            let reasons = after.get(name).map(|after| restart_reasons(&before, after));
-            match reasons.unwrap_or_default() {
-                reasons if reasons.is_empty() => report.unchanged.push(text),
-                reasons => {
-                    report.restarted.insert(text, reasons);
-                }
-            }
-        }
-        Ok(report)
+            _ => (DeploymentStatus::Failed, Some(DetailedStatus::FailedNoStateChange)),
+        };
+        record.phase = Phase::Ended { status, detailed };
+        record.fault = Some(refusal.fault());
+        let failure = Some(Failure::of(&refusal.error()));
+        self.end(record, Outcome { failure, ..Outcome::default() }, BTreeSet::new());
     }
 }
 
-/// Why an instance of `before` has to give way to `after`.
-fn restart_reasons(before: &Definition, after: &Definition) -> Vec<String> {
-    let mut reasons = Vec::new();
-    for kind in StepKind::ALL {
-        if before.steps.get(&kind) != after.steps.get(&kind) {
-            reasons.push(format!("its {} step changes", kind.name()));
-        }
-    }
-    if before.package != after.package {
-        reasons.push("its recipe or artifacts change".to_owned());
-    }
-    if before.hard_dependencies != after.hard_dependencies {
-        reasons.push("its dependencies change".to_owned());
-    }
-    reasons
-}
-
-fn statuses(around: &Surroundings) -> BTreeMap<String, Status> {
-    around.registry.all().into_iter().map(|status| (status.name.clone(), status)).collect()
-}
-
-fn refused(error: PrepareError) -> Error {
-    let message = error.to_string();
-    match error {
-        PrepareError::Recipe(_)
-        | PrepareError::Twice { .. }
-        | PrepareError::Conflict(_)
-        | PrepareError::Merge { .. }
-        | PrepareError::Package(
-            PackageError::Artifact { .. } | PackageError::NoArtifactDirectory { .. },
-        )
-        | PrepareError::Define(_) => Error::InvalidRecipe(message),
-        PrepareError::Package(PackageError::Room(NoRoom::Disk { .. } | NoRoom::Limit { .. })) => {
-            Error::DeploymentFailed(message)
-        }
-        PrepareError::NotDeployed(_) => Error::NoSuchComponent(message),
-        PrepareError::Directory(_) => Error::InvalidArgument(message),
-        PrepareError::Package(PackageError::Disk { .. }) | PrepareError::Records(_) => {
-            Error::Internal(message)
-        }
+/// Resolves when it is true.
+pub(super) async fn until(canceled: &mut watch::Receiver<bool>) {
+    if canceled.wait_for(|canceled| *canceled).await.is_err() {
+        // Nobody can cancel it any more.
+        std::future::pending().await
     }
 }
 
-fn internal(error: impl std::error::Error) -> Error {
-    Error::Internal(error.to_string())
+/// Tells the thread that copies that nobody waits for it any more.
+struct Unwanted(Arc<AtomicBool>);
+
+impl Drop for Unwanted {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }

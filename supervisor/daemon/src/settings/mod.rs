@@ -1,6 +1,7 @@
 //! `hedgerow.toml`: what the administrator says of this device. Every key has a default.
 
 mod component;
+mod deployment;
 mod device;
 mod log;
 mod store;
@@ -18,6 +19,7 @@ use hedgerow_isolation::plan::{Limits, Network};
 use serde::Deserialize;
 
 pub use component::ComponentRule;
+pub use deployment::Deployment;
 pub use device::Device;
 pub use log::Log;
 pub use store::Store;
@@ -25,6 +27,7 @@ pub use store::Store;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Settings {
+    pub deployment: Deployment,
     pub device: Device,
     pub log: Log,
     pub store: Store,

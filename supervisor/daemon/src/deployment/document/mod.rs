@@ -79,6 +79,24 @@ pub struct RunWith {
     pub cpus: Option<f64>,
 }
 
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum InvalidRunWith {
+    #[error("runWith: {0} CPUs; more than 0 and at most 1024 can be given")]
+    Cpus(f64),
+    #[error("runWith: a memory limit of 0 KB leaves nothing to run in")]
+    Memory,
+}
+
+impl RunWith {
+    pub fn check(&self) -> Result<(), InvalidRunWith> {
+        match (self.cpus, self.memory) {
+            (Some(cpus), _) if !(cpus > 0.0 && cpus <= 1024.0) => Err(InvalidRunWith::Cpus(cpus)),
+            (_, Some(0)) => Err(InvalidRunWith::Memory),
+            _ => Ok(()),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum FailurePolicy {
