@@ -42,10 +42,37 @@ pub struct Interpolated {
 impl Scope<'_> {
     /// Replaces every variable once; what a value brings in is not looked at again.
     pub fn interpolate(&self, text: &str) -> Interpolated {
+        self.replace(text, |reference| self.value_of(reference))
+    }
+
+    /// A part of a configuration with the variables in its texts replaced, except those that refer
+    /// to configuration: it could refer to itself.
+    pub fn interpolate_configuration(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => {
+                let system = |reference: &Reference<'_>| match reference.namespace {
+                    "configuration" => Lookup::Unknown,
+                    _ => self.value_of(reference),
+                };
+                Value::String(self.replace(text, system).text)
+            }
+            Value::Array(items) => {
+                items.iter().map(|item| self.interpolate_configuration(item)).collect()
+            }
+            Value::Object(map) => map
+                .iter()
+                .map(|(key, value)| (key.clone(), self.interpolate_configuration(value)))
+                .collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        }
+    }
+
+    fn replace(&self, text: &str, value_of: impl Fn(&Reference<'_>) -> Lookup) -> Interpolated {
         let mut unresolved = Vec::new();
         let text = VARIABLE.replace_all(text, |found: &Captures<'_>| {
             let whole = found.get(0).map(|m| m.as_str()).unwrap_or_default();
-            match self.value_of(Reference::from_captures(found)) {
+            let reference = Reference::from_captures(found);
+            match reference.map_or(Lookup::Unknown, |reference| value_of(&reference)) {
                 Lookup::Value(value) => value,
                 Lookup::Missing => {
                     unresolved.push(whole.to_owned());
@@ -57,10 +84,8 @@ impl Scope<'_> {
         Interpolated { text: text.into_owned(), unresolved }
     }
 
-    fn value_of(&self, reference: Option<Reference<'_>>) -> Lookup {
-        let Some(Reference { component, namespace, key, .. }) = reference else {
-            return Lookup::Unknown;
-        };
+    fn value_of(&self, reference: &Reference<'_>) -> Lookup {
+        let Reference { component, namespace, key, .. } = *reference;
         match component.map(|name| self.dependencies.get(name)) {
             None => self.lookup(namespace, key),
             Some(Some(values)) => values.lookup(namespace, key),

@@ -72,6 +72,30 @@ fn a_shells_own_braces_are_left_alone() {
     }
 }
 
+#[test]
+fn in_configuration_the_devices_own_values_are_filled_in() {
+    let configuration = json!({"port": 80});
+    let values = Values {
+        configuration: &configuration,
+        artifacts_path: "/a".into(),
+        artifacts_decompressed_path: "/d".into(),
+        work_path: "/w".into(),
+    };
+    let dependencies = BTreeMap::new();
+    let scope = Scope { own: values, dependencies, root_path: "/gg", thing_name: Some("north") };
+    let written = json!({
+        "resources": ["$aws/things/{iot:thingName}/shadow", "{work:path}", "{configuration:/port}"],
+        "on": true, "{iot:thingName}": null,
+    });
+    assert_eq!(
+        scope.interpolate_configuration(&written),
+        json!({
+            "resources": ["$aws/things/north/shadow", "/w", "{configuration:/port}"],
+            "on": true, "{iot:thingName}": null,
+        })
+    );
+}
+
 proptest! {
     #[test]
     fn text_without_braces_is_unchanged(text in "[^{}]*") {

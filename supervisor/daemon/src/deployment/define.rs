@@ -63,17 +63,7 @@ pub fn define(
     let manifest = recipe
         .manifest_for(platform)
         .map_err(|mismatches| DefineError::Platform { component: name.to_string(), mismatches })?;
-    let thing_name = &settings.device.thing_name;
-    let scope = Scope {
-        own: values(own),
-        dependencies: recipe
-            .dependencies
-            .keys()
-            .filter_map(|name| Some((name.as_str(), values(all.get(name)?))))
-            .collect(),
-        root_path: ROOT_PATH,
-        thing_name: (!thing_name.is_empty()).then_some(thing_name),
-    };
+    let scope = scope(own, all, settings);
     let steps = steps(name, manifest, &scope)?;
     let hard_dependencies = recipe
         .dependencies
@@ -112,6 +102,26 @@ fn limits(own: Limits, run_with: &RunWith) -> Limits {
         // In range: `RunWith::check` has been asked.
         cpu: run_with.cpus.map(|cpus| (cpus * 1000.0).ceil() as u32).or(own.cpu),
         ..own
+    }
+}
+
+/// What the variables of one of `all` can refer to.
+pub fn scope<'a>(
+    own: &'a Ingredients,
+    all: &'a BTreeMap<ComponentName, Ingredients>,
+    settings: &'a Settings,
+) -> Scope<'a> {
+    let thing_name = settings.device.thing_name.as_str();
+    Scope {
+        own: values(own),
+        dependencies: own
+            .recipe
+            .dependencies
+            .keys()
+            .filter_map(|name| Some((name.as_str(), values(all.get(name)?))))
+            .collect(),
+        root_path: ROOT_PATH,
+        thing_name: (!thing_name.is_empty()).then_some(thing_name),
     }
 }
 

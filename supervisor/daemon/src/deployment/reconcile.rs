@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hedgerow_component::ComponentName;
 use hedgerow_component::platform::Platform;
 
-use super::define::{DefineError, Ingredients, define};
+use super::define::{DefineError, Ingredients, define, scope};
 use super::record::Phase;
 use crate::definition::Definition;
 use crate::driver::{BuiltinDriver, Driver, Surroundings};
@@ -92,7 +92,9 @@ fn apply_policies(
         .as_object()
         .and_then(|map| map.iter().find(|(key, _)| key.eq_ignore_ascii_case("accessControl")))
         .map_or(&serde_json::Value::Null, |(_, value)| value);
-    for problem in around.hub.set_policies(name.as_str(), policies) {
+    // Greengrass does this only where the nucleus is told to; without, such a resource matches nothing.
+    let policies = scope(own, ingredients, &around.settings).interpolate_configuration(policies);
+    for problem in around.hub.set_policies(name.as_str(), &policies) {
         tracing::warn!(component = name.as_str(), "accessControl: {problem}");
     }
 }
