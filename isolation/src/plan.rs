@@ -96,6 +96,9 @@ pub enum Base {
     State,
     /// `/run/hedgerow` (`--root`: `DIR/run`).
     Runtime,
+    /// Artifacts of the operating system's image, `/usr/lib/hedgerow/components/artifacts` (`--root`: below `DIR`).
+    /// Read-only, and nobody's but root's.
+    Image,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use hedgerow_isolation::plan::{IdRange, Limits, Mount, Plan, Step, User};
+use hedgerow_isolation::plan::{Access, Base, IdRange, Limits, Mount, Plan, Step, User};
 use hedgerow_isolation::protocol::{Error, ErrorKind, MAX_DISCARDED, MAX_NOTE, MAX_PLAN};
 
 /// First ids of the ranges that Hedgerow gives out: systemd's "unused" part of the 32-bit space.
@@ -92,6 +92,10 @@ fn mounts(mounts: &[Mount]) -> Result<(), Error> {
             format!("mount target {:?} and {earlier:?} lie in one another", mount.target)
         })?;
         mount.owner.map_or(Ok(()), user)?;
+        let alters = mount.owner.is_some() || mount.access == Access::ReadWrite;
+        ensure(mount.base != Base::Image || !alters, || {
+            format!("mount source {:?}: the image is read-only", mount.source)
+        })?;
     }
     Ok(())
 }
@@ -214,6 +218,14 @@ mod tests {
             let message = refusal(change);
             assert!(message.contains(reason), "{message:?} should say {reason:?}");
         }
+        // An owner, or writing: either would alter what is not the fence's.
+        let image = |p: &mut Plan| p.mounts[0].base = Base::Image;
+        assert!(refusal(image).contains("the image is read-only"));
+        let writable = |p: &mut Plan| {
+            let access = Access::ReadWrite;
+            p.mounts[0] = Mount { base: Base::Image, access, owner: None, ..p.mounts[0].clone() };
+        };
+        assert!(refusal(writable).contains("the image is read-only"));
         let many =
             |p: &mut Plan| p.mounts = (0..65).map(|i| mount("a", &format!("/run/{i}"))).collect();
         assert!(refusal(many).contains("64 at most"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 pub const USAGE: &str = "\
 Usage: hedgerow-launch --state DIR --runtime DIR --config DIR --daemon-uid UID
-                       [--linger SECONDS] [--socket PATH] [--init PATH]
+                       [--image DIR] [--linger SECONDS] [--socket PATH] [--init PATH]
 
 Opens fences for hedgerowd. Runs as root and stays in the foreground.
 
@@ -14,11 +14,14 @@ Opens fences for hedgerowd. Runs as root and stays in the foreground.
   --runtime DIR      the same for base 'runtime'; the socket and the launcher's own files lie in DIR/launch
   --config DIR       where hedgerow.toml and hedgerow.toml.d/*.toml grant what components may ask for
   --daemon-uid UID   the user, beside root, who may connect
+  --image DIR        the same for base 'image' (default: /usr/lib/hedgerow/components/artifacts)
   --linger SECONDS   end every fence and exit after so long without a connection, or when the daemon says that
                      it stops (default: never)
   --socket PATH      listen here (default: DIR/launch/launch.sock)
   --init PATH        the init of fences (default: hedgerow-init beside this program)
 ";
+
+const IMAGE: &str = "/usr/lib/hedgerow/components/artifacts";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -26,6 +29,7 @@ pub struct Options {
     pub runtime: PathBuf,
     pub config: PathBuf,
     pub daemon_uid: u32,
+    pub image: PathBuf,
     pub linger: Option<Duration>,
     pub socket: Option<PathBuf>,
     pub init: Option<PathBuf>,
@@ -48,7 +52,7 @@ pub enum Misuse {
 impl Options {
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Misuse> {
         let (mut state, mut runtime, mut config, mut uid) = (None, None, None, None);
-        let (mut linger, mut socket, mut init) = (None, None, None);
+        let (mut image, mut linger, mut socket, mut init) = (None, None, None, None);
         let mut arguments = arguments.into_iter();
         while let Some(name) = arguments.next() {
             let slot = match name.to_str() {
@@ -56,6 +60,7 @@ impl Options {
                 Some("--runtime") => &mut runtime,
                 Some("--config") => &mut config,
                 Some("--daemon-uid") => &mut uid,
+                Some("--image") => &mut image,
                 Some("--linger") => &mut linger,
                 Some("--socket") => &mut socket,
                 Some("--init") => &mut init,
@@ -69,6 +74,7 @@ impl Options {
             runtime: required("--runtime", runtime)?,
             config: required("--config", config)?,
             daemon_uid: number("--daemon-uid", uid.ok_or(Misuse::Missing("--daemon-uid"))?)?,
+            image: image.map_or(Ok(IMAGE.into()), |path| absolute("--image", path))?,
             linger: linger
                 .map(|text| number("--linger", text).map(|s: u32| Duration::from_secs(s.into())))
                 .transpose()?,

@@ -77,6 +77,7 @@ impl Server {
             bases: Bases {
                 state: setup::open_directory(&options.state)?,
                 runtime: setup::open_directory(&options.runtime)?,
+                image: options.image,
                 daemon_uid: options.daemon_uid,
             },
             grants,

@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hedgerow_isolation::plan::{Base, IdRange, Mount, User};
 use hedgerow_isolation::protocol::{Error, ErrorKind};
@@ -19,6 +19,8 @@ pub const LAUNCH: &str = "launch";
 pub struct Bases {
     pub state: OwnedFd,
     pub runtime: OwnedFd,
+    /// Few devices have it.
+    pub image: PathBuf,
     pub daemon_uid: u32,
 }
 
@@ -26,6 +28,7 @@ impl Bases {
     /// A detached mount of the source, made and given away first where the plan says so.
     pub fn mount(&self, wanted: &Mount, ids: IdRange) -> Result<OwnedFd, Error> {
         let refused = |errno: Errno| refusal(wanted, errno);
+        let image;
         let base = match wanted.base {
             Base::State => self.state.as_fd(),
             Base::Runtime if wanted.source.starts_with(LAUNCH) => {
@@ -33,6 +36,10 @@ impl Bases {
                 return Err(Error::new(ErrorKind::Invalid, message));
             }
             Base::Runtime => self.runtime.as_fd(),
+            Base::Image => {
+                image = open_image(&self.image).map_err(refused)?;
+                image.as_fd()
+            }
         };
         let directory = match (wanted.owner, open(base, &wanted.source)) {
             (None, opened) => opened.map_err(refused)?,
@@ -97,6 +104,11 @@ fn refusal(wanted: &Mount, errno: Errno) -> Error {
         other => (ErrorKind::System, other.to_string()),
     };
     Error::new(kind, format!("mount source {:?}: {reason}", wanted.source))
+}
+
+fn open_image(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
 }
 
 fn open(base: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {

@@ -20,7 +20,7 @@ pub use beneath::Source;
 pub use delivery::{Content, Delivery};
 pub use error::{ArtifactFault, EntryFault, ImportError};
 pub use recipes::{MAX_RECIPES, RecipeFile, UnreadableDirectory, recipes_in};
-pub use store::{Store, Tree};
+pub use store::{Store, Tree, id};
 
 /// What an artifact may cost the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@ use crate::bus::{self, Access, PrivateBus, ServeError};
 use crate::configuration_updates::ConfigurationUpdates;
 use crate::deployment::Deployments;
 use crate::driver::Surroundings;
+use crate::image;
 use crate::jobs::Jobs;
 use crate::launcher::Launcher;
 use crate::layout::Layout;
@@ -85,6 +86,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     recover::resume_jobs(&around, &jobs, &platform).context("resuming jobs")?;
     let (deployments, deploying) =
         Deployments::start(Arc::clone(&around), Arc::clone(&jobs), platform)?;
+    tokio::spawn(image::adopt(Arc::clone(&around), deployments.clone()));
     let operations = Operations { around: Arc::clone(&around), jobs };
     // Nobody else sets them.
     let _ = around.services.deployments.set(deployments.clone());

@@ -62,32 +62,40 @@ impl Definition {
             access: Access::ReadOnly,
             owner: None,
         };
-        let artifacts = format!("{}/artifacts", self.package);
-        let unarchived = format!("{}/unarchived", self.package);
+        let (base, artifacts) = match self.place {
+            Place::Store | Place::BuiltIn => (Base::State, format!("{}/artifacts", self.package)),
+            Place::Image => (Base::Image, format!("{name}/{version}")),
+        };
+        // What stays in an image has no archives.
+        let unarchived = (base == Base::State).then(|| {
+            let source = format!("{}/unarchived", self.package);
+            read_only(Base::State, source, inside::unarchived(name, version))
+        });
+        let mut mounts = vec![
+            read_only(base, artifacts, inside::artifacts(name, version)),
+            Mount {
+                base: Base::Runtime,
+                source: layout::ipc_directory(self.slot),
+                target: inside::IPC_DIRECTORY.into(),
+                access: Access::ReadOnly,
+                owner: None,
+            },
+            Mount {
+                base: Base::State,
+                source: layout::work_directory(self.slot),
+                target: inside::work(name).into(),
+                access: Access::ReadWrite,
+                owner: Some(User::GGC),
+            },
+        ];
+        mounts.extend(unarchived);
         Plan {
             fence,
             name: name.clone(),
             ids: self.ids,
             network: self.network,
             limits: self.limits,
-            mounts: vec![
-                read_only(Base::State, artifacts, inside::artifacts(name, version)),
-                read_only(Base::State, unarchived, inside::unarchived(name, version)),
-                Mount {
-                    base: Base::Runtime,
-                    source: layout::ipc_directory(self.slot),
-                    target: inside::IPC_DIRECTORY.into(),
-                    access: Access::ReadOnly,
-                    owner: None,
-                },
-                Mount {
-                    base: Base::State,
-                    source: layout::work_directory(self.slot),
-                    target: inside::work(name).into(),
-                    access: Access::ReadWrite,
-                    owner: Some(User::GGC),
-                },
-            ],
+            mounts,
         }
     }
 }

@@ -15,6 +15,29 @@ pub struct Layout {
     pub runtime: PathBuf,
     /// `hedgerow.toml` and `hedgerow.toml.d/`.
     pub config: PathBuf,
+    pub image: Image,
+}
+
+/// What the operating system's image brings.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// `/usr/lib/hedgerow`.
+    pub directory: PathBuf,
+}
+
+impl Image {
+    /// The deployment document, where there is one.
+    pub fn document(&self) -> PathBuf {
+        self.directory.join("deployment.json")
+    }
+
+    pub fn recipes(&self) -> PathBuf {
+        self.directory.join("components/recipes")
+    }
+
+    pub fn artifacts(&self) -> PathBuf {
+        self.directory.join("components/artifacts")
+    }
 }
 
 impl Layout {
@@ -23,12 +46,18 @@ impl Layout {
             state: "/var/lib/hedgerow".into(),
             runtime: "/run/hedgerow".into(),
             config: "/etc/hedgerow".into(),
+            image: Image { directory: "/usr/lib/hedgerow".into() },
         }
     }
 
     /// Everything below one directory, so that several run side by side.
     pub fn below(root: &Path) -> Self {
-        Self { state: root.join("state"), runtime: root.join("run"), config: root.join("etc") }
+        Self {
+            state: root.join("state"),
+            runtime: root.join("run"),
+            config: root.join("etc"),
+            image: Image { directory: root.join("usr/lib/hedgerow") },
+        }
     }
 
     pub fn database(&self) -> PathBuf {

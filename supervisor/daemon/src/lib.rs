@@ -14,6 +14,7 @@ mod definition;
 mod deployment;
 mod driver;
 mod follow;
+mod image;
 mod jobs;
 mod launcher;
 pub mod layout;

@@ -47,6 +47,9 @@ pub enum RecordsError {
     Missing(String),
 }
 
+/// Row of [`META`]: the fingerprint of the image.
+const IMAGE: &str = "image";
+
 #[derive(Debug)]
 pub struct Records {
     store: Store,
@@ -183,6 +186,19 @@ impl Records {
     pub fn set_installed(&self, name: &str, fingerprint: &str) -> Result<(), RecordsError> {
         self.store.write("installed", |tx| {
             tx.put(INSTALLS, name, fingerprint.as_bytes())?;
+            Ok(())
+        })
+    }
+
+    /// The image whose components were deployed last.
+    pub fn image(&self) -> Result<Option<String>, RecordsError> {
+        let row = self.store.read(|tx| tx.get(META, IMAGE))?;
+        Ok(row.map(|row| String::from_utf8_lossy(&row).into_owned()))
+    }
+
+    pub fn set_image(&self, fingerprint: &str) -> Result<(), RecordsError> {
+        self.store.write("image", |tx| {
+            tx.put(META, IMAGE, fingerprint.as_bytes())?;
             Ok(())
         })
     }

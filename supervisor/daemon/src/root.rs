@@ -124,6 +124,8 @@ fn start_launcher(program: &Path, layout: &Layout, identity: Identity) -> Result
         .arg(&layout.runtime)
         .arg("--config")
         .arg(&layout.config)
+        .arg("--image")
+        .arg(layout.image.artifacts())
         .args(["--daemon-uid", &identity.uid.to_string()])
         .args(["--linger", &LINGER.to_string()])
         // It outlives the daemon, so it must not be in reach of a signal to the daemon's group.

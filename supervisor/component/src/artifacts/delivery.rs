@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use base64::Engine;
@@ -38,11 +39,20 @@ pub struct Content<'a> {
     pub sha256: [u8; 32],
     /// Of the file itself.
     pub bytes: u64,
+    /// Permission bits of the file itself.
+    pub mode: u32,
     /// What its archive says that it unpacks to; 0 where it is not to be unpacked.
     pub unpacked_bytes: u64,
 }
 
 impl Content<'_> {
+    /// Whether a component can use it where it is: nothing is to be unpacked, and its mode gives every user at least
+    /// what the recipe wants for the component's.
+    pub fn is_usable_in_place(&self) -> bool {
+        let wanted = mode(self.artifact.permission, false) & 0o005;
+        self.artifact.unarchive == Unarchive::None && self.mode & wanted == wanted
+    }
+
     pub(super) fn blob(&self) -> Blob {
         Blob { sha256: self.sha256, mode: mode(self.artifact.permission, false) }
     }
@@ -59,6 +69,7 @@ impl<'a> Delivery<'a> {
     pub fn examine(&'a self, artifact: &'a Artifact) -> Result<Content<'a>, ImportError> {
         let examine = || -> Result<Content<'a>, Failure> {
             let mut file = self.open(artifact)?;
+            let mode = file.metadata()?.permissions().mode();
             let (sha256, bytes) = self.copy(&mut file, &mut io::sink())?;
             check_digest(artifact, &sha256)?;
             let unpacked_bytes = match artifact.unarchive {
@@ -68,7 +79,7 @@ impl<'a> Delivery<'a> {
                     unpacked_bytes(file)?.min(self.limits.unpacked_bytes)
                 }
             };
-            Ok(Content { delivery: self, artifact, sha256, bytes, unpacked_bytes })
+            Ok(Content { delivery: self, artifact, sha256, bytes, mode, unpacked_bytes })
         };
         examine().map_err(|failure| failure.of(&artifact.uri, &self.path(artifact)))
     }

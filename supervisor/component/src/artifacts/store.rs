@@ -124,8 +124,8 @@ impl Store {
     }
 }
 
-/// Over the names, contents and modes of a tree's files.
-fn id(contents: &[Content<'_>]) -> String {
+/// The name of a tree with these files: over their names, contents and modes.
+pub fn id(contents: &[Content<'_>]) -> String {
     let mut files: Vec<_> = contents.iter().collect();
     files.sort_by_key(|content| &content.artifact.file_name);
     let mut hasher = Sha256::new();

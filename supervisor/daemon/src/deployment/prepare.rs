@@ -23,6 +23,9 @@ use crate::packages::{Package, PackageError, Packages, Place, Wanted, Watch, bui
 use crate::records::{Desired, GroupRow, Records, RecordsError};
 use crate::settings::Settings;
 
+/// When an image's values are from: after every recipe's defaults, before everything that anybody said to the device.
+const IMAGE_TIME: i64 = 2;
+
 /// What was asked for, and where recipes and artifacts are.
 #[derive(Debug)]
 pub struct Request {
@@ -209,15 +212,15 @@ fn configure(
     }
     configuration.fill(&recipe.default_configuration, &recipe.version);
     if let Some(map) = update.and_then(|update| update.merge.as_ref()) {
-        let origin = match document.group {
-            Group::Image => Origin::Image,
-            Group::Local | Group::Thing(_) | Group::ThingGroup(_) => {
-                Origin::Deployment { id: document.id.to_string() }
+        let (at, origin) = match document.group {
+            Group::Image => (IMAGE_TIME, Origin::Image),
+            Group::Local | Group::ThingGroup(_) | Group::Thing(_) => {
+                (document.created, Origin::Deployment { id: document.id.to_string() })
             }
         };
         let whole: [&str; 0] = [];
         configuration
-            .merge(&whole, &Value::Object(map.clone()), document.created, &origin)
+            .merge(&whole, &Value::Object(map.clone()), at, &origin)
             .map_err(|source| PrepareError::Merge { component: recipe.name.clone(), source })?;
     }
     Ok(())
@@ -275,7 +278,8 @@ fn wanted<'a>(
             DefineError::Platform { component: name.to_string(), mismatches }
         })?;
         let (text, artifacts) = (&candidate.text, &manifest.artifacts);
-        wanted.push(Wanted { recipe, text, artifacts, directory });
+        let in_image = request.document.group == Group::Image;
+        wanted.push(Wanted { recipe, text, artifacts, directory, in_image });
     }
     Ok(wanted)
 }
@@ -360,12 +364,21 @@ fn roots(
         }
     };
     groups.insert(document.group.clone(), group.clone());
+    yield_to_others(&mut groups);
     let required = groups.into_iter().flat_map(|(group, row)| {
         let by = Requirer::Group(group.to_string());
         let require = move |(component, range)| Requirement { component, range, by: by.clone() };
         row.roots.into_iter().map(require)
     });
     Ok((group, required.collect()))
+}
+
+/// Whoever names a component of the image decides about its version: an image's range would stand in the way of every
+/// update.
+fn yield_to_others(groups: &mut BTreeMap<Group, GroupRow>) {
+    let Some(mut image) = groups.remove(&Group::Image) else { return };
+    image.roots.retain(|name, _| !groups.values().any(|row| row.roots.contains_key(name)));
+    groups.insert(Group::Image, image);
 }
 
 /// The definitions of everything selected, as far as they are known: packages that are not in the store yet have no

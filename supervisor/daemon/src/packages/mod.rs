@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use hedgerow_component::Recipe;
-use hedgerow_component::artifacts::{Content, Delivery, ImportError, Limits, Source, Store};
+use hedgerow_component::artifacts::{self, Content, Delivery, ImportError, Limits, Source, Store};
 use hedgerow_component::recipe::Artifact;
 
 pub use builtin::{missing, notices, package as builtin_package};
@@ -41,6 +41,8 @@ pub struct Wanted<'a> {
     pub artifacts: &'a [Artifact],
     /// Where they are, as `<component>/<version>/<file>`.
     pub directory: Option<Source<'a>>,
+    /// The directory is the operating system's image: what can be used there is not copied.
+    pub in_image: bool,
 }
 
 /// Told how many hundredths of an import are done; `Break` ends it, and leaves nothing.
@@ -66,7 +68,7 @@ impl Packages {
         };
         let deliveries = deliveries(wanted, &count);
         let contents = examine(wanted, &deliveries)?;
-        let needed = self.needed(&contents);
+        let needed = self.needed(wanted, &contents);
         room::check(&self.directory, &self.store, self.settings, needed)?;
         done.set(0);
         total.set(needed);
@@ -74,8 +76,12 @@ impl Packages {
             .iter()
             .zip(&contents)
             .map(|(wanted, contents)| {
-                let tree = self.store.import(contents).map_err(|error| wanted.at_fault(error))?;
                 let (file, recipe) = (wanted.recipe.file.clone(), wanted.text.to_owned());
+                if wanted.stays_in_image(contents) {
+                    let (id, place) = (artifacts::id(contents), Place::Image);
+                    return Ok(Package { id, place, file, recipe });
+                }
+                let tree = self.store.import(contents).map_err(|error| wanted.at_fault(error))?;
                 Ok(Package { id: tree.id, place: Place::Store, file, recipe })
             })
             .collect()
@@ -84,7 +90,7 @@ impl Packages {
     /// The most bytes that [`Packages::import`] would copy. Reads and checks everything, as it does.
     pub fn bytes_to_copy(&self, wanted: &[Wanted<'_>]) -> Result<u64, PackageError> {
         let deliveries = deliveries(wanted, &|_| ControlFlow::Continue(()));
-        Ok(self.needed(&examine(wanted, &deliveries)?))
+        Ok(self.needed(wanted, &examine(wanted, &deliveries)?))
     }
 
     /// Removes artifacts that nothing refers to: those of failed deployments, and of replaced versions. Greengrass
@@ -93,8 +99,11 @@ impl Packages {
         self.store.collect(kept)
     }
 
-    fn needed(&self, contents: &[Vec<Content<'_>>]) -> u64 {
-        contents.iter().map(|contents| self.store.lacks(contents)).sum()
+    fn needed(&self, wanted: &[Wanted<'_>], contents: &[Vec<Content<'_>>]) -> u64 {
+        let lacks = |(wanted, contents): (&Wanted<'_>, &Vec<Content<'_>>)| {
+            if wanted.stays_in_image(contents) { 0 } else { self.store.lacks(contents) }
+        };
+        wanted.iter().zip(contents).map(lacks).sum()
     }
 }
 
@@ -129,6 +138,10 @@ fn examine<'a>(
 }
 
 impl Wanted<'_> {
+    fn stays_in_image(&self, contents: &[Content<'_>]) -> bool {
+        self.in_image && !contents.is_empty() && contents.iter().all(Content::is_usable_in_place)
+    }
+
     fn at_fault(&self, source: ImportError) -> PackageError {
         let component = self.recipe.name.clone();
         PackageError::Artifact { component, source: Box::new(source) }

@@ -35,7 +35,13 @@ impl Bench {
     fn wanted(&self) -> Wanted<'_> {
         let source = Source { directory: self.source.as_fd(), public_only: false };
         let artifacts = &self.recipe.manifests[0].artifacts;
-        Wanted { recipe: &self.recipe, text: self.text, artifacts, directory: Some(source) }
+        Wanted {
+            recipe: &self.recipe,
+            text: self.text,
+            artifacts,
+            directory: Some(source),
+            in_image: false,
+        }
     }
 
     fn entries(&self) -> usize {
