@@ -20,7 +20,7 @@ use crate::jobs::Job;
 use crate::lifecycle::Goal;
 use crate::packages::Package;
 
-pub use deployments::{ChangedPaths, Forgotten, GroupRow};
+pub use deployments::{Forgotten, GroupRow};
 
 /// Key in META of the first job number that has not been given out.
 const RESERVED_JOBS: &str = "jobs";

@@ -43,6 +43,21 @@ pub struct Component {
     pub memory: u64,
 }
 
+/// What `hedgerow deployment list --json` says of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Deployment {
+    pub id: String,
+    pub group: String,
+    pub components: Vec<String>,
+    pub stage: String,
+    pub status: String,
+    /// Empty until it has ended.
+    pub detailed_status: String,
+    pub error_stack: Vec<String>,
+    pub error_types: Vec<String>,
+    pub failure_cause: String,
+}
+
 /// What a command said and how it ended.
 #[derive(Debug, Clone)]
 pub struct Said {
@@ -277,6 +292,15 @@ impl Hedgerow {
     /// Every job that the daemon knows of, by object path.
     pub fn jobs(&self) -> Result<BTreeMap<String, JobProperties>> {
         jobs(self.root())
+    }
+
+    /// The newest first.
+    pub fn deployments(&self) -> Result<Vec<Deployment>> {
+        Ok(serde_json::from_str(&self.run(&["--json", "deployment", "list"])?)?)
+    }
+
+    pub fn last_deployment(&self) -> Result<Deployment> {
+        self.deployments()?.into_iter().next().context("no deployment is remembered")
     }
 
     pub fn components(&self) -> Result<Vec<Component>> {

@@ -22,7 +22,7 @@ mod traces;
 use std::path::{Path, PathBuf};
 
 pub use draft::Draft;
-pub use hedgerow::{Component, Hedgerow, Said, Source, Start};
+pub use hedgerow::{Component, Deployment, Hedgerow, Said, Source, Start};
 pub use hedgerow_api::{JobKind, JobProperties, JobState};
 pub use outside::{Outside, Server};
 pub use patience::{PATIENCE, eventually};

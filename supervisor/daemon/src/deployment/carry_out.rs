@@ -10,11 +10,11 @@ use super::document::FailurePolicy;
 use super::fault::{ErrorCode, Fault};
 use super::reconcile::{collect_packages, reconcile};
 use super::record::{DeploymentRecord, Phase};
-use super::view::{DeploymentStatus, DetailedStatus, Stage};
+use super::view::{DeploymentStatus, DetailedStatus};
 use super::wait::{self, Awaited, all_up, failure_of};
 use super::worker::{Worker, until};
 use crate::jobs::{Failure, Outcome};
-use crate::lifecycle::{Goal, State};
+use crate::lifecycle::Goal;
 use crate::records::Forgotten;
 use crate::registry::Status;
 

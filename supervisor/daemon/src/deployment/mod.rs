@@ -31,16 +31,15 @@ use hedgerow_component::platform::Platform;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-pub use define::{DefineError, Ingredients, define, hex};
+pub use define::Ingredients;
 pub use document::{
-    Change, ConfigurationUpdate, DeploymentId, Document, FailurePolicy, Group, InvalidDocument,
-    RunWith, UpdateAction, UpdatePolicy,
+    Change, ConfigurationUpdate, DeploymentId, Document, FailurePolicy, Group, RunWith,
+    UpdateAction, UpdatePolicy,
 };
-pub use fault::{ErrorCode, ErrorType, Fault};
-pub use plan::{Difference, PlanReport, VersionChange};
-pub use prepare::{PrepareError, Prepared, Request};
+pub use plan::PlanReport;
+pub use prepare::{Prepared, Request};
 pub use reconcile::{ReconcileError, collect_packages, definitions, reconcile};
-pub use record::{DeploymentRecord, Phase};
+pub use record::DeploymentRecord;
 pub use view::{CancelOutcome, DeploymentStatus, DeploymentView, DetailedStatus, Stage};
 pub use wait::{Awaited, await_components, failure_of};
 
