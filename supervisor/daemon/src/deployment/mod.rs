@@ -31,10 +31,10 @@ use hedgerow_component::platform::Platform;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-pub use define::Ingredients;
+pub use define::{Ingredients, hex};
 pub use document::{
-    Change, ConfigurationUpdate, DeploymentId, Document, FailurePolicy, Group, RunWith,
-    UpdateAction, UpdatePolicy,
+    Change, ConfigurationUpdate, DeploymentId, Document, FailurePolicy, Group, InvalidDocument,
+    RunWith, UpdateAction, UpdatePolicy,
 };
 pub use plan::PlanReport;
 pub use prepare::{Prepared, Request};
