@@ -23,6 +23,7 @@ use crate::layout::Layout;
 use crate::lifecycle::{Goal, State};
 use crate::metrics::Metrics;
 use crate::operations::Operations;
+use crate::os_release;
 use crate::records::Records;
 use crate::recover;
 use crate::registry::{Registry, Status};
@@ -81,6 +82,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
         hub,
         services: Arc::new(services),
         consent,
+        os_image: os_release::identity(Path::new("/etc/os-release")),
     });
     recover::recover(&around, &platform, fences).await.context("recovering")?;
     recover::resume_jobs(&around, &jobs, &platform).context("resuming jobs")?;
@@ -189,7 +191,11 @@ async fn stop_all(around: &Surroundings) {
     // One that is at rest already changes nothing when it is asked, and would be waited for in vain. The goal is
     // in memory only: what is desired stays, and runs again at the next start.
     let is_open = |status: &Status| status.fence.is_some() || status.state != State::Finished;
-    around.registry.end_in_order(Goal::Stop, is_open).await;
+    let in_order = around.registry.end_in_order(Goal::Stop, is_open);
+    if tokio::time::timeout(around.settings.stop.timeout(), in_order).await.is_err() {
+        tracing::warn!("no time is left: killing what still runs");
+        around.registry.kill(is_open).await;
+    }
 }
 
 fn make_directories(layout: &Layout) -> anyhow::Result<()> {

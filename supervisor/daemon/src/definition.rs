@@ -1,11 +1,18 @@
 //! One component ready to run: everything about it that a deployment decided, worked out.
 
+mod change;
+pub mod skip_if;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hedgerow_component::recipe::Condition;
 use hedgerow_isolation::plan::{
     Access, Base, FenceId, IdRange, Limits, Mount, Network, Plan, User,
 };
+use serde::Serialize;
+
+pub use change::{Change, Effect};
 
 use crate::layout::{self, inside};
 use crate::lifecycle::{StepKind, Steps};
@@ -21,15 +28,25 @@ pub struct Definition {
     pub steps: BTreeMap<StepKind, StepDefinition>,
     /// Names of the components that must be ready before this one starts.
     pub hard_dependencies: Vec<String>,
+    /// Names of the components whose first attempt to start comes before this one's.
+    pub soft_dependencies: Vec<String>,
     /// Directory of the artifacts, relative to the state directory.
     pub package: String,
     pub place: Place,
-    pub limits: Limits,
+    pub run_with: RunWith,
     pub network: Network,
-    /// Changes when, and only when, a running instance must be replaced.
+    /// Changes when, and only when, anything of the definition does.
     pub digest: String,
     /// Changes when, and only when, the install step must be repeated.
     pub install_fingerprint: String,
+}
+
+/// As whom, and with how much, a component's steps run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct RunWith {
+    /// `user` or `user:group` inside the fence; `None`: `ggc_user:ggc_group`.
+    pub posix_user: Option<String>,
+    pub limits: Limits,
 }
 
 /// A step with its recipe variables filled in.
@@ -40,6 +57,12 @@ pub struct StepDefinition {
     pub environment: BTreeMap<String, String>,
     /// `None`: no limit.
     pub timeout: Option<Duration>,
+    /// `RequiresPrivilege`: as the fence's root.
+    pub privileged: bool,
+    /// Where it holds, the step counts as absent.
+    pub skip_if: Option<Condition>,
+    /// Why the step cannot be started, whatever its script.
+    pub invalid: Option<String>,
 }
 
 impl Definition {
@@ -50,6 +73,8 @@ impl Definition {
             startup: has(StepKind::Startup),
             run: has(StepKind::Run),
             shutdown: has(StepKind::Shutdown),
+            recover: has(StepKind::Recover),
+            uninstall: has(StepKind::Uninstall),
         }
     }
 
@@ -94,7 +119,7 @@ impl Definition {
             name: name.clone(),
             ids: self.ids,
             network: self.network,
-            limits: self.limits,
+            limits: self.run_with.limits,
             mounts,
         }
     }

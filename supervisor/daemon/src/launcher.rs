@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hedgerow_isolation::connection::Connection;
-use hedgerow_isolation::moment::Moment;
 use hedgerow_isolation::plan::FenceId;
 use hedgerow_isolation::protocol::{self, Call, Event, Message, Request, Response};
 use tokio::io::Interest;
@@ -50,7 +49,7 @@ struct Outgoing {
     answer: oneshot::Sender<Answer>,
 }
 
-type Listeners = Arc<Mutex<HashMap<FenceId, mpsc::Sender<Event>>>>;
+type Listeners = Arc<Mutex<HashMap<FenceId, mpsc::Sender<FenceEvent>>>>;
 
 /// A handle on the connection; clones share it.
 #[derive(Clone)]
@@ -67,7 +66,15 @@ impl std::fmt::Debug for Launcher {
 }
 
 /// The events of one fence, until dropped or [`Launcher::forget`].
-pub type FenceEvents = mpsc::Receiver<Event>;
+pub type FenceEvents = mpsc::Receiver<FenceEvent>;
+
+#[derive(Debug)]
+pub enum FenceEvent {
+    /// The launcher says so.
+    Told(Event),
+    /// The launcher has ended, and the fence with it.
+    LauncherEnded,
+}
 
 impl Launcher {
     /// Connects (waiting for the launcher where it is not up yet) and learns which fences it holds.
@@ -120,7 +127,7 @@ impl Launcher {
         let _ = self.call(Request::Farewell, vec![]).await;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<FenceId, mpsc::Sender<Event>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<FenceId, mpsc::Sender<FenceEvent>>> {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -170,15 +177,10 @@ async fn serve(
             Err(error) => tracing::error!("the launcher is gone, and every fence with it: {error}"),
         }
         // The launcher's death ended every fence: say so to each driver.
-        let fences: Vec<_> = listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(|(fence, sender)| (fence.clone(), sender.clone()))
-            .collect();
-        for (fence, sender) in fences {
-            let cause = "the launcher ended".to_owned();
-            deliver(&sender, Event::FenceEnded { fence, cause, at: Moment::now() });
+        let fences: Vec<_> =
+            listeners.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for sender in fences {
+            deliver(&sender, FenceEvent::LauncherEnded);
         }
         // A daemon that stops waits for no launcher: with it, every fence has ended.
         let (again, fences) = tokio::select! {
@@ -242,12 +244,12 @@ fn dispatch(event: Event, listeners: &Listeners) {
     };
     let sender = listeners.lock().unwrap_or_else(PoisonError::into_inner).get(fence).cloned();
     match sender {
-        Some(sender) => deliver(&sender, event),
+        Some(sender) => deliver(&sender, FenceEvent::Told(event)),
         None => tracing::debug!("an event of fence {fence}, which nobody listens to"),
     }
 }
 
-fn deliver(sender: &mpsc::Sender<Event>, event: Event) {
+fn deliver(sender: &mpsc::Sender<FenceEvent>, event: FenceEvent) {
     if let Err(mpsc::error::TrySendError::Full(event)) = sender.try_send(event) {
         tracing::error!("a driver does not keep up with its fence: {event:?} is dropped");
     }

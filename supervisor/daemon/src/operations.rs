@@ -34,6 +34,16 @@ impl Operations {
         })
     }
 
+    /// Forgets what went wrong, and tries again now where that is why the component waits.
+    pub async fn reset(&self, component: &str) -> Result<(), Error> {
+        let status = self.status(component)?;
+        if let Some(commands) = self.around.registry.commands(&status.name) {
+            // A driver that has just ended needs no telling.
+            let _ = commands.send(Command::Reset).await;
+        }
+        Ok(())
+    }
+
     pub fn status(&self, component: &str) -> Result<Status, Error> {
         self.around
             .registry

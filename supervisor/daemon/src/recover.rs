@@ -7,6 +7,7 @@ use hedgerow_api::JobKind;
 use hedgerow_component::platform::Platform;
 use hedgerow_isolation::plan::FenceId;
 use hedgerow_isolation::protocol::FenceReport;
+use tokio::task::JoinSet;
 
 use crate::definition::Definition;
 use crate::deployment::{self, Awaited, ReconcileError, await_components, collect_packages};
@@ -25,18 +26,19 @@ pub async fn recover(
         .into_iter()
         .map(|(definition, goal)| (definition.name.clone(), (definition, goal)))
         .collect();
+    let mut discards = JoinSet::new();
     for fence in fences {
         let adopted = match driver::adopt(&around.launcher, fence.clone()).await {
             Ok(adopted) => adopted,
             Err(error) => {
                 tracing::warn!("cannot keep fence {fence}: {error}");
-                driver::discard(around, fence).await;
+                discards.spawn(driver::discard(Arc::clone(around), fence));
                 continue;
             }
         };
         let Some((definition, goal, note)) = keepable(&adopted.report, &desired) else {
             tracing::info!(component = adopted.report.plan.name, "closing fence {fence}");
-            driver::discard(around, fence).await;
+            discards.spawn(driver::discard(Arc::clone(around), fence));
             continue;
         };
         let name = definition.name.clone();
@@ -44,10 +46,12 @@ pub async fn recover(
             Ok(()) => tracing::info!(component = name, "goes on in fence {fence}"),
             Err(error) => {
                 tracing::warn!(component = name, "cannot keep fence {fence}: {error}");
-                driver::discard(around, fence).await;
+                discards.spawn(driver::discard(Arc::clone(around), fence));
             }
         }
     }
+    // Their successors use the same directories.
+    discards.join_all().await;
     deployment::reconcile(around, platform).await?;
     collect_packages(around);
     Ok(())

@@ -1,13 +1,14 @@
 //! Every component's driver, and what is known of it: the one place where components see each other.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hedgerow_isolation::moment::Moment;
 use hedgerow_isolation::plan::FenceId;
 use tokio::sync::{mpsc, watch};
 
 use crate::definition::Definition;
+use crate::fault::Fault;
 use crate::lifecycle::{Goal, State};
 
 /// Commands that may wait for one driver.
@@ -19,11 +20,16 @@ pub enum Command {
     /// The stored desired state changed.
     Goal(Goal),
     Restart,
+    /// Forget what went wrong, and try again now where that is why the component waits.
+    Reset,
+    /// What happens to what runs is [`Definition::change_to`]'s to say.
     Replace(Box<Definition>),
     /// IPC UpdateState.
     Report {
         healthy: bool,
     },
+    /// No time is left: SIGKILL at once.
+    Kill,
 }
 
 /// What is observed of a component. In memory only: what is desired is in the store.
@@ -33,26 +39,24 @@ pub struct Status {
     pub version: String,
     /// The definition that the driver follows.
     pub digest: String,
+    pub goal: Goal,
     pub state: State,
     pub changed: Moment,
+    /// Every process of it is frozen.
+    pub paused: bool,
+    /// While it waits after a failure: when it is tried again.
+    pub next_retry: Option<Moment>,
     /// The host's number of the `startup` or `run` step's process.
     pub pid: Option<i32>,
     pub restarts: u32,
     /// [`crate::lifecycle::Machine::begun`].
     pub begun: u64,
+    /// [`crate::lifecycle::Machine::tried`].
+    pub tried: bool,
     pub fault: Option<Fault>,
     pub fence: Option<FenceId>,
     /// What must be ready before it starts, and stopped after it.
     pub hard_dependencies: Vec<String>,
-}
-
-/// What went wrong last.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Fault {
-    /// The step at fault, where it was one.
-    pub step: Option<String>,
-    /// For people.
-    pub message: String,
 }
 
 #[derive(Debug)]
@@ -66,12 +70,18 @@ struct Entry {
 #[derive(Debug)]
 pub struct Registry {
     entries: Mutex<BTreeMap<String, Entry>>,
+    /// How many deployments wait for each component.
+    awaited: Mutex<BTreeMap<String, u32>>,
     changed: watch::Sender<()>,
 }
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { entries: Mutex::default(), changed: watch::Sender::new(()) }
+        Self {
+            entries: Mutex::default(),
+            awaited: Mutex::default(),
+            changed: watch::Sender::new(()),
+        }
     }
 }
 
@@ -158,6 +168,19 @@ impl Registry {
         }
     }
 
+    /// SIGKILL to each, in no order, and waits until none is left.
+    pub async fn kill(&self, is_left: impl Fn(&Status) -> bool) {
+        let mut changes = self.watch();
+        for status in self.all().iter().filter(|status| is_left(status)) {
+            if let Some(commands) = self.commands(&status.name) {
+                // In this order: what is killed while it is wanted starts again.
+                let _ = commands.send(Command::Goal(Goal::Stop)).await;
+                let _ = commands.send(Command::Kill).await;
+            }
+        }
+        while self.all().iter().any(&is_left) && changes.changed().await.is_ok() {}
+    }
+
     pub fn are_ready(&self, names: &[String]) -> bool {
         let entries = self.lock();
         names
@@ -175,7 +198,63 @@ impl Registry {
         })
     }
 
+    /// While the answer lives, too many failures of these components make them BROKEN: somebody waits for them to
+    /// come up or not to.
+    pub fn awaiting(self: &Arc<Self>, names: impl IntoIterator<Item = String>) -> Awaiting {
+        let names: Vec<String> = names.into_iter().collect();
+        let mut awaited = self.lock_awaited();
+        for name in &names {
+            *awaited.entry(name.clone()).or_default() += 1;
+        }
+        Awaiting { registry: Arc::clone(self), names }
+    }
+
+    pub fn is_awaited(&self, name: &str) -> bool {
+        self.lock_awaited().contains_key(name)
+    }
+
+    /// Whether the first attempt of each to start has ended, one way or another, or none is to be expected.
+    pub fn have_had_their_turn(&self, names: &[String]) -> bool {
+        let entries = self.lock();
+        names.iter().all(|name| has_had_its_turn(&entries, name, entries.len()))
+    }
+
+    fn lock_awaited(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// See [`Registry::awaiting`].
+#[derive(Debug)]
+pub struct Awaiting {
+    registry: Arc<Registry>,
+    names: Vec<String>,
+}
+
+impl Drop for Awaiting {
+    fn drop(&mut self) {
+        let mut awaited = self.registry.lock_awaited();
+        for name in &self.names {
+            if let Some(count) = awaited.get_mut(name) {
+                *count -= 1;
+            }
+        }
+        awaited.retain(|_, count| *count > 0);
+    }
+}
+
+/// `depth` ends what a cycle of dependencies would make endless.
+fn has_had_its_turn(entries: &BTreeMap<String, Entry>, name: &str, depth: usize) -> bool {
+    let Some(Entry { status, .. }) = entries.get(name) else { return true };
+    let is_held_up = |needed: &String| {
+        let is_ready = entries.get(needed).is_some_and(|entry| entry.status.state.is_ready());
+        !is_ready && (depth == 0 || has_had_its_turn(entries, needed, depth - 1))
+    };
+    status.tried
+        || status.goal != Goal::Run
+        || (status.state == State::Installed && status.hard_dependencies.iter().any(is_held_up))
 }

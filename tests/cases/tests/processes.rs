@@ -24,32 +24,6 @@ fn one_that_ends_well_at_once_is_finished() -> Result<()> {
 }
 
 #[test]
-fn one_that_fails_in_its_run_step_is_tried_three_times() -> Result<()> {
-    let hedgerow = Hedgerow::start("")?;
-    let draft = Draft::new()?;
-    draft.component("test.failing-run", "1.0.0", "", "run: |\n  echo tried\n  exit 3")?;
-    // It has a process, so the deployment may see it RUNNING and be content.
-    hedgerow.say_deploy(&draft.source(), &["test.failing-run=1.0.0"])?;
-    let mut errored = false;
-    let broken = hedgerow.wait_for("test.failing-run", "BROKEN", |now| {
-        errored |= now.state == "ERRORED";
-        now.state == "BROKEN"
-    })?;
-    ensure!(errored, "it was never seen waiting for its next try");
-    assert_eq!((broken.pid, broken.restarts), (0, 2));
-    assert!(broken.last_error.contains("run ended with exit code 3"), "{broken:?}");
-    assert_eq!(hedgerow.log("test.failing-run")?.matches("run: tried\n").count(), 3);
-
-    // An operator gets it going again, with as many tries as before.
-    hedgerow.say(&["start", "test.failing-run"])?;
-    hedgerow.wait_for("test.failing-run", "BROKEN again", |now| {
-        now.state == "BROKEN" && now.restarts > broken.restarts
-    })?;
-    assert_eq!(hedgerow.log("test.failing-run")?.matches("run: tried\n").count(), 6);
-    hedgerow.finish()
-}
-
-#[test]
 fn a_failed_step_fails_the_deployment_which_names_it() -> Result<()> {
     let mut hedgerow = Hedgerow::start("")?;
     hedgerow.deploy(&components(), &["test.ticker=1.0.0"])?;

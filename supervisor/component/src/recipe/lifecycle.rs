@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::fields::{Place, Reader};
 use super::step::{self, Step};
 
@@ -17,7 +19,8 @@ pub struct Lifecycle {
 }
 
 /// In the order of a component's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum StepName {
     /// While a deployment has the component stopped: after its first arrival, a new version or a
     /// changed text.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::fields::{Fields, Place, Reader};
 use super::lifecycle::StepName;
 use crate::document::Content;
@@ -42,7 +44,7 @@ pub enum Privilege {
 pub struct SkipIf(String);
 
 /// A condition with its variables replaced. Where it holds, the step is treated as absent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Condition {
     pub test: ConditionTest,
     pub negated: bool,
@@ -50,7 +52,7 @@ pub struct Condition {
     pub argument: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum ConditionTest {
     /// There is such a program on the step's `PATH`.
     OnPath,

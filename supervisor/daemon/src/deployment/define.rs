@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use hedgerow_component::platform::{Mismatch, Platform};
-use hedgerow_component::recipe::{
-    DependencyKind, InvalidPrivilege, InvalidTimeout, Manifest, StepName,
-};
+use hedgerow_component::recipe::{Condition, DependencyKind, Lifecycle, Manifest, Step};
 use hedgerow_component::variables::{Scope, Values};
 use hedgerow_component::{ComponentName, Recipe};
 use hedgerow_isolation::plan::{IdRange, Limits};
@@ -13,8 +11,8 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::document::RunWith;
-use crate::definition::{Definition, StepDefinition};
+use super::document;
+use crate::definition::{Definition, RunWith, StepDefinition};
 use crate::layout::{ROOT_PATH, inside};
 use crate::lifecycle::StepKind;
 use crate::packages::Place;
@@ -30,7 +28,7 @@ pub struct Ingredients {
     pub slot: u32,
     pub ids: IdRange,
     pub configuration: Value,
-    pub run_with: RunWith,
+    pub run_with: document::RunWith,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -39,12 +37,6 @@ pub enum DefineError {
     Missing(String),
     #[error("{component} has no manifest for this device: {}", join(mismatches))]
     Platform { component: String, mismatches: Vec<Mismatch> },
-    #[error("{component}: {step}: {what} is not provided by this version")]
-    NotProvided { component: String, step: StepName, what: &'static str },
-    #[error("{component}: {step}: {source}")]
-    Privilege { component: String, step: StepName, source: InvalidPrivilege },
-    #[error("{component}: {step}: {source}")]
-    Timeout { component: String, step: StepName, source: InvalidTimeout },
 }
 
 fn join(mismatches: &[Mismatch]) -> String {
@@ -64,28 +56,32 @@ pub fn define(
         .manifest_for(platform)
         .map_err(|mismatches| DefineError::Platform { component: name.to_string(), mismatches })?;
     let scope = scope(own, all, settings);
-    let steps = steps(name, manifest, &scope)?;
-    let hard_dependencies = recipe
-        .dependencies
-        .iter()
-        .filter(|(_, dependency)| dependency.kind == DependencyKind::Hard)
+    let steps = steps(manifest, &scope);
+    let dependencies = |kind| {
+        let of_kind = recipe.dependencies.iter().filter(move |(_, of)| of.kind == kind);
         // The others are built in, and always ready.
-        .filter(|(name, _)| all.contains_key(*name))
-        .map(|(name, _)| name.to_string())
-        .collect();
+        let here = of_kind.filter(|(name, _)| all.contains_key(*name));
+        here.map(|(name, _)| name.to_string()).collect()
+    };
     let version = recipe.version.to_string();
     let install = steps.get(&StepKind::Install);
-    let install_fingerprint = fingerprint(&(&version, &own.package, install.map(what_it_runs)));
+    let run_with = RunWith {
+        posix_user: own.run_with.posix_user.clone(),
+        limits: limits(settings.limits(name.as_str()), &own.run_with),
+    };
+    let installs = (&version, &own.package, install.map(what_it_runs), &run_with.posix_user);
+    let install_fingerprint = fingerprint(&installs);
     let mut definition = Definition {
         name: name.to_string(),
         version,
         slot: own.slot,
         ids: own.ids,
         steps,
-        hard_dependencies,
+        hard_dependencies: dependencies(DependencyKind::Hard),
+        soft_dependencies: dependencies(DependencyKind::Soft),
         package: own.package.clone(),
         place: own.place,
-        limits: limits(settings.limits(name.as_str()), &own.run_with),
+        run_with,
         network: settings.network(name.as_str()),
         digest: String::new(),
         install_fingerprint,
@@ -96,7 +92,7 @@ pub fn define(
 
 /// The device's own limits, and in their place those of a deployment that has some.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn limits(own: Limits, run_with: &RunWith) -> Limits {
+fn limits(own: Limits, run_with: &document::RunWith) -> Limits {
     Limits {
         memory: run_with.memory.map(|kib| kib.saturating_mul(1024)).or(own.memory),
         // In range: `RunWith::check` has been asked.
@@ -135,70 +131,60 @@ fn values(of: &Ingredients) -> Values<'_> {
     }
 }
 
-fn steps(
-    name: &ComponentName,
-    manifest: &Manifest,
-    scope: &Scope<'_>,
-) -> Result<BTreeMap<StepKind, StepDefinition>, DefineError> {
-    let mut steps = BTreeMap::new();
-    if manifest.lifecycle.step(StepName::Bootstrap).is_some() {
-        let (component, step) = (name.to_string(), StepName::Bootstrap);
-        return Err(DefineError::NotProvided { component, step, what: "the step" });
-    }
-    for kind in StepKind::ALL {
-        let step_name = step_name(kind);
-        let Some(step) = manifest.lifecycle.step(step_name) else { continue };
-        let privileged = step.requires_privilege.resolve(scope).map_err(|source| {
-            DefineError::Privilege { component: name.to_string(), step: step_name, source }
-        })?;
-        let missing = [(privileged, "RequiresPrivilege"), (step.skip_if.is_some(), "Skipif")];
-        if let Some((_, what)) = missing.into_iter().find(|(used, _)| *used) {
-            let component = name.to_string();
-            return Err(DefineError::NotProvided { component, step: step_name, what });
-        }
-        let timeout = step.timeout.as_ref().map(|timeout| timeout.resolve(scope)).transpose();
-        let timeout = timeout.map_err(|source| DefineError::Timeout {
-            component: name.to_string(),
-            step: step_name,
-            source,
-        })?;
-        let environment = manifest
-            .lifecycle
-            .environment(step)
-            .into_iter()
+fn steps(manifest: &Manifest, scope: &Scope<'_>) -> BTreeMap<StepKind, StepDefinition> {
+    let lifecycle = &manifest.lifecycle;
+    let steps = lifecycle.steps.iter();
+    steps.map(|(kind, step)| (*kind, step_definition(lifecycle, step, scope))).collect()
+}
+
+/// What makes no sense once its variables are replaced is an error of the step: configuration may change at any time.
+fn step_definition(lifecycle: &Lifecycle, step: &Step, scope: &Scope<'_>) -> StepDefinition {
+    let mut invalid = None;
+    let timeout = step.timeout.as_ref().map(|timeout| timeout.resolve(scope));
+    let timeout = timeout.transpose().unwrap_or_else(|error| {
+        invalid = Some(error.to_string());
+        None
+    });
+    let skip_if = step.skip_if.as_ref().map(|skip_if| skip_if.resolve(scope));
+    let skip_if = skip_if.transpose().unwrap_or_else(|error| {
+        invalid = Some(error.to_string());
+        None
+    });
+    let privileged = step.requires_privilege.resolve(scope).unwrap_or_else(|error| {
+        invalid = Some(error.to_string());
+        false
+    });
+    let environment = lifecycle.environment(step).into_iter();
+    StepDefinition {
+        script: scope.interpolate(&step.script).text,
+        environment: environment
             .map(|(key, value)| (key, scope.interpolate(&value).text))
-            .collect();
-        let script = scope.interpolate(&step.script).text;
-        steps.insert(kind, StepDefinition { script, environment, timeout });
-    }
-    Ok(steps)
-}
-
-fn step_name(kind: StepKind) -> StepName {
-    match kind {
-        StepKind::Install => StepName::Install,
-        StepKind::Startup => StepName::Startup,
-        StepKind::Run => StepName::Run,
-        StepKind::Shutdown => StepName::Shutdown,
+            .collect(),
+        timeout,
+        privileged,
+        skip_if,
+        invalid,
     }
 }
 
-fn what_it_runs(step: &StepDefinition) -> (&str, &BTreeMap<String, String>) {
-    (&step.script, &step.environment)
+type WhatItRuns<'a> = (&'a str, &'a BTreeMap<String, String>, bool, &'a Option<Condition>);
+
+fn what_it_runs(step: &StepDefinition) -> WhatItRuns<'_> {
+    (&step.script, &step.environment, step.privileged, &step.skip_if)
 }
 
-/// Over everything that a running instance was started with.
+/// Over everything but what it is computed for.
 fn digest(definition: &Definition) -> String {
     let steps: Vec<_> = definition
         .steps
         .iter()
-        .map(|(kind, step)| (kind, what_it_runs(step), step.timeout))
+        .map(|(kind, step)| (kind, what_it_runs(step), step.timeout, &step.invalid))
         .collect();
     fingerprint(&(
         (&definition.version, &definition.package, definition.place, definition.ids),
         steps,
-        &definition.hard_dependencies,
-        (definition.limits, definition.network),
+        (&definition.hard_dependencies, &definition.soft_dependencies),
+        (&definition.run_with, definition.network),
     ))
 }
 

@@ -12,8 +12,7 @@ use super::prepare::{self, PrepareError, Request};
 use super::reconcile::packages;
 use super::refusal::Refusal;
 use super::worker::Worker;
-use crate::definition::Definition;
-use crate::lifecycle::StepKind;
+use crate::definition::{Change, Definition, Effect};
 use crate::packages::{Place, notices};
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -97,19 +96,9 @@ impl Worker {
 
 /// Why an instance of `before` has to give way to `after`.
 fn restart_reasons(before: &Definition, after: &Definition) -> Vec<String> {
-    let mut reasons = Vec::new();
-    for kind in StepKind::ALL {
-        if before.steps.get(&kind) != after.steps.get(&kind) {
-            reasons.push(format!("its {} step changes", kind.name()));
-        }
-    }
-    if before.package != after.package {
-        reasons.push("its recipe or artifacts change".to_owned());
-    }
-    if before.hard_dependencies != after.hard_dependencies {
-        reasons.push("its dependencies change".to_owned());
-    }
-    reasons
+    let Change { reasons, .. } = before.change_to(after);
+    let restarting = reasons.iter().filter(|reason| reason.effect() >= Effect::Restart);
+    restarting.map(ToString::to_string).collect()
 }
 
 impl PlanReport {

@@ -36,10 +36,7 @@ pub async fn reconcile(
             None if definition.place == Place::BuiltIn => {
                 BuiltinDriver::spawn(around, definition.clone(), *goal);
             }
-            None => {
-                let installed = around.records.is_installed(name, &definition.install_fingerprint);
-                Driver::spawn(around, definition.clone(), *goal, installed);
-            }
+            None => Driver::spawn(around, definition.clone(), *goal),
             Some(_) if *goal == Goal::Remove => {}
             Some(status) if status.digest != definition.digest => {
                 tell(around, name, Command::Replace(Box::new(definition.clone()))).await;

@@ -32,6 +32,7 @@ pub async fn all_up(
     progress: impl Fn(u32, String),
 ) -> Result<(), Box<Status>> {
     let mut changes = around.registry.watch();
+    let _awaiting = around.registry.awaiting(awaited.targets.keys().cloned());
     loop {
         changes.mark_unchanged();
         let current: Vec<Status> =
@@ -101,7 +102,8 @@ pub async fn remove(around: &Surroundings, names: &BTreeSet<String>) {
 /// Names the component and its step, and shows its last words.
 pub fn failure_of(around: &Surroundings, status: &Status) -> Failure {
     let fault = status.fault.clone();
-    let message = fault.as_ref().map_or("it did not come up", |fault| fault.message.as_str());
+    let message =
+        fault.as_ref().map_or_else(|| "it did not come up".to_owned(), ToString::to_string);
     let error = Error::DeploymentFailed(format!("{} {}: {message}", status.name, status.version));
     Failure {
         component: Some(status.name.clone()),

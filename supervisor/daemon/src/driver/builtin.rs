@@ -7,9 +7,10 @@ use tokio::sync::mpsc;
 
 use super::{Driver, Surroundings};
 use crate::definition::Definition;
+use crate::fault::{Fault, StatusCode};
 use crate::lifecycle::{Goal, State};
 use crate::packages::{Place, missing};
-use crate::registry::{COMMANDS, Command, Fault, Status};
+use crate::registry::{COMMANDS, Command, Status};
 
 pub struct BuiltinDriver {
     around: Arc<Surroundings>,
@@ -40,10 +41,14 @@ impl BuiltinDriver {
                 }
                 // A recipe of the same name has taken its place.
                 Command::Replace(definition) if definition.place != Place::BuiltIn => {
-                    return Driver::spawn(&self.around, *definition, self.goal, false);
+                    return Driver::spawn(&self.around, *definition, self.goal);
                 }
                 Command::Replace(definition) => self.definition = *definition,
-                Command::Goal(_) | Command::Restart | Command::Report { .. } => {}
+                Command::Goal(_)
+                | Command::Restart
+                | Command::Reset
+                | Command::Report { .. }
+                | Command::Kill => {}
             }
             self.around.registry.update(self.status());
         }
@@ -59,12 +64,20 @@ impl BuiltinDriver {
             name: self.definition.name.clone(),
             version: self.definition.version.clone(),
             digest: self.definition.digest.clone(),
+            goal: self.goal,
             state,
             changed: self.changed.clone(),
+            paused: false,
+            next_retry: None,
             pid: None,
             restarts: 0,
             begun: 1,
-            fault: missing.map(|what| Fault { step: None, message: what.to_owned() }),
+            tried: true,
+            fault: missing.map(|what| Fault {
+                step: None,
+                code: StatusCode::None,
+                message: what.to_owned(),
+            }),
             fence: None,
             hard_dependencies: vec![],
         }

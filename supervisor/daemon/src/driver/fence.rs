@@ -14,16 +14,19 @@ use hedgerow_isolation::moment::Moment;
 use hedgerow_isolation::plan::{FenceId, Network, Plan, Step, StepId, User};
 use hedgerow_isolation::protocol::{ErrorKind, Event, FenceReport, Request, Response};
 use nix::sys::signal::Signal;
+use sha2::{Digest, Sha256};
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::Note;
 use crate::consent::Consent;
-use crate::definition::{Definition, StepDefinition};
-use crate::launcher::{CallError, FenceEvents, Launcher};
+use crate::definition::{Definition, skip_if};
+use crate::deployment::hex;
+use crate::fault::Reason;
+use crate::launcher::{CallError, FenceEvent, FenceEvents, Launcher};
 use crate::layout::{Layout, inside};
-use crate::lifecycle::{Machine, StepKind};
+use crate::lifecycle::{Blame, Machine, StepKind};
 use crate::log::{Drain, LogFile, Stream};
 use crate::records::Records;
 use crate::registry::Registry;
@@ -32,6 +35,9 @@ use crate::settings::Settings;
 
 /// The version of Greengrass that components are told they run on (`GGC_VERSION`).
 pub const NUCLEUS_VERSION: &str = "2.18.0";
+
+/// The variable that tells an `uninstall` step which version is removed.
+const COMPONENT_VERSION: &str = "GREENGRASS_COMPONENT_VERSION";
 
 /// How long a closed fence's last output is waited for. It is in the pipes already, unless a component with the
 /// host's network passed one on.
@@ -49,9 +55,27 @@ pub struct Surroundings {
     pub services: Arc<DaemonServices>,
     /// Whom to ask before a deployment changes things.
     pub consent: Arc<Consent>,
+    /// [`crate::os_release::identity`] of the running system.
+    pub os_image: String,
 }
 
 impl Surroundings {
+    /// Changes when, and only when, the install step of the definition must be repeated on this device.
+    pub fn install_fingerprint(&self, definition: &Definition) -> String {
+        let boot = match self.settings.compat.install_every_boot {
+            true => Moment::now().boot_id,
+            false => String::new(),
+        };
+        hex(&Sha256::digest(format!(
+            "{}\n{}\n{boot}",
+            definition.install_fingerprint, self.os_image
+        )))
+    }
+
+    pub fn is_installed(&self, definition: &Definition) -> bool {
+        self.records.is_installed(&definition.name, &self.install_fingerprint(definition))
+    }
+
     /// To be called when values in a component's configuration have changed, after they are durable.
     pub fn configuration_changed(&self, component: &str, paths: &[Vec<String>]) {
         self.services.configuration_changed(component, paths);
@@ -62,6 +86,10 @@ impl Surroundings {
 pub enum FenceError {
     #[error("no fence is open")]
     NotOpen,
+    #[error("the definition has no step {0}")]
+    NoStep(StepKind),
+    #[error("{0}")]
+    Invalid(String),
     #[error(transparent)]
     Launcher(#[from] CallError),
     #[error(transparent)]
@@ -106,17 +134,35 @@ pub async fn adopt(launcher: &Launcher, fence: FenceId) -> Result<Adopted, Fence
 #[derive(Debug)]
 pub(super) enum News {
     Event(Event),
+    /// The launcher has ended, and the fence with it.
+    LauncherEnded,
     /// A pipe has ended.
     Drained,
     /// Nobody will tell anything more.
     Gone,
 }
 
+/// What was started for a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begun {
+    Step,
+    /// The test of whether it is to be skipped.
+    Probe,
+}
+
+/// What exited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exited {
+    Step(StepKind),
+    Probe(StepKind),
+}
+
 type SharedLog = Arc<Mutex<LogFile>>;
 
 pub(super) struct Fence {
     pub id: FenceId,
-    component: String,
+    /// With which it was opened: what runs is ended by what it was started with.
+    pub definition: Definition,
     launcher: Launcher,
     events: FenceEvents,
     /// Events that came before this daemon.
@@ -124,10 +170,13 @@ pub(super) struct Fence {
     /// Those that run, and those whose exit is not acknowledged yet.
     steps: BTreeMap<StepId, (StepKind, i32)>,
     exited: Vec<StepId>,
+    /// The test of a step's `Skipif` that is under way.
+    probe: Option<(StepId, StepKind)>,
     next_step: u64,
     token: Token,
     socket: PathBuf,
     environment: BTreeMap<String, String>,
+    shell: String,
     log: SharedLog,
     /// One for each pipe that is still open at its other end.
     drains: JoinSet<StepId>,
@@ -136,6 +185,36 @@ pub(super) struct Fence {
     /// Dropped to stop serving the component's socket.
     ipc: oneshot::Sender<()>,
     noted: Option<Note>,
+}
+
+impl FenceError {
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Invalid(_) => Reason::ConfigNotValid,
+            Self::NotOpen
+            | Self::NoStep(_)
+            | Self::Launcher(_)
+            | Self::Randomness(_)
+            | Self::Socket { .. }
+            | Self::Descriptors { .. } => Reason::IoError,
+        }
+    }
+
+    /// Whose doing it is.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Launcher(CallError::Gone) => Blame::Launcher,
+            Self::NotOpen
+            | Self::NoStep(_)
+            | Self::Invalid(_)
+            | Self::Launcher(
+                CallError::Refused(_) | CallError::Unsendable(_) | CallError::Confused,
+            )
+            | Self::Randomness(_)
+            | Self::Socket { .. }
+            | Self::Descriptors { .. } => Blame::Component,
+        }
+    }
 }
 
 impl Fence {
@@ -240,14 +319,16 @@ impl Fence {
         Self {
             id,
             events,
-            component: definition.name.clone(),
+            definition: definition.clone(),
             launcher: around.launcher.clone(),
             replay: VecDeque::new(),
             steps: BTreeMap::new(),
             exited: Vec::new(),
+            probe: None,
             next_step: 1,
             socket: around.layout.ipc_socket(definition.slot),
             environment: environment(around, definition, token.as_str()),
+            shell: around.settings.run_with_default.posix_shell.clone(),
             token,
             log: Arc::new(Mutex::new(file)),
             drains: JoinSet::new(),
@@ -257,30 +338,57 @@ impl Fence {
         }
     }
 
-    pub async fn start(&mut self, kind: StepKind, step: &StepDefinition) -> Result<(), FenceError> {
+    /// Starts the step, or first the test of whether it is to be skipped.
+    pub async fn start(&mut self, kind: StepKind) -> Result<Begun, FenceError> {
+        let step = self.definition.steps.get(&kind).ok_or(FenceError::NoStep(kind))?;
+        if let Some(why) = &step.invalid {
+            return Err(FenceError::Invalid(why.clone()));
+        }
+        let Some(condition) = &step.skip_if else {
+            self.start_script(kind).await?;
+            return Ok(Begun::Step);
+        };
+        let argv = skip_if::argv(condition);
+        let (id, _) = self.execute(kind, argv).await?;
+        self.probe = Some((id, kind));
+        Ok(Begun::Probe)
+    }
+
+    /// Starts the step itself.
+    pub async fn start_script(&mut self, kind: StepKind) -> Result<(), FenceError> {
+        let step = self.definition.steps.get(&kind).ok_or(FenceError::NoStep(kind))?;
+        let argv = vec![self.shell.clone(), "-c".into(), step.script.clone()];
+        let (id, pid) = self.execute(kind, argv).await?;
+        self.steps.insert(id, (kind, pid));
+        Ok(())
+    }
+
+    /// A program in the step's place: as its user, in its environment.
+    async fn execute(
+        &mut self,
+        kind: StepKind,
+        argv: Vec<String>,
+    ) -> Result<(StepId, i32), FenceError> {
+        let definition = self.definition.steps.get(&kind).ok_or(FenceError::NoStep(kind))?;
         let id = StepId(self.next_step);
         self.next_step += 1;
         let mut env = self.environment.clone();
-        env.extend(step.environment.clone());
-        let request = Request::Start {
-            fence: self.id.clone(),
-            step: Step {
-                id,
-                argv: vec!["sh".into(), "-c".into(), step.script.clone()],
-                env,
-                cwd: inside::work(&self.component).into(),
-                user: User::GGC,
-            },
-        };
+        env.extend(definition.environment.clone());
+        if kind == StepKind::Uninstall {
+            env.insert(COMPONENT_VERSION.into(), self.definition.version.clone());
+        }
+        let user = if definition.privileged { User::ROOT } else { User::GGC };
+        let cwd = inside::work(&self.definition.name).into();
+        let request =
+            Request::Start { fence: self.id.clone(), step: Step { id, argv, env, cwd, user } };
         let (response, descriptors) = self.launcher.call(request, vec![]).await?;
         let Response::Started { pid } = response else { return Err(CallError::Confused.into()) };
         let found = descriptors.len();
         let Ok([stdout, stderr]) = <[OwnedFd; 2]>::try_from(descriptors) else {
             return Err(FenceError::Descriptors { expected: 2, found });
         };
-        self.steps.insert(id, (kind, pid));
         self.drain(id, kind, stdout, stderr);
-        Ok(())
+        Ok((id, pid))
     }
 
     fn drain(&mut self, step: StepId, kind: StepKind, stdout: OwnedFd, stderr: OwnedFd) {
@@ -290,12 +398,12 @@ impl Fence {
                     let log = Arc::clone(&self.log);
                     *self.draining.entry(step).or_default() += 1;
                     self.drains.spawn(async move {
-                        drain_into(drain, log, kind.name(), stream).await;
+                        drain_into(drain, log, kind.as_str(), stream).await;
                         step
                     });
                 }
                 Err(error) => {
-                    tracing::error!("cannot read the output of {}: {error}", self.component);
+                    tracing::error!("cannot read the output of {}: {error}", self.definition.name);
                 }
             }
         }
@@ -306,7 +414,11 @@ impl Fence {
             return News::Event(event);
         }
         tokio::select! {
-            event = self.events.recv() => event.map_or(News::Gone, News::Event),
+            event = self.events.recv() => match event {
+                Some(FenceEvent::Told(event)) => News::Event(event),
+                Some(FenceEvent::LauncherEnded) => News::LauncherEnded,
+                None => News::Gone,
+            },
             Some(Ok(step)) = self.drains.join_next() => {
                 if let Some(open) = self.draining.get_mut(&step) {
                     *open -= 1;
@@ -317,13 +429,16 @@ impl Fence {
         }
     }
 
-    /// Which step it was.
-    pub fn exited(&mut self, step: StepId) -> Option<StepKind> {
+    /// What it was that exited.
+    pub fn exited(&mut self, step: StepId) -> Option<Exited> {
         if self.exited.contains(&step) {
             return None;
         }
         self.exited.push(step);
-        self.steps.get(&step).map(|(kind, _)| *kind)
+        if let Some((_, kind)) = self.probe.take_if(|(probe, _)| *probe == step) {
+            return Some(Exited::Probe(kind));
+        }
+        self.steps.get(&step).map(|(kind, _)| Exited::Step(*kind))
     }
 
     /// Lets the launcher forget the exits. Only once what follows from them has been noted or stored: a daemon that
@@ -338,7 +453,7 @@ impl Fence {
             self.steps.remove(&step);
             let acknowledge = Request::Acknowledge { fence: self.id.clone(), step };
             if let Err(error) = self.launcher.run(acknowledge, vec![]).await {
-                tracing::warn!("cannot acknowledge an exit of {}: {error}", self.component);
+                tracing::warn!("cannot acknowledge an exit of {}: {error}", self.definition.name);
             }
         }
     }
@@ -348,7 +463,7 @@ impl Fence {
         let signal =
             Request::Signal { fence: self.id.clone(), step: None, signal: Signal::SIGTERM as i32 };
         if let Err(error) = self.launcher.run(signal, vec![]).await {
-            tracing::warn!("cannot signal {}: {error}", self.component);
+            tracing::warn!("cannot signal {}: {error}", self.definition.name);
         }
     }
 
@@ -361,7 +476,7 @@ impl Fence {
             closed = self.launcher.run(close(), vec![]).await;
         }
         if let Err(error) = closed {
-            tracing::error!("cannot close the fence of {}: {error}", self.component);
+            tracing::error!("cannot close the fence of {}: {error}", self.definition.name);
         }
         self.launcher.forget(&self.id);
         drop(self.ipc);
@@ -371,13 +486,16 @@ impl Fence {
         }
         let rest = async { while self.drains.join_next().await.is_some() {} };
         if tokio::time::timeout(LAST_WORDS, rest).await.is_err() {
-            tracing::warn!("{} passed its output on to somebody outside its fence", self.component);
+            tracing::warn!(
+                "{} passed its output on to somebody outside its fence",
+                self.definition.name
+            );
         }
     }
 
     /// Leaves with the launcher what the next daemon must know, if it is new.
-    pub async fn note(&mut self, machine: &Machine, digest: &str, sessions: u32) {
-        let note = self.to_note(machine, digest, sessions);
+    pub async fn note(&mut self, machine: &Machine, digest: &str, sessions: u32, paused: bool) {
+        let note = Note { paused, ..self.to_note(machine, digest, sessions) };
         if self.noted.as_ref() == Some(&note) {
             return;
         }
@@ -385,17 +503,20 @@ impl Fence {
         let request = Request::Note { fence: self.id.clone(), note: text };
         match self.launcher.run(request, vec![]).await {
             Ok(()) => self.noted = Some(note),
-            Err(error) => tracing::warn!("cannot note the state of {}: {error}", self.component),
+            Err(error) => {
+                tracing::warn!("cannot note the state of {}: {error}", self.definition.name)
+            }
         }
     }
 
     fn to_note(&self, machine: &Machine, digest: &str, sessions: u32) -> Note {
         Note {
-            component: self.component.clone(),
+            component: self.definition.name.clone(),
             digest: digest.to_owned(),
             machine: machine.clone(),
             token: self.token.as_str().to_owned(),
             sessions,
+            paused: false,
             steps: self.steps.iter().map(|(id, (kind, _))| (*id, *kind)).collect(),
         }
     }
@@ -408,7 +529,7 @@ impl Fence {
     pub fn log_line(&self, text: &str) {
         let written = self.log.lock().unwrap_or_else(PoisonError::into_inner).say(text);
         if let Err(error) = written {
-            tracing::error!("cannot write the log of {}: {error}", self.component);
+            tracing::error!("cannot write the log of {}: {error}", self.definition.name);
         }
     }
 }

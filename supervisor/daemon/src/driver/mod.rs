@@ -1,40 +1,38 @@
 //! One task per component: it feeds [`Machine`] with what happens and carries out what the machine answers.
 
+mod act;
+mod alarm;
 mod builtin;
+mod discard;
 mod fence;
 mod note;
+mod obey;
+mod observe;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hedgerow_isolation::moment::Moment;
-use hedgerow_isolation::plan::{FenceId, StepId};
-use hedgerow_isolation::protocol::{self, Exit, ExitStatus, Request};
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
 
+use alarm::Alarm;
 pub use builtin::BuiltinDriver;
+pub use discard::discard;
 pub use fence::{Adopted, Surroundings, adopt};
 use fence::{Fence, FenceError, News};
 pub use note::Note;
 
 use crate::definition::Definition;
-use crate::lifecycle::{Action, Event, Goal, Machine, State, StepKind, Timer};
-use crate::registry::{COMMANDS, Command, Fault, Status};
-
-/// A step without a timeout of its own in the recipe (Greengrass's defaults); `run` has none.
-fn default_timeout(step: StepKind) -> Option<Duration> {
-    match step {
-        StepKind::Install | StepKind::Startup => Some(Duration::from_secs(120)),
-        StepKind::Shutdown => Some(Duration::from_secs(15)),
-        StepKind::Run => None,
-    }
-}
+use crate::fault::Fault;
+use crate::lifecycle::{Conditions, Event, Goal, Machine, RestartPolicy, State, StepKind, Timer};
+use crate::registry::{COMMANDS, Command, Status};
 
 pub struct Driver {
     around: Arc<Surroundings>,
+    /// What is followed. An open fence may still be of one before it: [`Fence::definition`].
     definition: Definition,
+    policy: RestartPolicy,
     machine: Machine,
     fence: Option<Fence>,
     commands: mpsc::Receiver<Command>,
@@ -42,9 +40,13 @@ pub struct Driver {
     sessions: watch::Receiver<u32>,
     /// What happened and has not been stepped through yet.
     pending: VecDeque<Event>,
-    timer: Option<(Timer, Instant)>,
+    alarm: Alarm,
+    next_retry: Option<Moment>,
+    paused: bool,
     /// Adopted, and what it depends on may not have had its turn yet: no reason to stop what never stopped.
     is_early: bool,
+    /// Soft dependencies order the first start only.
+    has_been_ready: bool,
     /// A definition that takes effect once the open fence is gone.
     replacement: Option<Box<Definition>>,
     changed: Moment,
@@ -54,9 +56,9 @@ pub struct Driver {
 
 impl Driver {
     /// Starts the task of a component that has no fence.
-    pub fn spawn(around: &Arc<Surroundings>, definition: Definition, goal: Goal, installed: bool) {
-        let machine = Machine::new(goal, definition.steps(), installed);
-        Self::launch(around, definition, machine, None, [Event::Goal(goal)].into());
+    pub fn spawn(around: &Arc<Surroundings>, definition: Definition, goal: Goal) {
+        let machine = Machine::new(goal, definition.steps(), around.is_installed(&definition));
+        Self::launch(around, definition, machine, None);
     }
 
     /// Starts the task of a component whose fence outlived the daemon before this one.
@@ -68,8 +70,9 @@ impl Driver {
         adopted: Adopted,
     ) -> Result<(), FenceError> {
         let machine = note.machine.clone();
+        let paused = note.paused;
         let fence = Fence::adopt(around, &definition, note, adopted).await?;
-        Self::launch(around, definition, machine, Some(fence), [Event::Goal(goal)].into());
+        Self::launch(around, definition, machine, Some((fence, goal, paused)));
         Ok(())
     }
 
@@ -77,21 +80,28 @@ impl Driver {
         around: &Arc<Surroundings>,
         definition: Definition,
         machine: Machine,
-        fence: Option<Fence>,
-        pending: VecDeque<Event>,
+        adopted: Option<(Fence, Goal, bool)>,
     ) {
         let (sender, commands) = mpsc::channel(COMMANDS);
-        let is_early = fence.is_some();
+        let is_early = adopted.is_some();
+        let (fence, goal, paused) = match adopted {
+            Some((fence, goal, paused)) => (Some(fence), goal, paused),
+            None => (None, machine.goal, false),
+        };
         let mut driver = Self {
             around: Arc::clone(around),
+            policy: around.settings.restart_policy(&definition.name),
             definition,
             machine,
             fence,
             commands,
             sessions: watch::channel(0).1,
-            pending,
-            timer: None,
+            pending: [Event::Goal(goal)].into(),
+            alarm: Alarm::default(),
+            next_retry: None,
+            paused,
             is_early,
+            has_been_ready: is_early,
             replacement: None,
             changed: Moment::now(),
             restarts: 0,
@@ -105,9 +115,10 @@ impl Driver {
         let mut neighbours = self.around.registry.watch();
         self.rearm_after_adoption();
         loop {
-            let (registry, needed) = (&self.around.registry, &self.definition.hard_dependencies);
-            let ready = registry.are_ready(needed);
-            self.is_early &= !ready && registry.are_ready_or_new(needed);
+            let ready = self.is_ready();
+            self.has_been_ready |= ready;
+            self.is_early &=
+                !ready && self.around.registry.are_ready_or_new(&self.definition.hard_dependencies);
             if ready != self.machine.ready && !self.is_early {
                 self.pending.push_back(Event::Dependencies { ready });
             }
@@ -121,7 +132,6 @@ impl Driver {
                 self.around.registry.remove(&self.definition.name);
                 return;
             }
-            let deadline = self.timer.map(|(_, at)| at);
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(command) => self.obey(command).await,
@@ -129,21 +139,30 @@ impl Driver {
                     None => return,
                 },
                 news = next_news(self.fence.as_mut()) => self.observe(news).await,
-                () = sleep_until(deadline) => {
-                    if let Some((timer, _)) = self.timer.take() {
-                        self.timed_out(timer);
-                    }
-                }
+                timer = self.alarm.ring() => self.rang(timer),
                 Ok(()) = self.sessions.changed() => self.note().await,
                 _ = neighbours.changed() => {}
             }
         }
     }
 
+    /// Hard dependencies must be ready, soft ones have had their turn before the first start (inventory 2.5).
+    fn is_ready(&self) -> bool {
+        let registry = &self.around.registry;
+        registry.are_ready(&self.definition.hard_dependencies)
+            && (self.has_been_ready
+                || registry.have_had_their_turn(&self.definition.soft_dependencies))
+    }
+
     async fn step(&mut self, event: Event) {
         let before = self.machine.state;
         let now = Moment::now();
-        let actions = self.machine.step(event, now.boottime / 1_000_000);
+        let conditions = Conditions {
+            now: now.boottime / 1_000_000,
+            policy: &self.policy,
+            awaited: self.around.registry.is_awaited(&self.definition.name),
+        };
+        let actions = self.machine.step(event, &conditions);
         if before.published() != self.machine.state.published() {
             self.changed = now;
         }
@@ -164,170 +183,8 @@ impl Driver {
     async fn note(&mut self) {
         let sessions = *self.sessions.borrow_and_update();
         if let Some(fence) = &mut self.fence {
-            fence.note(&self.machine, &self.definition.digest, sessions).await;
+            fence.note(&self.machine, &self.definition.digest, sessions, self.paused).await;
         }
-    }
-
-    async fn carry_out(&mut self, action: Action) {
-        match action {
-            Action::Open => {
-                match Fence::open(&self.around, &self.definition, &self.machine).await {
-                    Ok(fence) => {
-                        self.fence = Some(fence);
-                        self.pending.push_back(Event::Opened);
-                    }
-                    Err(error) => {
-                        self.blame(None, error.to_string());
-                        self.pending.push_back(Event::OpenFailed);
-                    }
-                }
-            }
-            Action::Start(step) => self.start(step).await,
-            Action::Terminate => match &self.fence {
-                Some(fence) => fence.terminate().await,
-                None => self.pending.push_back(Event::Ended),
-            },
-            Action::Close => self.close().await,
-            Action::RecordInstalled => {
-                let (name, print) = (&self.definition.name, &self.definition.install_fingerprint);
-                if let Err(error) = self.around.records.set_installed(name, print) {
-                    // The component runs all the same; its install step runs again after a restart.
-                    tracing::error!(component = name, "cannot record the install: {error}");
-                }
-            }
-            Action::Arm(timer, wait) => {
-                let wait = wait.or_else(|| self.timeout_of(timer));
-                self.timer = wait.map(|wait| (timer, Instant::now() + wait));
-            }
-            Action::Disarm => self.timer = None,
-        }
-    }
-
-    fn timeout_of(&self, timer: Timer) -> Option<Duration> {
-        match timer {
-            Timer::Step(step) => self
-                .definition
-                .steps
-                .get(&step)
-                .and_then(|definition| definition.timeout)
-                .or(default_timeout(step)),
-            Timer::Grace | Timer::Backoff => None,
-        }
-    }
-
-    async fn start(&mut self, step: StepKind) {
-        let started = match (&mut self.fence, self.definition.steps.get(&step)) {
-            (Some(fence), Some(definition)) => fence.start(step, definition).await,
-            _ => Err(FenceError::NotOpen),
-        };
-        match started {
-            Ok(()) => {
-                if matches!(step, StepKind::Startup | StepKind::Run) && self.fault.is_some() {
-                    self.restarts += 1;
-                }
-                self.pending.push_back(Event::Started(step));
-            }
-            Err(error) => {
-                self.blame(Some(step), error.to_string());
-                self.pending.push_back(Event::StartFailed(step));
-            }
-        }
-    }
-
-    async fn close(&mut self) {
-        if let Some(fence) = self.fence.take() {
-            fence.close().await;
-        }
-        if let Some(definition) = self.replacement.take() {
-            self.replace(*definition);
-        }
-        self.pending.push_back(Event::Closed);
-    }
-
-    async fn obey(&mut self, command: Command) {
-        match command {
-            Command::Goal(goal) => self.pending.push_back(Event::Goal(goal)),
-            Command::Restart => {
-                self.fault = None;
-                self.pending.push_back(Event::Restart);
-            }
-            Command::Replace(definition) => {
-                self.fault = None;
-                if self.fence.is_some() {
-                    // The old instance is torn down by its own definition: its shutdown step, its paths.
-                    self.replacement = Some(definition);
-                    self.pending.push_back(Event::Restart);
-                } else {
-                    self.replace(*definition);
-                }
-            }
-            Command::Report { healthy } => {
-                if !healthy {
-                    self.blame(None, "the component reported itself as ERRORED".to_owned());
-                }
-                self.pending.push_back(Event::Reported { healthy });
-            }
-        }
-    }
-
-    fn replace(&mut self, definition: Definition) {
-        let around = &self.around;
-        let installed =
-            around.records.is_installed(&definition.name, &definition.install_fingerprint);
-        let ready = around.registry.are_ready(&definition.hard_dependencies);
-        self.pending.push_back(Event::Dependencies { ready });
-        self.pending.push_back(Event::Replaced { steps: definition.steps(), installed });
-        self.definition = definition;
-    }
-
-    async fn observe(&mut self, news: News) {
-        match news {
-            News::Event(protocol::Event::StepExited { step, exit, .. }) => {
-                self.exited(step, exit).await
-            }
-            News::Event(protocol::Event::Emptied { .. }) => self.pending.push_back(Event::Emptied),
-            News::Event(protocol::Event::FenceEnded { cause, .. }) => {
-                self.blame(None, format!("its fence ended: {cause}"));
-                self.pending.push_back(Event::Ended);
-            }
-            // An exit may be ready to be acknowledged now.
-            News::Drained => {}
-            News::Gone => self.pending.push_back(Event::Ended),
-        }
-    }
-
-    async fn exited(&mut self, id: StepId, exit: Exit) {
-        let Some(step) = self.fence.as_mut().and_then(|fence| fence.exited(id)) else { return };
-        let success = exit.status == ExitStatus::Code(0);
-        if !success && !self.is_being_stopped() {
-            let message = describe(step, &exit, self.definition.limits.memory);
-            self.blame(Some(step), message);
-        }
-        self.pending.push_back(Event::Exited { step, success });
-    }
-
-    /// A step that ends by the signal it was sent has done nothing wrong.
-    fn is_being_stopped(&self) -> bool {
-        matches!(self.machine.state, State::Terminating(_) | State::Closing(_))
-    }
-
-    fn timed_out(&mut self, timer: Timer) {
-        if let Timer::Step(step) = timer {
-            let limit = self.timeout_of(timer).unwrap_or_default().as_secs();
-            self.blame(
-                Some(step),
-                format!("{} took longer than its timeout of {limit} s", step.name()),
-            );
-        }
-        self.pending.push_back(Event::TimedOut(timer));
-    }
-
-    fn blame(&mut self, step: Option<StepKind>, message: String) {
-        tracing::warn!(component = self.definition.name, "{message}");
-        if let Some(fence) = &self.fence {
-            fence.log_line(&message);
-        }
-        self.fault = Some(Fault { step: step.map(|step| step.name().to_owned()), message });
     }
 
     /// A step that the last daemon started goes on; its time starts anew, which is never too short.
@@ -338,8 +195,12 @@ impl Driver {
             State::Running if self.machine.main == Some(StepKind::Run) => StepKind::Run,
             _ => return,
         };
-        let wait = self.timeout_of(Timer::Step(step));
-        self.timer = wait.map(|wait| (Timer::Step(step), Instant::now() + wait));
+        if let Some(wait) = self.timeout_of(step) {
+            self.alarm.arm(Timer::Step(step), wait);
+        }
+        if self.paused {
+            self.alarm.hold();
+        }
     }
 
     fn publish(&self) {
@@ -352,11 +213,15 @@ impl Driver {
             name: self.definition.name.clone(),
             version: self.definition.version.clone(),
             digest: self.definition.digest.clone(),
+            goal: self.machine.goal,
             state: self.machine.state,
             changed: self.changed.clone(),
+            paused: self.paused,
+            next_retry: self.next_retry.clone(),
             pid,
             restarts: self.restarts,
             begun: self.machine.begun,
+            tried: self.machine.tried,
             fault: self.fault.clone(),
             fence: self.fence.as_ref().map(|fence| fence.id.clone()),
             hard_dependencies: self.definition.hard_dependencies.clone(),
@@ -371,34 +236,13 @@ async fn next_news(fence: Option<&mut Fence>) -> News {
     }
 }
 
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
-}
-
-fn describe(step: StepKind, exit: &Exit, memory: Option<u64>) -> String {
-    let step = step.name();
-    let oom = match (exit.oom_kills, memory) {
-        (0, _) => String::new(),
-        (_, Some(limit)) => format!(": out of memory (its limit is {} KiB)", limit / 1024),
-        (_, None) => ": out of memory".to_owned(),
-    };
-    match exit.status {
-        ExitStatus::Code(code) => format!("{step} ended with exit code {code}{oom}"),
-        ExitStatus::Signal(number) => {
-            let name = nix::sys::signal::Signal::try_from(number)
-                .map_or_else(|_| number.to_string(), |signal| signal.as_str().to_owned());
-            format!("{step} was ended by {name}{oom}")
-        }
-    }
-}
-
-/// Closes a fence that nothing desired belongs to.
-pub async fn discard(around: &Surroundings, fence: FenceId) {
-    around.launcher.forget(&fence);
-    if let Err(error) = around.launcher.run(Request::Close { fence: fence.clone() }, vec![]).await {
-        tracing::error!("cannot close fence {fence}: {error}");
+/// So much later than now.
+fn plus(wait: Duration) -> Moment {
+    let now = Moment::now();
+    let nanoseconds = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+    Moment {
+        boottime: now.boottime.saturating_add(nanoseconds),
+        realtime: now.realtime.saturating_add_unsigned(nanoseconds),
+        ..now
     }
 }

@@ -16,6 +16,8 @@ pub struct Note {
     pub token: String,
     /// IPC sessions that were open. The SDKs do not reconnect: a component that had one must be replaced.
     pub sessions: u32,
+    /// Every process of the fence is frozen.
+    pub paused: bool,
     /// Each step that was started, with its name.
     pub steps: Vec<(StepId, StepKind)>,
 }
@@ -39,12 +41,14 @@ impl Note {
                 | State::Opening(_)
                 | State::Installed
                 | State::Launching
+                | State::Recovering(_)
                 | State::ShuttingDown(_)
                 | State::Terminating(_)
                 | State::Closing(_)
                 | State::Errored(_)
                 | State::Broken
                 | State::Finished
+                | State::Uninstalling
                 | State::Removed => false,
             }
     }

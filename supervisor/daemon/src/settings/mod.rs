@@ -1,9 +1,13 @@
 //! `hedgerow.toml`: what the administrator says of this device. Every key has a default.
 
+mod compat;
 mod component;
 mod deployment;
 mod device;
 mod log;
+mod restart;
+mod run_with;
+mod stop;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -18,11 +22,17 @@ pub use hedgerow_isolation::pattern::matches as matches_pattern;
 use hedgerow_isolation::plan::{Limits, Network};
 use serde::Deserialize;
 
+pub use compat::Compat;
 pub use component::ComponentRule;
 pub use deployment::Deployment;
 pub use device::Device;
 pub use log::Log;
+pub use restart::RestartRule;
+pub use run_with::RunWithDefault;
+pub use stop::Stop;
 pub use store::Store;
+
+use crate::lifecycle::RestartPolicy;
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
@@ -31,6 +41,11 @@ pub struct Settings {
     pub device: Device,
     pub log: Log,
     pub store: Store,
+    pub compat: Compat,
+    pub run_with_default: RunWithDefault,
+    pub stop: Stop,
+    /// How components that fail are tried again, by name pattern; of two that match, the later one's values win.
+    pub restart: Vec<RestartRule>,
     /// Limits and network of components by name pattern; of two that match, the later one's values win.
     pub component: Vec<ComponentRule>,
     /// The launcher's to read and to keep to, as are the grants.
@@ -46,6 +61,12 @@ pub enum SettingsError {
     Parse { path: PathBuf, source: Box<toml::de::Error> },
     #[error("{}: component {name:?}: cpus must be more than 0 and at most 1024", path.display())]
     Cpus { path: PathBuf, name: String },
+    #[error(
+        "{}: restart of {component:?}: window, initial-backoff and max-backoff are seconds, from 0.001 to {}",
+        path.display(),
+        RestartRule::LONGEST
+    )]
+    Restart { path: PathBuf, component: String },
 }
 
 /// No component starts more than this unless the administrator says so: a fork bomb must not take the device.
@@ -68,6 +89,9 @@ impl Settings {
             if let Some(rule) = part.component.iter().find(|rule| !rule.is_sane()) {
                 return Err(SettingsError::Cpus { path, name: rule.name.clone() });
             }
+            if let Some(rule) = part.restart.iter().find(|rule| !rule.is_sane()) {
+                return Err(SettingsError::Restart { path, component: rule.component.clone() });
+            }
             merge(&mut merged, toml::from_str(&text).map_err(parse)?);
         }
         merged.try_into().map_err(|source: toml::de::Error| SettingsError::Parse {
@@ -84,6 +108,19 @@ impl Settings {
             limits.pids = rule.pids.or(limits.pids);
         }
         limits
+    }
+
+    pub fn restart_policy(&self, component: &str) -> RestartPolicy {
+        let mut policy = RestartPolicy {
+            greengrass: self.compat.greengrass_restart,
+            ..RestartPolicy::default()
+        };
+        for rule in &self.restart {
+            if matches_pattern(&rule.component, component) {
+                rule.apply(&mut policy);
+            }
+        }
+        policy
     }
 
     pub fn network(&self, component: &str) -> Network {

@@ -158,8 +158,7 @@ impl Control for Supervisor {
     }
 
     async fn reset(&self, _caller: Caller, component: &str) -> Result<(), Error> {
-        self.operations.status(component)?;
-        Err(Error::Internal("this daemon cannot forget failures".to_owned()))
+        self.operations.reset(component).await
     }
 
     async fn configuration(

@@ -1,9 +1,10 @@
 //! What is known of a component or a deployment, as the bus shows it.
 
-use hedgerow_api::{ComponentState, DeploymentStage, Moment};
+use hedgerow_api::{ComponentState, DeploymentStage};
 
 use crate::bus::{ComponentView, DeploymentView};
 use crate::deployment::{self, DeploymentStatus, Stage};
+use crate::fault::StatusCode;
 use crate::jobs;
 use crate::lifecycle::Published;
 use crate::registry::Status;
@@ -24,10 +25,18 @@ pub fn component(status: &Status) -> ComponentView {
         state_changed: jobs::moment(&status.changed),
         pid: status.pid.and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0),
         restarts: status.restarts,
-        last_error: status.fault.as_ref().map(|fault| fault.message.clone()).unwrap_or_default(),
-        status_codes: vec![],
-        next_retry: Moment::default(),
-        paused: false,
+        last_error: status.fault.as_ref().map(ToString::to_string).unwrap_or_default(),
+        status_codes: status_codes(status),
+        next_retry: status.next_retry.as_ref().map(jobs::moment).unwrap_or_default(),
+        paused: status.paused,
+    }
+}
+
+fn status_codes(status: &Status) -> Vec<String> {
+    let code = status.fault.as_ref().map(|fault| fault.code).unwrap_or_default();
+    match code {
+        StatusCode::None => vec![],
+        code => vec![code.name().to_owned()],
     }
 }
 
