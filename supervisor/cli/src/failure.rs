@@ -15,6 +15,9 @@ pub enum Failure {
     Gone,
     #[error("you are not in group hedgerow: run this as root, or add yourself to the group ({0})")]
     NotAuthorized(String),
+    /// A command of `greengrass-cli` for something that is not here.
+    #[error("{0}")]
+    NotProvided(&'static str),
     #[error("{0}")]
     Refused(Error),
     #[error("{0}")]

@@ -55,8 +55,19 @@ pub async fn follow_and_report(
     output: &Output,
     path: OwnedObjectPath,
 ) -> Result<(), Failure> {
-    let job = follow(session, &path).await?;
+    let mut display = Display::new();
+    let job = follow(session, &path, |progress| display.show(progress)).await?;
+    drop(display);
     output.print(&Report::of(&path, &job), Report::summary)?;
+    judge(job)
+}
+
+/// Waits for the job in silence, and fails if it failed.
+pub async fn succeed(session: &Session, path: &OwnedObjectPath) -> Result<(), Failure> {
+    judge(follow(session, path, |_| {}).await?)
+}
+
+fn judge(job: JobProperties) -> Result<(), Failure> {
     if job.state == JobState::Succeeded {
         return Ok(());
     }
@@ -70,12 +81,15 @@ pub async fn follow_and_report(
     })))
 }
 
-async fn follow(session: &Session, path: &OwnedObjectPath) -> Result<JobProperties, Failure> {
+async fn follow(
+    session: &Session,
+    path: &OwnedObjectPath,
+    mut show: impl FnMut(&Progress),
+) -> Result<JobProperties, Failure> {
     let job = JobProxy::builder(&session.connection).path(path).build().await?;
     let mut owner = job.inner().receive_owner_changed().await?;
     let mut progress = job.receive_progress_changed().await;
     let mut states = job.receive_state_changed().await;
-    let mut display = Display::new();
     loop {
         // A stream of a property begins with the present value, so nothing is missed.
         tokio::select! {
@@ -85,7 +99,7 @@ async fn follow(session: &Session, path: &OwnedObjectPath) -> Result<JobProperti
                 None => return Err(Failure::Gone),
             },
             step = progress.next() => match step {
-                Some(step) => display.show(&step.get().await?),
+                Some(step) => show(&step.get().await?),
                 None => return Err(Failure::Gone),
             },
             change = owner.next() => if change.flatten().is_none() {
@@ -94,7 +108,7 @@ async fn follow(session: &Session, path: &OwnedObjectPath) -> Result<JobProperti
         }
     }
     let job = JobProperties::of(&session.connection, path).await?;
-    display.show(&job.progress);
+    show(&job.progress);
     Ok(job)
 }
 

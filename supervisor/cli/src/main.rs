@@ -10,6 +10,7 @@ mod config;
 mod deploy;
 mod deployment;
 mod failure;
+mod greengrass;
 mod job;
 mod logs;
 mod output;
@@ -34,14 +35,19 @@ use session::Session;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+    let is_greengrass = greengrass::is_meant(std::env::args_os().next().as_ref());
+    let (name, done) = match is_greengrass {
+        true => (greengrass::NAME, greengrass::run(std::env::args_os()).await),
+        false => ("hedgerow", run(Arguments::parse()).await),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough, e.g. `hedgerow logs x | head`.
         Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            eprintln!("hedgerow: {failure}");
+            eprintln!("{name}: {failure}");
             ExitCode::from(failure.exit_code())
         }
     }

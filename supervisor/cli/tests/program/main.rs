@@ -1,6 +1,7 @@
 //! The program against the daemon's own bus code over a simulated control, on a private bus.
 
 mod commands;
+mod greengrass;
 #[path = "../../../daemon/examples/simulated-daemon/simulated.rs"]
 mod simulated;
 mod support;

@@ -53,6 +53,17 @@ impl World {
         command
     }
 
+    /// This program under Greengrass' name.
+    pub fn greengrass(&self, arguments: &[&str]) -> Command {
+        let link = self.root.path().join("greengrass-cli");
+        if !link.exists() {
+            std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_hedgerow"), &link).unwrap();
+        }
+        let mut command = Command::new(link);
+        command.arg("--ggcRootPath").arg(self.root.path()).args(arguments).stdin(Stdio::null());
+        command
+    }
+
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }

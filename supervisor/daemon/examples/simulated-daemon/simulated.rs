@@ -67,7 +67,8 @@ impl Simulated {
         Moment { boot_id: "simulated".into(), boottime, realtime: 1_800_000_000_000_000_000 }
     }
 
-    fn log(&self, component: &str, line: &str) {
+    /// As if the component had written it.
+    pub fn log(&self, component: &str, line: &str) {
         let mut logs = self.logs.lock().expect("no holder panics");
         logs.entry(component.to_owned()).or_default().append(line.to_owned());
     }
