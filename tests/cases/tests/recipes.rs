@@ -179,7 +179,7 @@ const TABLE: &[Bad] = &[
         says: &[
             "test.ticker",
             "test.bad 1.0.0 requires",
-            "the deployment requires",
+            "LOCAL_DEPLOYMENTS requires",
             "there is 1.0.0",
         ],
     },
