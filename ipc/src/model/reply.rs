@@ -27,8 +27,8 @@ impl OperationError {
         OperationError::new(kind, message)
     }
 
-    /// The error for a caller without permission: `UnauthorizedError`, which every client knows,
-    /// also where the model does not list it.
+    /// The error for a caller without permission: `UnauthorizedError`, as Greengrass has it, also
+    /// where the model does not list it. (The Python SDK shows it there, the JavaScript SDK its name.)
     pub fn unauthorized(message: impl Into<String>) -> OperationError {
         OperationError::new(ErrorKind::Unauthorized, message)
     }

@@ -40,6 +40,11 @@ pub fn examples() -> Source {
     Source { recipes: directory.join("recipes"), artifacts: Some(directory.join("artifacts")) }
 }
 
+/// The AWS SDK for JavaScript, as `cargo xtask test` lays it out.
+pub fn javascript_sdk() -> PathBuf {
+    project().join("target/sdk/javascript.zip")
+}
+
 /// Where the four binaries are: `$HEDGEROW_BIN`, or where `cargo xtask build` collects them.
 pub fn binaries() -> PathBuf {
     std::env::var_os("HEDGEROW_BIN")

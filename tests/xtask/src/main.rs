@@ -8,6 +8,7 @@ mod command;
 mod demo;
 mod examples;
 mod guest;
+mod javascript;
 mod needs;
 mod parts;
 mod setup;
@@ -31,7 +32,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Install what is missing: Debian packages, the examples' Python SDK, cargo-deny
+    /// Install what is missing: Debian packages, the AWS SDKs for Python and JavaScript, cargo-deny
     Setup,
     /// Build the release binaries into target/hedgerow and the examples into target/examples
     Build,

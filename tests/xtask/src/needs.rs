@@ -1,5 +1,7 @@
 //! What `needs.toml` lists.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
@@ -26,6 +28,8 @@ pub struct Needs {
     pub apt: Vec<Need>,
     /// What the examples' SDK artifact is made of.
     pub pip: Vec<Wheel>,
+    /// What the JavaScript SDK is made of.
+    pub npm: Vec<Tarball>,
     /// Cargo's subcommands.
     pub cargo: Vec<Need>,
 }
@@ -37,6 +41,8 @@ pub struct Need {
     #[serde(rename = "for")]
     pub purpose: Purpose,
     pub why: String,
+    /// What it is needed for. Where it is there already, from wherever, the package is not.
+    pub program: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,6 +53,16 @@ pub struct Wheel {
     pub why: String,
     /// Digests of the files that may be installed, in hexadecimal.
     pub sha256: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tarball {
+    pub package: String,
+    pub version: String,
+    pub why: String,
+    /// As npm writes it: `sha512-` and the digest in base64.
+    pub integrity: String,
 }
 
 impl Needs {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{as_root, output, quietly};
 use crate::examples;
+use crate::javascript;
 use crate::needs::{Need, Needs, Purpose};
 use crate::parts::{Part, Parts};
 
@@ -15,13 +16,17 @@ pub fn install(parts: &mut Parts, purposes: &[Purpose]) -> Result<()> {
     let needs = Needs::read()?;
     let wanted = |need: &&Need| need.purpose == Purpose::Build || purposes.contains(&need.purpose);
     parts.run("set up", |part| {
-        let packages: Vec<&Need> = needs.apt.iter().filter(wanted).collect();
+        let is_missing = |need: &&Need| !need.program.as_ref().is_some_and(|path| path.exists());
+        let packages: Vec<&Need> = needs.apt.iter().filter(wanted).filter(is_missing).collect();
         install_packages(part, &packages)?;
         for tool in needs.cargo.iter().filter(wanted) {
             install_cargo_tool(part, tool)?;
         }
         if purposes.contains(&Purpose::Demo) {
             examples::sdk(part, &needs.pip)?;
+        }
+        if purposes.contains(&Purpose::Test) {
+            javascript::sdk(part, &needs.npm)?;
         }
         Ok(())
     })

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::command::{as_root, output, shown};
 use crate::needs::Purpose;
 use crate::parts::Parts;
-use crate::{build, examples, guest, setup, workspace};
+use crate::{build, examples, guest, javascript, setup, workspace};
 
 /// Crates whose integration tests need root: the fences' own, and the end-to-end cases with the release binaries.
 const AS_ROOT: [&str; 2] = ["hedgerow-launcher", "hedgerow-cases"];
@@ -28,6 +28,7 @@ pub fn run(parts: &mut Parts, with_guest: bool) -> Result<()> {
     })?;
     let binaries = build::release(parts)?;
     examples::lay_out(parts)?;
+    javascript::lay_out(parts)?;
     for package in AS_ROOT {
         parts.run(&format!("{package}, as root"), |part| {
             // The launcher's own tests take the init that lies beside it.

@@ -57,7 +57,11 @@ const ROOMS: &[Room] = &[
     room("hedgerow-cli", &["hedgerow-api", "hedgerow-component"], &["libcontainer", "redb"]),
     room("hedgerow-guest", &[], &[]),
     room("hedgerow-harness", &["hedgerow-api"], &["libcontainer", "redb"]),
-    room("hedgerow-cases", &["hedgerow-api", "hedgerow-harness"], &["libcontainer", "redb"]),
+    room(
+        "hedgerow-cases",
+        &["hedgerow-api", "hedgerow-harness", "hedgerow-ipc"],
+        &["libcontainer", "redb"],
+    ),
     // The fence measured is the fence shipped, so it links the launcher's library.
     room(
         "hedgerow-bench",

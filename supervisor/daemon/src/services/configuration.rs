@@ -113,8 +113,11 @@ impl DaemonServices {
         }
         let who = Principal::Component(caller.into());
         self.hub.authorize(&who, operation, component).map(drop).map_err(|denied| {
-            let message = format!("{caller:?} does not depend on {component:?}, and {denied}");
-            OperationError::unauthorized(message)
+            // The model has no UnauthorizedError here, and the JavaScript SDK shows no error that the model does not
+            // list. Greengrass never refuses it, so nobody waits for another one.
+            OperationError::service(format!(
+                "{caller:?} does not depend on {component:?}, and {denied}"
+            ))
         })
     }
 
