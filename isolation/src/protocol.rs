@@ -1,11 +1,14 @@
 //! What hedgerowd and hedgerow-launch say to each other: one JSON message per SOCK_SEQPACKET datagram,
 //! descriptors beside it (SCM_RIGHTS).
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::grants::Grant;
 use crate::moment::Moment;
+use crate::network::Range;
 use crate::plan::{FenceId, Limits, Plan, Step, StepId, User};
 
 /// Both sides must have the same; the launcher answers another with [`ErrorKind::Version`].
@@ -84,6 +87,10 @@ pub enum Request {
     Usage {
         fence: FenceId,
     },
+    /// What the machine offers, and how it is with a fence.
+    Describe {
+        fence: Option<FenceId>,
+    },
     /// Stops every process of the fence where it is, until [`Request::Thaw`]. Meanwhile no step can be started and
     /// no signal sent; `Close` works. Freezing what is frozen succeeds.
     Freeze {
@@ -141,6 +148,10 @@ pub enum Response {
         listener: bool,
     },
     Usage(Usage),
+    Described {
+        machine: Machine,
+        fence: Option<Box<Facts>>,
+    },
     /// One descriptor.
     Opened,
 }
@@ -199,6 +210,28 @@ pub struct StepReport {
     pub pid: i32,
     pub started: Moment,
     pub exit: Option<Exit>,
+}
+
+/// What this machine offers to fences.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Machine {
+    /// Whether cgroup controllers are in the unified hierarchy (v2).
+    pub unified_cgroups: bool,
+    /// Addresses of fences, where there is NAT.
+    pub range: Option<Range>,
+    /// What is missing, and what follows from it; for people.
+    pub lacks: Vec<String>,
+}
+
+/// How it is with one fence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    pub plan: Plan,
+    /// What is granted to it now; a change counts when it is opened anew.
+    pub grant: Grant,
+    pub address: Option<Ipv4Addr>,
+    /// Set once its init is gone.
+    pub ended: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -334,7 +334,7 @@ impl Fence {
         self.cgroup.usage().map_err(|e| system(e.to_string()))
     }
 
-    fn report(&self) -> FenceReport {
+    pub fn report(&self) -> FenceReport {
         FenceReport {
             plan: Box::new(self.plan.clone()),
             note: self.note.clone(),

@@ -70,6 +70,11 @@ impl Grants {
         }
     }
 
+    /// Why nothing is granted to anybody, where the files cannot be used.
+    pub fn unusable(&self) -> Option<Unusable> {
+        self.read().err()
+    }
+
     /// The refusal of what `granted` does not allow; `line` is what to write.
     pub fn refusal(&self, granted: &Granted, what: &str, line: &str) -> Error {
         let component = &granted.grant.component;

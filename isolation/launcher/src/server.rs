@@ -1,5 +1,7 @@
 //! The resident launcher: one thread, one loop.
 
+mod describe;
+
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -303,6 +305,7 @@ impl Server {
             }
             Request::Acknowledge { fence, step } => done(self.fence(&fence)?.acknowledge(step)?),
             Request::Usage { fence } => done(Response::Usage(self.fence(&fence)?.usage()?)),
+            Request::Describe { fence } => done(self.describe(fence)?),
             Request::Freeze { fence } => done(self.fence(&fence)?.freeze(true)?),
             Request::Thaw { fence } => done(self.fence(&fence)?.freeze(false)?),
             Request::Limit { fence, limits } => {

@@ -27,6 +27,7 @@
 //! |---|---|
 //! | `Deploy(a{ss} add, as remove, a{sv} options) → o job` | Makes the components of `add` (name → version) roots of a group, with their dependencies, and those of `remove` no longer, in one transaction. The options are below. Returns at once; the job says how it went, and its `Result` from the start which deployment it is. At most [`MAX_DEPLOY_NAMES`] names. Errors: `InvalidArgument`, `InvalidRecipe`, `Busy`, `Internal`. |
 //! | `Plan(a{ss} add, as remove, a{sv} options) → s` | What `Deploy` of the same arguments would do, as one JSON text: `added` and `removed` (name → version), `updated` (name → `from`, `to`), `restarted` (name → reasons), `unchanged`, `configuration` (name → list of `pointer`, `before`, `after`), `bytes_to_copy`, `notices`. Nothing changes. Errors: as `Deploy`. |
+//! | `Explain(s component) → s` | Why a component sees and may do what it does, as one JSON text: `machine` (`unified_cgroups`, `range` of NAT's addresses or null, `lacks`), `component` (`name`, `version`, `settings`), and `fence`, null where it has none (`plan`, `grant`, `address`). Of the machine alone where the name is empty. Errors: `NoSuchComponent`, `Internal`. |
 //! | `GetDeployment(s id) → o` | Errors: `NoSuchDeployment`. |
 //! | `GetComponent(s name) → o` | Errors: `NoSuchComponent`. |
 //! | `ListComponents() → a(ssso)` | Name, version, state, object; sorted by name. |

@@ -80,6 +80,9 @@ pub trait Manager {
         options: DeployOptions,
     ) -> Result<String, Error>;
 
+    /// Why a component sees and may do what it does, as one JSON text; of the machine alone where the name is empty.
+    fn explain(&self, component: &str) -> Result<String, Error>;
+
     /// The object of a deployment.
     fn get_deployment(&self, id: &str) -> Result<OwnedObjectPath, Error>;
 

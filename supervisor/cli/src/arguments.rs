@@ -54,6 +54,8 @@ pub enum OnlineCommand {
     Config(ConfigCommand),
     /// Show all components, or one in detail.
     Status { name: Option<String> },
+    /// Explain what this machine offers to components, and what one of them sees and may do.
+    Doctor { name: Option<String> },
     /// Print a component's log.
     Logs {
         /// Go on printing what is written from now on.

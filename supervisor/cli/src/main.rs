@@ -9,6 +9,7 @@ mod arguments;
 mod config;
 mod deploy;
 mod deployment;
+mod doctor;
 mod failure;
 mod greengrass;
 mod job;
@@ -91,6 +92,7 @@ async fn obey(session: &Session, output: &Output, command: OnlineCommand) -> Res
             }
         },
         OnlineCommand::Status { name } => status::run(session, output, name.as_deref()).await,
+        OnlineCommand::Doctor { name } => doctor::run(session, output, name.as_deref()).await,
         OnlineCommand::Logs { follow, lines, name } => {
             logs::run(session, &name, follow, lines).await
         }

@@ -75,6 +75,10 @@ run: |
     let outside = Outside::new(11)?;
     let fetch = format!("bash -c \"cat < /dev/tcp/{}/41180\"", outside.host);
     assert_eq!(outside.run(&fetch)?, "the component");
+    let explained = hedgerow.run(&["doctor", "test.Server"])?;
+    for line in ["by NAT, as ", "ports = [\"41180:80/tcp\"]"] {
+        ensure!(explained.contains(line), "{line:?} is not in {explained}");
+    }
     hedgerow.finish()
 }
 

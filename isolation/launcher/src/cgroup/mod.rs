@@ -114,6 +114,11 @@ impl Cgroups {
         }
     }
 
+    /// Whether the controllers are in the unified hierarchy.
+    pub fn are_unified(&self) -> bool {
+        matches!(self.tree, Tree::V2(_))
+    }
+
     fn directories(&self) -> Vec<&Path> {
         match &self.tree {
             Tree::V1(tree) => tree.directories().collect(),

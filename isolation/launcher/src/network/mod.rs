@@ -110,6 +110,14 @@ impl Network {
         &self.name_servers
     }
 
+    pub fn range(&self) -> Result<Range, &Unavailable> {
+        self.nat.as_ref().map(|nat| nat.range)
+    }
+
+    pub fn address(&self, fence: &FenceId) -> Option<Ipv4Addr> {
+        Some(self.nat.as_ref().ok()?.fences.get(fence)?.address)
+    }
+
     /// A link for a fence, with `ports` of the host leading into it. To be released when the fence is gone.
     pub fn join(&mut self, fence: &FenceId, ports: Vec<Port>) -> Result<Link, Error> {
         self.nat.as_mut().map_err(|why| Error::Unavailable(why.clone()))?.join(fence, ports)

@@ -47,6 +47,18 @@ fn a_failed_deployment_names_component_step_and_last_lines() {
 }
 
 #[test]
+fn doctor_explains_the_machine_and_a_component() {
+    let world = World::new();
+    assert!(
+        world.succeed(&["doctor"]).contains("by NAT, fences have addresses in 172.31.224.0/20")
+    );
+    world.succeed(&["deploy", "--recipe-dir", "/", "--add", &format!("{NAME}=1.2.3")]);
+    assert!(world.succeed(&["doctor", NAME]).contains(&format!("{NAME} 1.2.3")));
+    let (code, said) = world.fail(&["doctor", "com.example.Nobody"]);
+    assert!(code == 1 && said.contains("com.example.Nobody"), "{said}");
+}
+
+#[test]
 fn a_refused_deployment_is_an_error_at_once() {
     let world = World::new();
     let (code, said) = world.fail(&["deploy", "--add", "a=1.0.0"]);

@@ -282,6 +282,19 @@ impl Control for Simulated {
         Ok(id)
     }
 
+    async fn explain(&self, _caller: Caller, component: &str) -> Result<Value, Error> {
+        let machine = json!({"unified_cgroups": true, "range": "172.31.224.0/20", "lacks": []});
+        if component.is_empty() {
+            return Ok(json!({ "machine": machine }));
+        }
+        let snapshot = self.snapshot.borrow();
+        let view = snapshot.components.get(component).ok_or_else(|| {
+            Error::NoSuchComponent(format!("no component {component:?} is deployed"))
+        })?;
+        let component = json!({"name": component, "version": view.version});
+        Ok(json!({"machine": machine, "component": component, "fence": null}))
+    }
+
     async fn plan(&self, _caller: Caller, request: DeployRequest) -> Result<Value, Error> {
         check(&request)?;
         let removed: BTreeMap<_, _> =

@@ -46,6 +46,13 @@ pub trait Control: Send + Sync + 'static {
         request: DeployRequest,
     ) -> impl Future<Output = Result<Value, Error>> + Send;
 
+    /// Why a component sees and may do what it does; of the machine alone where `component` is empty.
+    fn explain(
+        &self,
+        caller: Caller,
+        component: &str,
+    ) -> impl Future<Output = Result<Value, Error>> + Send;
+
     fn cancel(
         &self,
         caller: Caller,

@@ -54,6 +54,17 @@ impl<C: Control> Manager<C> {
         Ok(self.tree.control.plan(caller, request).await?.to_string())
     }
 
+    #[zbus(out_args("json"))]
+    async fn explain(
+        &self,
+        component: &str,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<String, Error> {
+        let caller = self.tree.access.check(connection, &header).await?;
+        Ok(self.tree.control.explain(caller, component).await?.to_string())
+    }
+
     #[zbus(out_args("deployment"))]
     async fn get_deployment(
         &self,

@@ -595,6 +595,7 @@ fn environment(
         environment.insert("AWS_REGION".into(), device.region.clone());
         environment.insert("AWS_DEFAULT_REGION".into(), device.region.clone());
     }
+    environment.extend(device.proxy.environment());
     environment
 }
 

@@ -41,6 +41,17 @@ fn an_error_names_file_and_line() {
 }
 
 #[test]
+fn a_proxy_is_told_in_both_spellings() {
+    let told = |text| {
+        let settings = read(&[("hedgerow.toml", text)]).expect("valid");
+        settings.device.proxy.environment().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    let names = told("[device.proxy]\nurl = 'http://192.0.2.1:3128'\nno-proxy = 'lan'\n");
+    assert!(names.contains(&"https_proxy".to_owned()) && names.contains(&"NO_PROXY".to_owned()));
+    assert_eq!(told("[device.proxy]\nno-proxy = 'lan'\n"), [""; 0]);
+}
+
+#[test]
 fn nothing_configured_is_fine() {
     let settings = read(&[]).expect("valid");
     assert_eq!(settings.log.files, 4);

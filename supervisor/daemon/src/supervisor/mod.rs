@@ -1,6 +1,7 @@
 //! The daemon as the bus sees it: every method of [`Control`], over the rooms that do the work.
 
 mod configuration;
+mod explain;
 mod view;
 
 use std::collections::BTreeMap;
@@ -124,6 +125,10 @@ impl Control for Supervisor {
             .await
             .map_err(|error| Error::Internal(error.to_string()))??;
         serde_json::to_value(report).map_err(|error| Error::Internal(error.to_string()))
+    }
+
+    async fn explain(&self, _caller: Caller, component: &str) -> Result<Value, Error> {
+        explain::explain(&self.around, component).await
     }
 
     async fn cancel(&self, _caller: Caller, deployment: &str) -> Result<(), Error> {
