@@ -1,4 +1,5 @@
 use super::*;
+use crate::version::VersionReq;
 use proptest::prelude::*;
 
 /// Recipes written as `name version: dependency range, …`, each for every device.
