@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use anyhow::{Context, Result, ensure};
-use hedgerow_harness::{Draft, Hedgerow, components};
+use hedgerow_harness::{Draft, Hedgerow, PATIENCE, components, eventually};
 
 /// What the author wrote wrong, and what the complaint has to say.
 struct Bad {
@@ -272,6 +272,34 @@ fn what_is_not_deployed_cannot_be_removed_or_driven() -> Result<()> {
         ensure!(said.stderr.contains("test.absent"), "{words:?}: {said:?}");
     }
     ensure!(undisturbed(&hedgerow)? == before, "something changed");
+    hedgerow.finish()
+}
+
+#[test]
+fn recipes_run_however_their_authors_write_them() -> Result<()> {
+    let hedgerow = Hedgerow::start("")?;
+    let draft = Draft::new()?;
+    let base = "\u{feff}{\n\t// What all fields share.\n\t\"recipeFormatVersion\": \"2020-01-25\",\n\
+        \t\"COMPONENTNAME\": \"test.base\", \"ComponentVersion\": \"1.2.0\",\n\
+        \t\"ComponentConfiguration\": {\"DefaultConfiguration\": {\"Field\": {\"rows\": [1, 2], \"name\": \"north\"}}},\n\
+        \t\"Lifecycle\": {\"RUN\": {\"dry\": \"echo dry\", \"wet\": {\"Script\": \"echo wet {configuration:/field/rows}; exec sleep 1000\"}}},\n\
+        \t\"Manifests\": [{\"Platform\": {\"os\": \"windows\"}, \"Selections\": [\"dry\"]}, {\"Selections\": [\"wet\", \"dry\"]}]\n}\n";
+    draft.recipe("base.json", base)?;
+    let top = "RecipeFormatVersion: 2020-01-25\r\nComponentName: test.top\r\nComponentVersion: 0.1.0\r\n\
+        ComponentDependencies:\r\n  test.base: {VersionRequirement: ~1.2.0, DependencyType: hard}\r\n\
+        \x20 aws.greengrass.Nucleus: {VersionRequirement: '>=2.0.0', DependencyType: SOFT}\r\n\
+        Manifests:\r\n- Platform: {os: linux, runtime: '*'}\r\n  Lifecycle:\r\n    setenv: &env {A: 1, B: yes}\r\n\
+        \x20   Run:\r\n      Setenv: {<<: *env, A: '{test.base:configuration:/Field/name}'}\r\n\
+        \x20     script: |\r\n        echo $A $B {test.base:configuration:/none}\r\n        exec sleep 1000\r\n";
+    draft.recipe("top.YAML", top)?;
+    hedgerow.deploy(&draft.source(), &["test.top=0.1.0"])?;
+    for (name, line) in
+        [("test.base", "wet [1,2]"), ("test.top", "north yes {test.base:configuration:/none}")]
+    {
+        eventually("the values in its log", PATIENCE, || {
+            Ok(hedgerow.log(name)?.contains(line).then_some(()))
+        })?;
+    }
     hedgerow.finish()
 }
 

@@ -1,5 +1,7 @@
 //! The files a manifest needs.
 
+use std::collections::HashMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
@@ -60,6 +62,8 @@ impl Artifact {
 pub(super) fn read(reader: &mut Reader<'_>, place: &Place<'_>) -> (Vec<Artifact>, Vec<Image>) {
     let mut artifacts: Vec<Artifact> = Vec::new();
     let mut images = Vec::new();
+    // To the URI that takes it.
+    let (mut names, mut directories) = (HashMap::new(), HashMap::new());
     for item in reader.items(place) {
         let artifact = match artifact(reader, item.clone()) {
             Some(Content::File(artifact)) => artifact,
@@ -69,14 +73,13 @@ pub(super) fn read(reader: &mut Reader<'_>, place: &Place<'_>) -> (Vec<Artifact>
             }
             None => continue,
         };
-        let twin = artifacts.iter().find(|other| {
-            let both_unpacked =
-                artifact.unarchive == Unarchive::Zip && other.unarchive == Unarchive::Zip;
-            other.file_name == artifact.file_name
-                || (both_unpacked && other.stem() == artifact.stem())
-        });
-        if let Some(twin) = twin {
-            let message = format!("{} would overwrite {}", artifact.uri, twin.uri);
+        let same_name = names.insert(artifact.file_name.clone(), artifact.uri.clone());
+        let same_directory = match artifact.unarchive {
+            Unarchive::Zip => directories.insert(artifact.stem().to_owned(), artifact.uri.clone()),
+            Unarchive::None => None,
+        };
+        if let Some(twin) = same_name.or(same_directory) {
+            let message = format!("{} would overwrite {twin}", artifact.uri);
             reader.error(&item, message, "give each artifact of a manifest its own file name");
         }
         artifacts.push(artifact);

@@ -4,7 +4,7 @@
 //! map has such keys, the map stands for the value of the first of the manifest's selections that
 //! is among them; a map with none of them that this manifest selects is left out.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::fields::{Place, Reader};
 use crate::document::{Budget, Content, Entry, Node, Remark};
@@ -41,9 +41,10 @@ impl Selector {
                 let message = format!("{key:?} stands beside a selection and is left out");
                 reader.warn(place, message, "move it below a selection such as all");
             }
+            let by_key: HashMap<&str, &Place<'_>> = entries.iter().map(|(k, p)| (*k, p)).collect();
             let mut wanted = selections.iter().map(String::as_str).chain([ALL]);
-            return match wanted.find_map(|w| entries.iter().rev().find(|(key, _)| *key == w)) {
-                Some((_, place)) => self.select(reader, place, selections),
+            return match wanted.find_map(|keyword| by_key.get(keyword)) {
+                Some(place) => self.select(reader, place, selections),
                 None => Ok(None),
             };
         }
