@@ -19,10 +19,10 @@ use crate::records::Forgotten;
 use crate::registry::Status;
 
 /// Why what was desired did not come about.
-struct Setback {
-    fault: Fault,
-    failure: Failure,
-    canceled: bool,
+pub(super) struct Setback {
+    pub fault: Fault,
+    pub failure: Failure,
+    pub canceled: bool,
 }
 
 impl Worker {
@@ -37,9 +37,9 @@ impl Worker {
         loop {
             self.show(&record);
             let next = match record.phase {
-                Phase::Bootstrap => Ok(()),
+                Phase::Bootstrap => self.bootstrap(&mut record).await,
                 Phase::Applying => self.apply(&record, &before).await,
-                Phase::RollingBack => self.bring_back(&record).await,
+                Phase::RollingBack => self.bring_back(&mut record).await,
                 Phase::Removing => self.remove(&record).await,
                 Phase::Ended { .. } => break,
             };
@@ -129,6 +129,7 @@ impl Worker {
             }
             (Phase::Bootstrap | Phase::Applying, FailurePolicy::Rollback) => {
                 record.phase = Phase::RollingBack;
+                record.bootstraps = std::mem::take(&mut record.rollback_bootstraps);
                 match self.around.records.roll_back(record) {
                     Ok(changed) => {
                         for (name, paths) in changed {
@@ -154,7 +155,10 @@ impl Worker {
     }
 
     /// What was before: up again, but for what was broken then and what needs that. What came is removed.
-    async fn bring_back(&self, record: &DeploymentRecord) -> Result<(), Setback> {
+    async fn bring_back(&self, record: &mut DeploymentRecord) -> Result<(), Setback> {
+        if !record.bootstraps.is_empty() {
+            self.bootstrap(record).await?;
+        }
         let before = self.statuses();
         let hopeless = self.dependents_of(&record.broken_before);
         let awaited = |name: &ComponentName| {
@@ -164,7 +168,7 @@ impl Worker {
         self.remove(record).await
     }
 
-    async fn reconcile_and_wait(
+    pub(super) async fn reconcile_and_wait(
         &self,
         record: &DeploymentRecord,
         is_awaited: impl Fn(&ComponentName) -> bool,
@@ -190,17 +194,23 @@ impl Worker {
             self.jobs.progress(record.job, percent, what);
         };
         let limit = self.around.settings.deployment.apply_timeout();
-        let mut canceled = self.history.cancellation(&record.id);
-        // A rollback is what a cancellation comes to: nothing is left to be canceled of it.
-        let may_cancel = record.phase != Phase::RollingBack;
         tokio::select! {
             up = timeout(limit, all_up(&self.around, &awaited, progress)) => match up {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(broken)) => Err(Setback::broken(failure_of(&self.around, &broken))),
                 Err(_) => Err(self.stuck(&awaited)),
             },
-            () = until(&mut canceled), if may_cancel => Err(Setback::canceled()),
+            () = self.cancellation_of(record) => Err(Setback::canceled()),
         }
+    }
+
+    /// Resolves when it is to end early. A rollback is what a cancellation comes to: nothing is left to be canceled
+    /// of it.
+    pub(super) async fn cancellation_of(&self, record: &DeploymentRecord) {
+        if record.phase == Phase::RollingBack {
+            std::future::pending::<()>().await;
+        }
+        until(&mut self.history.cancellation(&record.id)).await;
     }
 
     /// Removes everything that is marked so in the store.
@@ -302,7 +312,7 @@ impl Worker {
         Outcome { started, kept, failure: record.failure.clone(), ..Outcome::default() }
     }
 
-    fn statuses(&self) -> BTreeMap<String, Status> {
+    pub(super) fn statuses(&self) -> BTreeMap<String, Status> {
         let all = self.around.registry.all();
         all.into_iter().map(|status| (status.name.clone(), status)).collect()
     }
@@ -346,14 +356,14 @@ impl Setback {
         Self { fault, failure, canceled: false }
     }
 
-    fn canceled() -> Self {
+    pub(super) fn canceled() -> Self {
         let cause = "it was canceled while it was carried out".to_owned();
         let failure = Failure::of(&Error::DeploymentFailed(cause.clone()));
         let fault = Fault::new(&[ErrorCode::DeploymentInterrupted], cause);
         Self { fault, failure, canceled: true }
     }
 
-    fn internal(error: &dyn std::error::Error) -> Self {
+    pub(super) fn internal(error: &dyn std::error::Error) -> Self {
         let failure = Failure::of(&Error::Internal(error.to_string()));
         Self { fault: Fault::internal(error.to_string()), failure, canceled: false }
     }

@@ -9,6 +9,7 @@
 //! Every stage has a deadline and can be canceled. What is committed has a record in the store, from which the next
 //! daemon goes on ([`DeploymentRecord`]).
 
+mod bootstrap;
 mod carry_out;
 mod define;
 mod document;
@@ -17,6 +18,7 @@ mod history;
 mod plan;
 mod prepare;
 mod queue;
+mod reboot;
 mod reconcile;
 mod record;
 mod refusal;

@@ -7,7 +7,6 @@ use hedgerow_component::ComponentName;
 use hedgerow_component::platform::Platform;
 
 use super::define::{DefineError, Ingredients, define, scope};
-use super::record::Phase;
 use crate::definition::Definition;
 use crate::driver::{BuiltinDriver, Driver, Surroundings};
 use crate::lifecycle::{Goal, State};
@@ -63,7 +62,7 @@ pub fn definitions(
     let desired = around.records.desired()?;
     let ingredients = around.records.ingredients(&desired)?;
     let at_work = around.records.deployment_at_work()?;
-    let held = at_work.filter(|record| record.phase == Phase::Bootstrap);
+    let held = at_work.filter(|record| !record.bootstraps.is_empty());
     let held = held.map(|record| record.changed).unwrap_or_default();
     let mut definitions = Vec::new();
     for (name, row) in &desired {

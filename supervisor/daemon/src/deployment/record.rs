@@ -28,6 +28,12 @@ pub struct DeploymentRecord {
     pub broken_before: BTreeSet<ComponentName>,
     /// Whose `bootstrap` is still to run, in this order.
     pub bootstraps: Vec<ComponentName>,
+    /// Whose `bootstrap` runs when it is rolled back, in this order.
+    #[serde(default)]
+    pub rollback_bootstraps: Vec<ComponentName>,
+    /// The boot in which a bootstrap step asked for a reboot that has not come.
+    #[serde(default)]
+    pub reboot: Option<String>,
     pub canceled: bool,
     pub fault: Option<Fault>,
     /// What its job shows of the component at fault.
@@ -65,6 +71,8 @@ impl DeploymentRecord {
             removed: BTreeSet::new(),
             broken_before: BTreeSet::new(),
             bootstraps: vec![],
+            rollback_bootstraps: vec![],
+            reboot: None,
             canceled: false,
             fault: None,
             failure: None,

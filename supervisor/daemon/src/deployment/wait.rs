@@ -108,7 +108,12 @@ pub fn failure_of(around: &Surroundings, status: &Status) -> Failure {
     Failure {
         component: Some(status.name.clone()),
         step: fault.and_then(|fault| fault.step),
-        log: log::last_lines(&around.layout.log(&status.name), LAST_LINES),
+        log: last_lines(around, &status.name),
         ..Failure::of(&error)
     }
+}
+
+/// The last words of a component.
+pub fn last_lines(around: &Surroundings, component: &str) -> Vec<String> {
+    log::last_lines(&around.layout.log(component), LAST_LINES)
 }

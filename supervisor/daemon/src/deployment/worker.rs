@@ -11,6 +11,7 @@ use hedgerow_component::platform::Platform;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use super::define::define;
 use super::document::{Change, UpdateAction};
 use super::history::History;
 use super::prepare::{self, PrepareError, Prepared, Request};
@@ -22,7 +23,7 @@ use crate::consent::Answer;
 use crate::definition::Definition;
 use crate::driver::Surroundings;
 use crate::jobs::{Failure, Job, Jobs, Outcome};
-use crate::lifecycle::State;
+use crate::lifecycle::{State, StepKind};
 
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -173,6 +174,41 @@ impl Worker {
             }
         }
         record.removed = prepared.removed.clone();
+        self.note_bootstraps(record, prepared, definitions)
+    }
+
+    /// Whose bootstrap is to run: of what is new, of another version, or has another bootstrap.
+    fn note_bootstraps(
+        &self,
+        record: &mut DeploymentRecord,
+        prepared: &Prepared,
+        definitions: &BTreeMap<ComponentName, Definition>,
+    ) -> Result<(), Refusal> {
+        let desired = prepare::wanted_to_stay(&self.around.records)?;
+        let before = self.around.records.ingredients(&desired)?;
+        let settings = &self.around.settings;
+        for name in prepared.order.iter().filter(|name| record.changed.contains(*name)) {
+            let old = match before.contains_key(name) {
+                true => Some(define(name, &before, &self.platform, settings)),
+                false => None,
+            };
+            let old = old.transpose().map_err(PrepareError::from)?;
+            let script = |definition: &Definition| {
+                let step = definition.steps.get(&StepKind::Bootstrap)?;
+                Some((definition.version.clone(), step.script.clone()))
+            };
+            let (was, is) = (old.as_ref().and_then(script), definitions.get(name).and_then(script));
+            if is.is_some() && is != was {
+                record.bootstraps.push(name.clone());
+            }
+            let again = before.get(name).and_then(|old| {
+                let manifest = old.recipe.manifest_for(&self.platform).ok()?;
+                manifest.lifecycle.step(StepKind::Bootstrap)
+            });
+            if again.is_some_and(|step| step.bootstrap_on_rollback) {
+                record.rollback_bootstraps.push(name.clone());
+            }
+        }
         Ok(())
     }
 

@@ -20,6 +20,8 @@ pub struct Deployment {
     pub history: u32,
     /// What reboots the device when a bootstrap step asks for it; empty: systemd, over D-Bus.
     pub reboot_command: Vec<String>,
+    /// For the device to go down, once it was asked to reboot.
+    pub reboot_timeout: u32,
 }
 
 impl Default for Deployment {
@@ -31,6 +33,7 @@ impl Default for Deployment {
             defer_limit: 86_400,
             history: 32,
             reboot_command: vec![],
+            reboot_timeout: 600,
         }
     }
 }
@@ -46,6 +49,10 @@ impl Deployment {
 
     pub fn remove_timeout(&self) -> Duration {
         Duration::from_secs(self.remove_timeout.into())
+    }
+
+    pub fn reboot_timeout(&self) -> Duration {
+        Duration::from_secs(self.reboot_timeout.into())
     }
 
     pub fn defer_limit(&self) -> Duration {
