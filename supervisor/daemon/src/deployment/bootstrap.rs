@@ -59,7 +59,8 @@ impl Worker {
                 log: super::wait::last_lines(&self.around, name.as_str()),
                 ..Failure::of(&Error::DeploymentFailed(cause.clone()))
             };
-            let fault = Fault::of_component(name.as_str(), &[ErrorCode::ComponentUpdate, code], cause);
+            let fault =
+                Fault::of_component(name.as_str(), &[ErrorCode::ComponentUpdate, code], cause);
             Setback { fault, failure, canceled: false }
         };
         match driver::bootstrap(&self.around, &definition, self.cancellation_of(record)).await {

@@ -13,9 +13,13 @@ pub enum RebootError {
          org.freedesktop.login1.reboot, or set deployment.reboot-command"
     )]
     Logind(#[from] zbus::Error),
-    #[error("a bootstrap step wants a reboot, and {program} (deployment.reboot-command) does not start: {source}")]
+    #[error(
+        "a bootstrap step wants a reboot, and {program} (deployment.reboot-command) does not start: {source}"
+    )]
     Start { program: String, source: io::Error },
-    #[error("a bootstrap step wants a reboot, and {program} (deployment.reboot-command) ended with {status}")]
+    #[error(
+        "a bootstrap step wants a reboot, and {program} (deployment.reboot-command) ended with {status}"
+    )]
     Failed { program: String, status: ExitStatus },
 }
 

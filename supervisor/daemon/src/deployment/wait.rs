@@ -74,7 +74,8 @@ impl Awaited {
             Goal::Run => matches!(status.state, State::Running | State::Finished),
             Goal::Stop | Goal::Remove => status.state == State::Finished,
         };
-        status.digest == *digest && is_there
+        // One that was held rests until it has heard that it may run.
+        status.digest == *digest && status.goal == *goal && is_there
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod act;
 mod alarm;
+mod bootstrap;
 mod builtin;
 mod discard;
 mod fence;
@@ -17,6 +18,7 @@ use hedgerow_isolation::moment::Moment;
 use tokio::sync::{mpsc, watch};
 
 use alarm::Alarm;
+pub use bootstrap::{BootstrapError, bootstrap};
 pub use builtin::BuiltinDriver;
 pub use discard::discard;
 pub use fence::{Adopted, Surroundings, adopt};

@@ -138,7 +138,7 @@ impl Driver {
     }
 }
 
-fn describe(step: StepKind, exit: &Exit, memory: Option<u64>) -> String {
+pub(super) fn describe(step: StepKind, exit: &Exit, memory: Option<u64>) -> String {
     let oom = match (exit.oom_kills, memory) {
         (0, _) => String::new(),
         (_, Some(limit)) => format!(": out of memory (its limit is {} KiB)", limit / 1024),
