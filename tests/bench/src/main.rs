@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod components;
+mod deploy;
 mod figure;
 mod footprint;
 mod ipc;
@@ -42,6 +43,11 @@ enum Bench {
         #[arg(long, default_value_t = 40)]
         rounds: usize,
     },
+    /// Command to RUNNING, bytes written, and the same where nothing changes
+    Deploy {
+        #[arg(long, default_value_t = 15)]
+        rounds: usize,
+    },
     /// Memory of resident processes, exec to ready, bytes written
     Footprint {
         /// Seconds to watch an idle Hedgerow for writes
@@ -75,6 +81,7 @@ fn run(arguments: Arguments) -> Result<()> {
     let figures: Vec<Figure> = match arguments.bench {
         Bench::Ipc { rounds } => ipc::measure(rounds)?,
         Bench::Start { rounds } => start::measure(rounds)?,
+        Bench::Deploy { rounds } => deploy::measure(rounds)?,
         Bench::Footprint { idle, rounds } => footprint::measure(idle, rounds)?,
         Bench::Sizes => sizes::measure()?,
         Bench::EchoServer { socket } => return ipc::echo::serve(&socket),

@@ -25,6 +25,12 @@ const IDS: IdRange = IdRange { first: 0x7000_0000 };
 /// The default of the daemon's settings.
 const PIDS: u32 = 512;
 
+/// Times since the fence was asked for.
+pub struct Cold {
+    pub started: Duration,
+    pub whole: Duration,
+}
+
 pub struct Launcher {
     directory: TempDir,
     child: Child,
@@ -87,7 +93,7 @@ impl Launcher {
     }
 
     /// Opens a fence, runs `/bin/true` in it, and closes it.
-    pub fn cold(&mut self, plan: &Plan) -> Result<Duration> {
+    pub fn cold(&mut self, plan: &Plan) -> Result<Cold> {
         let start = Instant::now();
         let fence = plan.fence.clone();
         self.call(Request::Open { plan: Box::new(plan.clone()), note: String::new() })?;
@@ -99,12 +105,12 @@ impl Launcher {
             user: User::GGC,
         };
         let serial = self.send(Request::Start { fence: fence.clone(), step })?;
-        let (mut started, mut exited) = (false, None);
-        while !started || exited.is_none() {
+        let (mut started, mut exited) = (None, None);
+        while started.is_none() || exited.is_none() {
             match self.receive()? {
                 Message::Reply { serial: answered, result } if answered == serial => {
                     result?;
-                    started = true;
+                    started = Some(start.elapsed());
                 }
                 Message::Event(Event::StepExited { exit, .. }) => exited = Some(exit.status),
                 Message::Event(Event::FenceEnded { cause, .. }) => {
@@ -115,7 +121,7 @@ impl Launcher {
         }
         ensure!(exited == Some(ExitStatus::Code(0)), "/bin/true ended with {exited:?}");
         self.call(Request::Close { fence })?;
-        Ok(start.elapsed())
+        Ok(Cold { started: started.unwrap_or_default(), whole: start.elapsed() })
     }
 
     pub fn stop(mut self) -> Result<()> {

@@ -30,7 +30,7 @@ pub fn measure(rounds: usize) -> Result<Vec<Figure>> {
 
     let (mut ours, mut cruns, mut runcs) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..WARM_UP + rounds {
-        let took = (launcher.cold(&plan)?, crun.cold(&stage)?, runc.cold(&stage)?);
+        let took = (launcher.cold(&plan)?.whole, crun.cold(&stage)?, runc.cold(&stage)?);
         if round >= WARM_UP {
             ours.push(took.0);
             cruns.push(took.1);
@@ -52,6 +52,21 @@ pub fn measure(rounds: usize) -> Result<Vec<Figure>> {
         Figure::new("start.runc.p95", percentile(&mut runcs.clone(), 95.0), "ms"),
         cold.held_to(Target::AtMost(1.0)),
     ])
+}
+
+/// From nothing to a started step, in a fence of its own each time.
+pub fn bare(rounds: usize) -> Result<Vec<Duration>> {
+    let mut launcher = Launcher::start()?;
+    let plan = launcher.plan()?;
+    let mut times = Vec::new();
+    for round in 0..WARM_UP + rounds {
+        let took = launcher.cold(&plan)?.started;
+        if round >= WARM_UP {
+            times.push(took);
+        }
+    }
+    launcher.stop().context("the launcher does not end")?;
+    Ok(times)
 }
 
 fn milliseconds(times: Vec<Duration>) -> Vec<f64> {
