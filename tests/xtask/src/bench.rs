@@ -16,6 +16,8 @@ pub enum Bench {
     Ipc,
     /// A whole fence, beside runc and crun
     Start,
+    /// Command to RUNNING, bytes written, and the same where nothing changes
+    Deploy,
     /// Memory, exec to ready, bytes written
     Footprint,
     /// The stripped binaries

@@ -1,4 +1,4 @@
-//! Putting a tree together, so that a power cut finds either nothing or all of it.
+//! Putting trees together, so that a power cut finds either nothing or all of each.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -14,32 +14,24 @@ use super::blob::Blob;
 /// less.
 const FLUSHED_SINGLY: usize = 16;
 
-/// A tree at its temporary name; removed unless it is finished.
+/// Trees at a temporary place; removed unless they are finished.
 pub(super) struct Staging<'a> {
     blobs: &'a Path,
     root: PathBuf,
     directories: Vec<PathBuf>,
     /// What the store did not have.
     fresh: BTreeMap<Blob, PathBuf>,
-    bytes: u64,
     is_finished: bool,
 }
 
 impl<'a> Staging<'a> {
-    /// Takes the temporary name, removing what an interrupted import left there.
+    /// Takes the temporary place, removing what an interrupted import left there.
     pub fn new(root: PathBuf, blobs: &'a Path) -> io::Result<Self> {
         remove_tree(&root)?;
         fs::create_dir_all(blobs)?;
-        let mut staging = Self {
-            blobs,
-            root: root.clone(),
-            directories: Vec::new(),
-            fresh: BTreeMap::new(),
-            bytes: 0,
-            is_finished: false,
-        };
-        staging.make_directory(&root)?;
-        Ok(staging)
+        fs::create_dir(&root)?;
+        let (directories, fresh) = (Vec::new(), BTreeMap::new());
+        Ok(Self { blobs, root, directories, fresh, is_finished: false })
     }
 
     pub fn root(&self) -> &Path {
@@ -54,7 +46,7 @@ impl<'a> Staging<'a> {
         Ok(())
     }
 
-    /// Links a file that the store or this tree has; `false` where neither has it.
+    /// Links a file that the store or these trees have; `false` where neither has it.
     pub fn share(&mut self, blob: Blob, target: &Path) -> io::Result<bool> {
         self.make_way(target)?;
         let stored = self.blobs.join(blob.to_string());
@@ -80,13 +72,16 @@ impl<'a> Staging<'a> {
     /// The file has all of its content now.
     pub fn written(&mut self, file: &File, target: &Path, blob: Blob) -> io::Result<()> {
         file.set_permissions(Permissions::from_mode(blob.mode))?;
-        self.bytes += file.metadata()?.len();
         self.fresh.insert(blob, target.to_owned());
         Ok(())
     }
 
-    /// Gives the tree its name. Returns the bytes of files that were not shared.
-    pub fn finish(mut self, target: &Path) -> io::Result<u64> {
+    /// Moves the trees of these names to where they stay.
+    pub fn finish<'n>(
+        mut self,
+        target: &Path,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> io::Result<()> {
         // What cannot be opened cannot be flushed singly.
         let is_closed = self.fresh.keys().any(|blob| !blob.is_readable());
         if is_closed || self.fresh.len() + self.directories.len() > FLUSHED_SINGLY {
@@ -100,10 +95,14 @@ impl<'a> Staging<'a> {
         for (blob, path) in &self.fresh {
             let _ = fs::hard_link(path, self.blobs.join(blob.to_string()));
         }
-        fs::rename(&self.root, target)?;
+        for name in names {
+            fs::rename(self.root.join(name), target.join(name))?;
+        }
+        sync(target)?;
         self.is_finished = true;
-        sync(target.parent().unwrap_or(Path::new("/")))?;
-        Ok(self.bytes)
+        // Empty by now; what cannot be removed is removed by the next import.
+        let _ = fs::remove_dir(&self.root);
+        Ok(())
     }
 
     /// Of two files with one name the last wins; the first may be a blob's link and must not be written to.

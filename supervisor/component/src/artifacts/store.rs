@@ -9,7 +9,7 @@
 //! A tree has the name of its content: versions with the same artifacts have the same tree, and no file is ever
 //! written to again. A blob whose only link is its own is referred to by no tree.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom};
@@ -39,8 +39,6 @@ pub struct Store {
 pub struct Tree {
     /// The name of its directory.
     pub id: String,
-    /// Bytes of files that were written for it.
-    pub written: u64,
 }
 
 impl Store {
@@ -61,40 +59,26 @@ impl Store {
         contents.iter().map(cost).sum()
     }
 
-    /// Brings in all artifacts of one version; they are on disk when this returns. Writes nothing where their tree
-    /// is here, and of a new tree only files that are not. On an error nothing new is left.
-    pub fn import(&self, contents: &[Content<'_>]) -> Result<Tree, ImportError> {
-        let id = id(contents);
-        let tree = self.directory.join(&id);
-        if tree.is_dir() {
-            return Ok(Tree { id, written: 0 });
+    /// Brings in the artifacts of versions, each version's as one tree; they are on disk when this returns. Writes
+    /// nothing where a tree is here, and of a new tree only files that are not. On an error nothing new is left.
+    pub fn import(&self, versions: &[Vec<Content<'_>>]) -> Result<Vec<Tree>, ImportError> {
+        let trees: Vec<Tree> = versions.iter().map(|contents| Tree { id: id(contents) }).collect();
+        let missing: BTreeMap<&str, &Vec<Content<'_>>> = trees
+            .iter()
+            .zip(versions)
+            .map(|(tree, contents)| (tree.id.as_str(), contents))
+            .filter(|(id, _)| !self.directory.join(id).is_dir())
+            .collect();
+        if missing.is_empty() {
+            return Ok(trees);
         }
-        let in_tree = |error: io::Error| ImportError::of_device(&tree, error);
-        let mut staging =
-            Staging::new(self.directory.join(STAGING), &self.blobs).map_err(in_tree)?;
-        let artifacts = staging.root().join("artifacts");
-        let unarchived = staging.root().join("unarchived");
-        for directory in [&artifacts, &unarchived] {
-            staging.make_directory(directory).map_err(in_tree)?;
+        let here = |error: io::Error| ImportError::of_device(&self.directory, error);
+        let mut staging = Staging::new(self.directory.join(STAGING), &self.blobs).map_err(here)?;
+        for (id, contents) in &missing {
+            stage(&mut staging, id, contents)?;
         }
-        for content in contents {
-            let artifact = content.artifact;
-            let file = artifacts.join(&artifact.file_name);
-            let mut bring_in = || -> Result<(), Failure> {
-                let archive = copy(content, &mut staging, &file)?;
-                match artifact.unarchive {
-                    Unarchive::None => Ok(()),
-                    Unarchive::Zip => {
-                        let root = unarchived.join(artifact.stem());
-                        unarchive(content, archive, &root, &mut staging)
-                    }
-                }
-            };
-            bring_in()
-                .map_err(|failure| failure.of(&artifact.uri, &content.delivery.path(artifact)))?;
-        }
-        let written = staging.finish(&tree).map_err(in_tree)?;
-        Ok(Tree { id, written })
+        staging.finish(&self.directory, missing.keys().copied()).map_err(here)?;
+        Ok(trees)
     }
 
     /// Bytes of all files.
@@ -138,6 +122,32 @@ pub fn id(contents: &[Content<'_>]) -> String {
         hasher.update(content.blob().to_string());
     }
     hex(hasher.finalize().get(..12).unwrap_or_default())
+}
+
+/// Puts one tree together.
+fn stage(staging: &mut Staging<'_>, id: &str, contents: &[Content<'_>]) -> Result<(), ImportError> {
+    let root = staging.root().join(id);
+    let (artifacts, unarchived) = (root.join("artifacts"), root.join("unarchived"));
+    for directory in [&root, &artifacts, &unarchived] {
+        let made = staging.make_directory(directory);
+        made.map_err(|error| ImportError::of_device(directory, error))?;
+    }
+    for content in contents {
+        let artifact = content.artifact;
+        let mut bring_in = || -> Result<(), Failure> {
+            let archive = copy(content, staging, &artifacts.join(&artifact.file_name))?;
+            match artifact.unarchive {
+                Unarchive::None => Ok(()),
+                Unarchive::Zip => {
+                    let root = unarchived.join(artifact.stem());
+                    unarchive(content, archive, &root, staging)
+                }
+            }
+        };
+        bring_in()
+            .map_err(|failure| failure.of(&artifact.uri, &content.delivery.path(artifact)))?;
+    }
+    Ok(())
 }
 
 /// Has the file in the tree, and open for reading.

@@ -59,7 +59,7 @@ impl Bench {
         })
     }
 
-    /// The tree's directory, and how many bytes were written.
+    /// The tree's directory, and how many bytes the store grew by.
     fn import_all(
         &self,
         artifacts: &[Artifact],
@@ -68,8 +68,9 @@ impl Bench {
         self.deliver(limits, |delivery| {
             let contents: Result<Vec<_>, _> =
                 artifacts.iter().map(|artifact| delivery.examine(artifact)).collect();
-            let tree = self.store().import(&contents?)?;
-            Ok((self.kept().join(tree.id), tree.written))
+            let before = self.store().bytes().unwrap();
+            let tree = self.store().import(&[contents?])?.remove(0);
+            Ok((self.kept().join(tree.id), self.store().bytes().unwrap() - before))
         })
     }
 
@@ -253,8 +254,8 @@ fn a_canceled_import_leaves_nothing() {
             if budget.get() > 1 << 19 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         };
         let delivery = Delivery { watch: &watch, ..*delivery };
-        let contents = [delivery.examine(&artifact).unwrap()];
-        bench.store().import(&contents).map(|tree| tree.id)
+        let contents = vec![delivery.examine(&artifact).unwrap()];
+        bench.store().import(&[contents])
     });
     assert!(matches!(result, Err(ImportError::Canceled)), "{result:?}");
     assert_eq!(bench.left(), [] as [String; 0]);
@@ -322,9 +323,9 @@ fn what_changes_after_it_was_examined_is_refused() {
     fs::write(bench.file("a"), "first").unwrap();
     let artifact = plain("a");
     let result = bench.deliver(&Limits::default(), |delivery| {
-        let contents = [delivery.examine(&artifact).unwrap()];
+        let contents = vec![delivery.examine(&artifact).unwrap()];
         fs::write(bench.file("a"), "other").unwrap();
-        bench.store().import(&contents).map(|tree| tree.id.into())
+        bench.store().import(&[contents]).map(|mut trees| trees.remove(0).id.into())
     });
     assert_eq!(fault(result), ArtifactFault::Changed);
     assert_eq!(bench.left(), [] as [String; 0]);

@@ -8,14 +8,20 @@ use hedgerow_component::artifacts::ImportError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PackageError {
-    #[error("{component}: {source}")]
-    Artifact { component: ComponentName, source: Box<ImportError> },
+    #[error(transparent)]
+    Artifact { source: Box<ImportError> },
     #[error("{component} has artifacts, but no artifact directory was given")]
     NoArtifactDirectory { component: ComponentName },
     #[error(transparent)]
     Room(#[from] NoRoom),
     #[error("{}: {source}", path.display())]
     Disk { path: PathBuf, source: io::Error },
+}
+
+impl From<ImportError> for PackageError {
+    fn from(source: ImportError) -> Self {
+        Self::Artifact { source: Box::new(source) }
+    }
 }
 
 /// All in bytes. Nothing was copied.

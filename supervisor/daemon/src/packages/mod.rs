@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use hedgerow_component::Recipe;
-use hedgerow_component::artifacts::{self, Content, Delivery, ImportError, Limits, Source, Store};
+use hedgerow_component::artifacts::{self, Content, Delivery, Limits, Source, Store};
 use hedgerow_component::recipe::Artifact;
 
 pub use builtin::{missing, notices, package as builtin_package};
@@ -72,19 +72,26 @@ impl Packages {
         room::check(&self.directory, &self.store, self.settings, needed)?;
         done.set(0);
         total.set(needed);
-        wanted
+        let stays: Vec<bool> = wanted
             .iter()
             .zip(&contents)
-            .map(|(wanted, contents)| {
-                let (file, recipe) = (wanted.recipe.file.clone(), wanted.text.to_owned());
-                if wanted.stays_in_image(contents) {
-                    let (id, place) = (artifacts::id(contents), Place::Image);
-                    return Ok(Package { id, place, file, recipe });
-                }
-                let tree = self.store.import(contents).map_err(|error| wanted.at_fault(error))?;
-                Ok(Package { id: tree.id, place: Place::Store, file, recipe })
-            })
-            .collect()
+            .map(|(wanted, contents)| wanted.stays_in_image(contents))
+            .collect();
+        let ids: Vec<String> = contents.iter().map(|contents| artifacts::id(contents)).collect();
+        let brought: Vec<_> = contents
+            .into_iter()
+            .zip(&stays)
+            .filter(|(_, stays)| !**stays)
+            .map(|(c, _)| c)
+            .collect();
+        self.store.import(&brought)?;
+        let package = |((wanted, id), stays): ((&Wanted<'_>, String), bool)| Package {
+            id,
+            place: if stays { Place::Image } else { Place::Store },
+            file: wanted.recipe.file.clone(),
+            recipe: wanted.text.to_owned(),
+        };
+        Ok(wanted.iter().zip(ids).zip(stays).map(package).collect())
     }
 
     /// The most bytes that [`Packages::import`] would copy. Reads and checks everything, as it does.
@@ -126,7 +133,7 @@ fn examine<'a>(
 ) -> Result<Vec<Vec<Content<'a>>>, PackageError> {
     let each = |(wanted, delivery): (&Wanted<'a>, &'a Option<Delivery<'a>>)| {
         let examine = |artifact: &'a Artifact| match delivery {
-            Some(delivery) => delivery.examine(artifact).map_err(|error| wanted.at_fault(error)),
+            Some(delivery) => Ok(delivery.examine(artifact)?),
             None => {
                 let component = wanted.recipe.name.clone();
                 Err(PackageError::NoArtifactDirectory { component })
@@ -140,11 +147,6 @@ fn examine<'a>(
 impl Wanted<'_> {
     fn stays_in_image(&self, contents: &[Content<'_>]) -> bool {
         self.in_image && !contents.is_empty() && contents.iter().all(Content::is_usable_in_place)
-    }
-
-    fn at_fault(&self, source: ImportError) -> PackageError {
-        let component = self.recipe.name.clone();
-        PackageError::Artifact { component, source: Box::new(source) }
     }
 }
 

@@ -1,6 +1,7 @@
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 
+use hedgerow_component::artifacts::ImportError;
 use tempfile::TempDir;
 
 use super::*;
@@ -91,7 +92,7 @@ fn an_import_can_be_canceled_and_needs_its_directory() {
     let packages = bench.packages(settings::Store::default());
     let canceled = packages.import(&[bench.wanted()], &|_| ControlFlow::Break(())).unwrap_err();
     assert!(
-        matches!(canceled, PackageError::Artifact { source, .. } if matches!(*source, ImportError::Canceled))
+        matches!(canceled, PackageError::Artifact { source } if matches!(*source, ImportError::Canceled))
     );
     let nowhere = Wanted { directory: None, ..bench.wanted() };
     let refused = packages.import(&[nowhere], &go_on).unwrap_err();
