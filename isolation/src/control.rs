@@ -16,6 +16,9 @@ pub mod descriptor {
     pub const COUNT: i32 = 2;
 }
 
+/// hedgerow-init once more, inside every fence: it runs a command as the fence's root, see [`crate::control`]'s socket.
+pub const SUDO: &str = "/run/hedgerow/sudo";
+
 /// PATH of a step that brings none, and where its program is looked up.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

@@ -106,6 +106,9 @@ pub enum Base {
 pub enum Access {
     ReadOnly,
     ReadWrite,
+    /// Writes go to the plan's [`Layer`], the source stays as it is. Whoever owns the source is shown as the mount's
+    /// `owner`.
+    Layered,
 }
 
 /// A directory bound into the fence, `nosuid` and `nodev`.
@@ -117,7 +120,8 @@ pub struct Mount {
     /// Absolute path inside the fence.
     pub target: PathBuf,
     pub access: Access,
-    /// When set, the launcher makes the source directory where it is missing (mode 0700) and gives it to
+    /// With [`Access::Layered`], who the files are shown to belong to. Else, when set, the launcher makes the source
+    /// directory where it is missing (mode 0700) and gives it to
     /// this user and group of the fence.
     pub owner: Option<User>,
 }
@@ -145,14 +149,44 @@ pub struct Plan {
     pub network: Network,
     pub limits: Limits,
     pub mounts: Vec<Mount>,
+    /// Where writes to the fence's root and to [`Access::Layered`] mounts go. `None`: neither can be written.
+    pub layer: Option<Layer>,
+    /// Components of which this one sees something.
+    pub dependencies: Vec<Dependency>,
+}
+
+/// What a fence writes outside its mounts: kept until the daemon discards it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// A directory of [`Base::State`], made by the launcher where it is missing, and root's own.
+    pub source: PathBuf,
+    /// Bytes that it may take.
+    pub quota: Option<u64>,
+}
+
+/// Directories of another component, read-only, with its users shown as the same users of this fence. What does not
+/// exist is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    pub ids: IdRange,
+    /// [`Layer::source`] of the other component: what it changed in its [`Access::Layered`] mounts is seen.
+    pub layer: Option<PathBuf>,
+    pub mounts: Vec<Mount>,
 }
 
 impl Plan {
     /// Whether the fence uses this directory of [`Base::State`], one above it or one below it.
     pub fn uses(&self, directory: &Path) -> bool {
-        let sources = self.mounts.iter().filter(|m| m.base == Base::State).map(|m| &m.source);
-        let mut sources = sources;
-        sources.any(|source| source.starts_with(directory) || directory.starts_with(source))
+        self.sources().any(|source| source.starts_with(directory) || directory.starts_with(source))
+    }
+
+    /// The directories of [`Base::State`] that the fence uses.
+    pub fn sources(&self) -> impl Iterator<Item = &PathBuf> {
+        let dependencies = self.dependencies.iter();
+        let mounts = self.mounts.iter().chain(dependencies.clone().flat_map(|d| &d.mounts));
+        let layers = self.layer.iter().map(|layer| &layer.source);
+        let layers = layers.chain(dependencies.filter_map(|d| d.layer.as_ref()));
+        mounts.filter(|m| m.base == Base::State).map(|m| &m.source).chain(layers)
     }
 }
 
@@ -170,4 +204,7 @@ pub struct Step {
     pub env: BTreeMap<String, String>,
     pub cwd: PathBuf,
     pub user: User,
+    /// Runs as the fence's root, with a container's usual capabilities over what is in the fence; `user` is not
+    /// looked at.
+    pub privileged: bool,
 }

@@ -64,7 +64,7 @@ impl Init {
         if step::holds(CapabilitySet::NET_ADMIN) {
             network::loopback_up().map_err(|e| Error::System("cannot bring up the loopback", e))?;
         }
-        step::keep_only_what_starting_needs()
+        step::drop_network_administration()
             .map_err(|e| Error::System("cannot drop capabilities", e.into()))?;
 
         let mut signals = SigSet::empty();

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 
 use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::control::{PATH, Report};
-use hedgerow_isolation::plan::Step;
+use hedgerow_isolation::plan::{Step, User};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -45,9 +45,22 @@ pub fn holds(capability: CapabilitySet) -> bool {
     rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(capability))
 }
 
-/// Drops every capability that is not needed to start and signal steps, and all of the bounding set, so that
-/// no program of the fence can get one from a file or a set-user-id bit.
-pub fn keep_only_what_starting_needs() -> Result<(), Errno> {
+/// Gives up what only setting up the fence's network needed, also for every privileged step.
+pub fn drop_network_administration() -> Result<(), Errno> {
+    let _ = rustix::thread::remove_capability_from_bounding_set(CapabilitySet::NET_ADMIN);
+    let held = rustix::thread::capabilities(None)?.permitted;
+    set_capabilities(held.difference(CapabilitySet::NET_ADMIN))
+}
+
+/// Drops every capability, and all of the bounding set, so that no program can get one from a file or a set-user-id
+/// bit.
+fn drop_capabilities() -> Result<(), Errno> {
+    set_capabilities(CapabilitySet::empty())?;
+    rustix::thread::clear_ambient_capability_set()
+}
+
+/// Before the user changes: it takes a capability.
+fn empty_bounding_set() -> Result<(), Errno> {
     for capability in CapabilitySet::all().iter() {
         match rustix::thread::remove_capability_from_bounding_set(capability) {
             // A capability that this kernel does not know.
@@ -55,8 +68,7 @@ pub fn keep_only_what_starting_needs() -> Result<(), Errno> {
             Err(errno) => return Err(errno),
         }
     }
-    let kept = CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::KILL;
-    set_capabilities(kept)
+    Ok(())
 }
 
 fn set_capabilities(kept: CapabilitySet) -> Result<(), Errno> {
@@ -167,12 +179,17 @@ fn become_step(
 
     // Groups before user: afterwards it may not change them.
     rustix::thread::set_thread_groups(&[]).map_err(Stage::User.failed())?;
-    let gid = Gid::from_raw(step.user.gid);
+    let user = if step.privileged { User::ROOT } else { step.user };
+    if !step.privileged {
+        empty_bounding_set().map_err(Stage::Privileges.failed())?;
+    }
+    let gid = Gid::from_raw(user.gid);
     rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(Stage::User.failed())?;
-    let uid = Uid::from_raw(step.user.uid);
+    let uid = Uid::from_raw(user.uid);
     rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(Stage::User.failed())?;
-    set_capabilities(CapabilitySet::empty()).map_err(Stage::Privileges.failed())?;
-    rustix::thread::clear_ambient_capability_set().map_err(Stage::Privileges.failed())?;
+    if !step.privileged {
+        drop_capabilities().map_err(Stage::Privileges.failed())?;
+    }
     rustix::thread::set_no_new_privs(true).map_err(Stage::Privileges.failed())?;
 
     // As the step's user: it enters no directory that it could not enter itself.
@@ -353,6 +370,7 @@ mod tests {
             env: [("PATH".to_owned(), "/elsewhere".to_owned())].into(),
             cwd: "/".into(),
             user: hedgerow_isolation::plan::User::GGC,
+            privileged: false,
         };
         let bare = Image::of(&step("sh")).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(bare.candidates.len(), PATH.split(':').count());

@@ -16,12 +16,12 @@ use std::error::Error as _;
 use std::ffi::CString;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
 
 use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::control::descriptor;
-use hedgerow_isolation::plan::{Access, Network, Plan};
+use hedgerow_isolation::plan::Plan;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
 use libcontainer::oci_spec::runtime::Spec as OciSpec;
@@ -29,20 +29,19 @@ use libcontainer::syscall::syscall::SyscallType;
 use libcontainer::workload::{
     Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
 };
-use nix::sched::CloneFlags;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::FdFlags;
-use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
-use crate::mount::{self, Reach};
 use crate::network::link::{self, Link};
 use crate::spec::{Sources, spec};
+use crate::stage::{Materials, STAGE, Stage};
 
 /// What is to be built. Descriptors beside it, which arrive as 3, 4, 5 …: the init's control socket, the
-/// seccomp filter, the init program, the root tree, then the source of each of the plan's mounts. The root tree
-/// and the sources are detached mounts.
+/// seccomp filter, the init program, [`crate::root`]'s copy, the layer's directory where the plan has one, the source
+/// of each of the plan's mounts; then for each dependency its layer's directory, where it has one, and its sources.
+/// All but the first two are detached mounts.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Blueprint {
     pub plan: Plan,
@@ -70,10 +69,6 @@ enum Error {
     Container(#[from] LibcontainerError),
 }
 
-/// Directory over which the builder mounts its own tmpfs, in its own mount namespace. Every parent must be open
-/// to all: the fence's root, who is nobody on the host, resolves paths below it.
-const STAGE: &str = "/tmp";
-
 /// Serves the launcher at the other end of stdin.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The launcher's death ends this process, and this process's death the half-made init (see `setup_envs`).
@@ -90,26 +85,22 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn build(blueprint: &Blueprint, descriptors: Vec<OwnedFd>) -> Result<(), Error> {
     let plan = &blueprint.plan;
-    let [control, filter, init, root, sources @ ..] = descriptors.as_slice() else {
-        return Err(Error::Descriptors);
-    };
-    let placed =
-        control.as_raw_fd() == descriptor::CONTROL && filter.as_raw_fd() == descriptor::FILTER;
-    if !placed || sources.len() != plan.mounts.len() {
-        return Err(Error::Descriptors);
-    }
-    for inherited in [control, filter] {
+    let materials = Materials::sort(plan, descriptors).ok_or(Error::Descriptors)?;
+    let init = materials.init.as_raw_fd();
+    for inherited in [&materials.control, &materials.filter] {
         rustix::io::fcntl_setfd(inherited, FdFlags::empty())
             .map_err(|e| Error::System("cannot hand on a descriptor", e.into()))?;
     }
     // Refused without CAP_SYS_RESOURCE; then a fence keeps what the launcher has.
     let _ = fs::write("/proc/self/oom_score_adj", "0");
 
-    let stage = Stage::make(plan, root, sources, blueprint.unified)
+    let stage = Stage::make(blueprint, &materials)
         .map_err(|e| Error::System("cannot stage the fence's directories", e))?;
     let sources = Sources {
         root: &stage.root,
         mounts: &stage.mounts,
+        dependencies: &stage.dependencies,
+        sudo: &stage.sudo,
         sys: stage.sys.as_deref(),
         unified: blueprint.unified,
         cgroups_path: "/",
@@ -124,7 +115,7 @@ fn build(blueprint: &Blueprint, descriptors: Vec<OwnedFd>) -> Result<(), Error> 
         .with_root_path(Path::new(STAGE).join("state"))?
         .with_preserved_fds(descriptor::COUNT)
         .with_stdin(null)
-        .with_executor(ExecuteInit { program: init.as_raw_fd() })
+        .with_executor(ExecuteInit { program: init })
         .as_init(STAGE)
         .with_systemd(false)
         .with_detach(true)
@@ -133,64 +124,6 @@ fn build(blueprint: &Blueprint, descriptors: Vec<OwnedFd>) -> Result<(), Error> 
         link::join(link, pid.as_raw(), plan.ids)?;
     }
     Ok(container.start()?)
-}
-
-/// What the configuration refers to, in a mount namespace of the builder's own.
-struct Stage {
-    root: PathBuf,
-    mounts: Vec<PathBuf>,
-    sys: Option<PathBuf>,
-}
-
-impl Stage {
-    fn make(plan: &Plan, root: &OwnedFd, sources: &[OwnedFd], unified: bool) -> io::Result<Self> {
-        nix::sched::unshare(CloneFlags::CLONE_NEWNS)?;
-        rustix::mount::mount_change(
-            "/",
-            MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
-        )?;
-        neutralize_cgroups(unified)?;
-        let sys = match plan.network {
-            Network::Host => Some(mount::copy_path("/sys", Reach::One)?),
-            Network::None | Network::Nat => None,
-        };
-        mount::attach_path(mount::tmpfs("1m")?.as_fd(), STAGE)?;
-        let place = |name: &str, tree: &OwnedFd| -> io::Result<PathBuf> {
-            let path = Path::new(STAGE).join(name);
-            fs::create_dir(&path)?;
-            mount::attach_path(tree.as_fd(), &format!("{STAGE}/{name}"))?;
-            Ok(path)
-        };
-        let mut mounts = Vec::new();
-        for (index, (wanted, tree)) in plan.mounts.iter().zip(sources).enumerate() {
-            mount::restrict(tree.as_fd(), restrictions(wanted.access), Reach::One)?;
-            mounts.push(place(&format!("mount-{index}"), tree)?);
-        }
-        Ok(Self {
-            root: place("root", root)?,
-            mounts,
-            sys: sys.map(|tree| place("sys", &tree)).transpose()?,
-        })
-    }
-}
-
-fn restrictions(access: Access) -> MountAttrFlags {
-    let always = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-    match access {
-        Access::ReadOnly => always | MountAttrFlags::MOUNT_ATTR_RDONLY,
-        Access::ReadWrite => always,
-    }
-}
-
-/// The launcher has put this process into its cgroups, and only it writes there. libcontainer insists on joining
-/// one as well: let it find the root of the unified hierarchy (every kernel can mount it, also where the
-/// controllers are elsewhere), and let its write go nowhere.
-fn neutralize_cgroups(unified: bool) -> io::Result<()> {
-    if !unified {
-        mount::attach_path(mount::cgroup2()?.as_fd(), "/sys/fs/cgroup")?;
-    }
-    let nowhere = mount::copy_path("/dev/null", Reach::One)?;
-    mount::attach_path(nowhere.as_fd(), "/sys/fs/cgroup/cgroup.procs")
 }
 
 /// Runs in process 1 of the fence.

@@ -34,10 +34,33 @@ pub fn plan(plan: &Plan, others: impl IntoIterator<Item = IdRange>) -> Result<()
     })?;
     ids(plan.ids, others)?;
     limits(plan.limits)?;
-    mounts(&plan.mounts)
+    if let Some(layer) = &plan.layer {
+        source("layer", &layer.source)?;
+    }
+    for dependency in &plan.dependencies {
+        range(dependency.ids)?;
+        dependency.layer.iter().try_for_each(|layer| source("layer", layer))?;
+        let runtime = dependency.mounts.iter().any(|mount| mount.base == Base::Runtime);
+        ensure(!runtime, || "a dependency's mount with base \"runtime\"".to_owned())?;
+    }
+    mounts(
+        &plan
+            .mounts
+            .iter()
+            .chain(plan.dependencies.iter().flat_map(|d| &d.mounts))
+            .collect::<Vec<_>>(),
+    )
 }
 
-fn ids(range: IdRange, others: impl IntoIterator<Item = IdRange>) -> Result<(), Error> {
+fn ids(ids: IdRange, others: impl IntoIterator<Item = IdRange>) -> Result<(), Error> {
+    range(ids)?;
+    // Ranges are aligned: they overlap only where they are the same.
+    ensure(others.into_iter().all(|other| other != ids), || {
+        format!("ids from {} belong to another open fence", ids.first)
+    })
+}
+
+fn range(range: IdRange) -> Result<(), Error> {
     let first = range.first;
     ensure(FIRST_IDS.contains(&first) && first.is_multiple_of(IdRange::COUNT), || {
         format!(
@@ -46,10 +69,6 @@ fn ids(range: IdRange, others: impl IntoIterator<Item = IdRange>) -> Result<(), 
             FIRST_IDS.end(),
             IdRange::COUNT
         )
-    })?;
-    // Ranges are aligned: they overlap only where they are the same.
-    ensure(others.into_iter().all(|other| other != range), || {
-        format!("ids from {first} belong to another open fence")
     })
 }
 
@@ -71,14 +90,12 @@ pub fn limits(limits: Limits) -> Result<(), Error> {
     })
 }
 
-fn mounts(mounts: &[Mount]) -> Result<(), Error> {
+fn mounts(mounts: &[&Mount]) -> Result<(), Error> {
     ensure(mounts.len() <= MAX_MOUNTS, || {
         format!("{} mounts: {MAX_MOUNTS} at most", mounts.len())
     })?;
     for (index, mount) in mounts.iter().enumerate() {
-        ensure(is_plain(&mount.source) && mount.source.is_relative(), || {
-            format!("mount source {:?}: a relative path without \"..\"", mount.source)
-        })?;
+        source("mount source", &mount.source)?;
         let plain = mount.target.strip_prefix("/").is_ok_and(is_plain);
         let below =
             TARGETS.iter().any(|t| mount.target.starts_with(t) && mount.target != Path::new(t));
@@ -92,12 +109,22 @@ fn mounts(mounts: &[Mount]) -> Result<(), Error> {
             format!("mount target {:?} and {earlier:?} lie in one another", mount.target)
         })?;
         mount.owner.map_or(Ok(()), user)?;
-        let alters = mount.owner.is_some() || mount.access == Access::ReadWrite;
+        let alters = match mount.access {
+            Access::ReadOnly => mount.owner.is_some(),
+            Access::ReadWrite => true,
+            Access::Layered => false,
+        };
         ensure(mount.base != Base::Image || !alters, || {
             format!("mount source {:?}: the image is read-only", mount.source)
         })?;
     }
     Ok(())
+}
+
+fn source(what: &str, path: &Path) -> Result<(), Error> {
+    ensure(is_plain(path) && path.is_relative(), || {
+        format!("{what} {path:?}: a relative path without \"..\"")
+    })
 }
 
 /// Names only, and at least one.
@@ -112,11 +139,7 @@ pub fn discarded(sources: &[PathBuf]) -> Result<(), Error> {
     ensure(sources.len() <= MAX_DISCARDED, || {
         format!("{} directories to discard: {MAX_DISCARDED} at most", sources.len())
     })?;
-    sources.iter().try_for_each(|source| {
-        ensure(is_plain(source) && source.is_relative(), || {
-            format!("directory {source:?} to discard: a relative path without \"..\"")
-        })
-    })
+    sources.iter().try_for_each(|path| source("directory to discard", path))
 }
 
 /// A path to open inside a fence, and as whom.
@@ -174,6 +197,8 @@ mod tests {
             network: Network::None,
             limits: Limits::default(),
             mounts: vec![mount("work/a", "/greengrass/v2/work/a"), mount("ipc/a", "/run/ipc")],
+            layer: None,
+            dependencies: Vec::new(),
         }
     }
 
@@ -241,6 +266,7 @@ mod tests {
             env: [("A".to_owned(), "=b".to_owned())].into(),
             cwd: "/".into(),
             user: User::GGC,
+            privileged: false,
         };
         step(&good).unwrap();
         let cases: [Case<Step>; 6] = [

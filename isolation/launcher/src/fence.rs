@@ -78,11 +78,13 @@ enum Phase {
 /// What every fence is made of, see [`Blueprint`].
 #[derive(Debug)]
 pub struct Materials<'a> {
-    pub tree: OwnedFd,
+    pub init: OwnedFd,
+    pub skeleton: OwnedFd,
     pub sources: Vec<OwnedFd>,
     pub link: Option<Link>,
     pub filter: BorrowedFd<'a>,
-    pub init: BorrowedFd<'a>,
+    /// The plan without what does not exist of its dependencies.
+    pub plan: Plan,
 }
 
 /// A descriptor of a fence that [`Fence::ready`] is to be called for.
@@ -137,12 +139,12 @@ impl Fence {
         // The builder waits for its blueprint: whatever it makes is in the cgroup from the start.
         let told = fence.cgroup.add(pid).map_err(|e| failed(&e)).and_then(|()| {
             let blueprint = Blueprint {
-                plan: fence.plan.clone(),
+                plan: materials.plan,
                 unified: fence.cgroup.is_unified(),
                 link: materials.link,
             };
-            let mut descriptors =
-                vec![init_end.as_fd(), materials.filter, materials.init, materials.tree.as_fd()];
+            let mut descriptors = vec![init_end.as_fd(), materials.filter];
+            descriptors.extend([materials.init.as_fd(), materials.skeleton.as_fd()]);
             descriptors.extend(materials.sources.iter().map(AsFd::as_fd));
             channel.send(&blueprint, &descriptors).map_err(|e| failed(&e))
         });

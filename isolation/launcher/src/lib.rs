@@ -7,8 +7,9 @@
 //! - [`server`]: the resident process, prepared by [`setup`]; [`fence`] and its [`steps`]: what one fence goes
 //!   through; [`daemon`]: the connection.
 //! - [`check`], [`grants`], [`source`]: whether a plan may be carried out.
-//! - [`cgroup`], [`root`], [`network`]: what fences are made in and of.
-//! - [`builder`], [`spec`]: the one-shot process that makes a fence; [`filter`]: the one that compiles the
+//! - [`cgroup`], [`root`], [`network`]: what fences are made in and of; [`view`], [`idmap`], [`mount`]: the root that
+//!   one sees.
+//! - [`builder`], [`stage`], [`spec`]: the one-shot process that makes a fence; [`filter`]: the one that compiles the
 //!   seccomp filter of steps; [`discard`]: the one that removes what fences wrote.
 
 mod builder;
@@ -20,6 +21,7 @@ mod fence;
 mod file;
 mod filter;
 mod grants;
+mod idmap;
 mod mount;
 mod network;
 mod notify;
@@ -31,7 +33,9 @@ mod server;
 mod setup;
 mod source;
 pub mod spec;
+mod stage;
 mod steps;
+mod view;
 
 use std::error::Error;
 use std::process::ExitCode;

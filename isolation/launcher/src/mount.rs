@@ -81,6 +81,40 @@ pub fn tmpfs(size: &str) -> io::Result<OwnedFd> {
     Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 
+/// Directories that are seen as one (overlayfs), by absolute paths of at most 255 bytes in all.
+#[derive(Debug, Clone, Copy)]
+pub struct Overlay<'a> {
+    /// Topmost first, at least two where there is no `upper`.
+    pub lower: &'a [String],
+    /// The directory that takes writes, and an empty one beside it that the kernel works in.
+    pub upper: Option<[&'a str; 2]>,
+}
+
+impl Overlay<'_> {
+    /// A detached mount, `nosuid` and `nodev` and as `more` says. It sees its layers with the rights of this process
+    /// at this moment.
+    pub fn mount(self, more: MountAttrFlags) -> io::Result<OwnedFd> {
+        let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        let lower = self.lower.join(":");
+        let mut options = vec![("source", "hedgerow"), ("lowerdir", lower.as_str())];
+        // Directories can be renamed; a change of owner or mode does not copy what is in a file.
+        options.push(("metacopy", "on"));
+        match self.upper {
+            Some([upper, work]) => {
+                options.extend([("redirect_dir", "on"), ("upperdir", upper), ("workdir", work)])
+            }
+            None => options.push(("redirect_dir", "follow")),
+        }
+        for (name, value) in options {
+            fsconfig_set_string(context.as_fd(), name, value)?;
+        }
+        fsconfig_create(context.as_fd())?;
+        let attributes =
+            MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | more;
+        Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+    }
+}
+
 /// A detached mount of the unified cgroup hierarchy.
 pub fn cgroup2() -> io::Result<OwnedFd> {
     let context = fsopen("cgroup2", FsOpenFlags::FSOPEN_CLOEXEC)?;

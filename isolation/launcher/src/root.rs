@@ -1,27 +1,47 @@
-//! The root directory of every fence: made once, in this launcher's own mount namespace, and shared read-only.
+//! What is the same in every fence's root, made once in this launcher's own mount namespace: directories, links, and
+//! the files that are not the host's. [`crate::view`] lays it under the host's trees for each fence.
 //!
-//! The host's programs are mounted from the host. What a program needs of `/etc` is copied into memory, as a user
-//! without privileges reads it: a file that the host keeps from its users is not there. Users and groups are
-//! synthetic. Nothing is there of `/root`, `/home`, `/var/lib`, `/run` and `/boot`.
+//! Users and groups are synthetic. Nothing is there of `/root`, `/home`, `/run`, `/boot` and most of `/var`.
 
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
+use rustix::fs::{CWD, FileType, Mode};
 use rustix::mount::MountAttrFlags;
 
 use crate::mount::{self, Reach};
 use crate::network::resolver;
 
-/// Trees of the host's programs; the links of a merged `/usr` stay links.
-const PROGRAMS: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt"];
+/// Trees of the host: its programs, its configuration, and what its package manager knows. Of these a fence sees
+/// what a user without privileges may read, see [`crate::view`]. The links of a merged `/usr` stay links.
+pub const TREES: [&str; 14] = [
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/opt",
+    "/etc",
+    "/var/lib/dpkg",
+    "/var/lib/apt",
+    "/var/lib/opkg",
+    "/var/lib/rpm",
+    "/var/lib/pacman",
+];
 
-/// Empty directories: mount points of each fence, and what programs expect to exist.
+/// Parts of what [`Root::copy`] copies: the root itself, and nothing. Beside them, what lies above each tree, at the
+/// tree's own path.
+pub const BASE: &str = "base";
+pub const EMPTY: &str = "empty";
+
+/// Directories of the root: mount points of each fence, and what programs expect to exist.
 const DIRECTORIES: &[&str] = &[
     "proc",
     "sys",
@@ -29,7 +49,6 @@ const DIRECTORIES: &[&str] = &[
     "tmp",
     "run",
     "greengrass",
-    "etc",
     "home",
     "media",
     "mnt",
@@ -37,76 +56,58 @@ const DIRECTORIES: &[&str] = &[
     "srv",
     "var",
     "var/cache",
+    "var/cache/apt",
+    "var/cache/apt/archives",
+    "var/cache/apt/archives/partial",
+    "var/cache/debconf",
     "var/lib",
     "var/log",
+    "var/log/apt",
     "var/spool",
 ];
 
-const LINKS: [(&str, &str); 5] = [
-    ("var/tmp", "/tmp"),
-    ("var/run", "/run"),
-    ("var/lock", "/run/lock"),
+const LINKS: [(&str, &str); 7] = [
+    ("base/var/tmp", "/tmp"),
+    ("base/var/run", "/run"),
+    ("base/var/lock", "/run/lock"),
     ("etc/mtab", "/proc/self/mounts"),
     // The fence's own name, whatever it is.
     ("etc/hostname", "/proc/sys/kernel/hostname"),
+    ("usr/bin/sudo", hedgerow_isolation::control::SUDO),
+    // Stays the first in PATH where a package brings the other.
+    ("usr/local/bin/sudo", hedgerow_isolation::control::SUDO),
 ];
 
-/// What is taken of the host's `/etc`, where it exists. A directory is taken with everything below.
-const ETC: &[&str] = &[
-    // Finding libraries.
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "ld-musl-aarch64.path",
-    "ld-musl-x86_64.path",
-    "alternatives",
-    // Trusting servers.
-    "ssl/certs",
-    "ssl/cert.pem",
-    "ssl/openssl.cnf",
-    "ca-certificates",
-    "ca-certificates.conf",
-    "pki/tls/certs",
-    "pki/tls/cert.pem",
-    "pki/ca-trust/extracted",
-    "crypto-policies",
-    "gnutls/config",
-    // Names, services and networks.
-    "nsswitch.conf",
-    "resolv.conf",
-    "host.conf",
-    "gai.conf",
-    "protocols",
-    "services",
-    "networks",
-    "rpc",
-    "ethertypes",
-    "netconfig",
-    // Time, language, terminal.
-    "localtime",
-    "timezone",
-    "locale.alias",
-    "locale.conf",
-    "default/locale",
-    "inputrc",
-    "terminfo",
-    // What the system is.
-    "os-release",
-    "debian_version",
-    "lsb-release",
-    "issue",
-    // Languages and formats.
-    "python3",
-    "python3.9",
-    "python3.10",
-    "python3.11",
-    "python3.12",
-    "python3.13",
-    "python3.14",
-    "perl",
-    "mime.types",
-    "magic",
+/// Directories of the host that get something of ours.
+const ABOVE: [&str; 6] = [
+    "usr/bin",
+    "usr/local/bin",
+    "etc/security",
+    "var/lib/apt/lists",
+    "var/lib/dpkg/triggers",
+    "var/lib/rpm",
 ];
+
+/// Not there for a fence: what the administrator grants, which is nobody's business inside; and files which everybody
+/// may see but not read, and which tools would trip over instead of making their own.
+const HIDDEN: [&str; 13] = [
+    "etc/hedgerow",
+    "etc/.pwd.lock",
+    "etc/gshadow-",
+    "etc/shadow-",
+    "etc/security/opasswd",
+    "etc/sudoers",
+    "etc/sudoers.d",
+    "var/lib/apt/lists/lock",
+    "var/lib/apt/lists/partial",
+    "var/lib/dpkg/lock",
+    "var/lib/dpkg/lock-frontend",
+    "var/lib/dpkg/triggers/Lock",
+    "var/lib/rpm/.rpm.lock",
+];
+
+const FILES: [(&str, &str, u32); 3] =
+    [("shadow", SHADOW, 0o640), ("gshadow", "root:*::\n", 0o640), ("hosts", HOSTS, 0o644)];
 
 const PASSWD: &str = "\
 root:x:0:0:root:/root:/bin/sh
@@ -121,38 +122,40 @@ ggc_group:x:1000:
 nogroup:x:65534:
 ";
 
+/// The host's users and groups below this are its packages', which expect them; those from here on are people's.
+const FIRST_PERSON: u32 = 1000;
+
+const SHADOW: &str = "\
+root:*:19000:0:99999:7:::
+ggc_user:*:19000:0:99999:7:::
+";
+
 const HOSTS: &str = "\
 127.0.0.1 localhost
 ::1 localhost ip6-localhost ip6-loopback
 ";
 
-/// Largest file that is copied, and most files and links, so that a strange `/etc` cannot fill memory.
-const MAX_FILE: u64 = 4 << 20;
-const MAX_ENTRIES: usize = 20_000;
+const RESOLV: &str = "resolv.conf";
+
+/// Largest file that is copied.
+const MAX_FILE: u64 = 1 << 20;
 
 /// The host's "nobody": whoever is not otherwise mentioned.
-const UNPRIVILEGED: u32 = 65_534;
+pub const UNPRIVILEGED: u32 = 65_534;
 
 #[derive(Debug)]
 pub struct Root {
-    /// The tree's topmost mount, writable.
+    /// Its mount, writable.
     tree: OwnedFd,
     /// The way to it through the descriptor.
     directory: PathBuf,
 }
 
-/// What an unprivileged user finds at a path of `/etc`.
-enum Found {
-    Directory(Vec<OsString>),
-    Link(PathBuf),
-    File(Vec<u8>, u32),
-}
-
 impl Root {
-    /// Makes the tree and mounts it on `directory`, which must exist and be this process's alone to see: see
+    /// Makes it and mounts it on `directory`, which must exist and be this process's alone to see: see
     /// [`crate::setup`] for the mount namespace.
     pub fn make(directory: &Path) -> io::Result<Self> {
-        let tree = mount::tmpfs("64m")?;
+        let tree = mount::tmpfs("16m")?;
         let target = rustix::fs::open(
             directory,
             rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,
@@ -169,129 +172,117 @@ impl Root {
 
     /// A detached copy for one fence, nothing of it writable.
     pub fn copy(&self) -> io::Result<OwnedFd> {
-        let copy = mount::copy(self.tree.as_fd(), "", Reach::Tree)?;
-        mount::restrict(copy.as_fd(), restrictions(), Reach::Tree)?;
+        let copy = mount::copy(self.tree.as_fd(), "", Reach::One)?;
+        mount::restrict(copy.as_fd(), restrictions(), Reach::One)?;
         Ok(copy)
     }
 
     /// Brings up to date what changes while the machine runs: the name servers, see [`resolver`].
     pub fn refresh(&self, name_servers: &[IpAddr]) -> io::Result<()> {
-        let name = Path::new("resolv.conf");
-        match find(name) {
-            Some(Found::File(bytes, mode)) => {
-                let text = resolver::for_fences(&String::from_utf8_lossy(&bytes), name_servers);
-                let same = fs::read(self.etc().join(name)).is_ok_and(|old| old == text.as_bytes());
-                if same { Ok(()) } else { self.write(name, text.as_bytes(), mode) }
-            }
-            _ => Ok(()),
+        let Some(found) = read(&Path::new("/etc").join(RESOLV)) else { return Ok(()) };
+        let found = resolver::for_fences(&String::from_utf8_lossy(&found), name_servers);
+        let copy = self.directory.join("etc").join(RESOLV);
+        if fs::read(&copy).is_ok_and(|old| old == found.as_bytes()) {
+            return Ok(());
         }
-    }
-
-    fn etc(&self) -> PathBuf {
-        self.directory.join("etc")
+        // In place: a running fence goes on with the file that it has seen, whatever a rename puts there.
+        fs::write(&copy, found)?;
+        fs::set_permissions(copy, fs::Permissions::from_mode(0o644))
     }
 
     fn fill(&self) -> io::Result<()> {
-        let at = |path: &str| self.directory.join(path.trim_start_matches('/'));
-        for directory in DIRECTORIES {
-            fs::create_dir(at(directory))?;
+        let at = |path: &str| self.directory.join(path);
+        for directory in [BASE, EMPTY].iter().chain(&ABOVE) {
+            fs::create_dir_all(at(directory))?;
         }
-        fs::set_permissions(at("root"), fs::Permissions::from_mode(0o700))?;
+        let base = at(BASE);
+        for directory in DIRECTORIES {
+            fs::create_dir(base.join(directory))?;
+        }
+        fs::set_permissions(base.join("root"), fs::Permissions::from_mode(0o700))?;
         for (link, target) in LINKS {
             symlink(target, at(link))?;
         }
-        for (file, text) in [("passwd", PASSWD), ("group", GROUP), ("hosts", HOSTS)] {
-            fs::write(at("etc").join(file), text)?;
+        for (name, text, mode) in FILES {
+            let file = at("etc").join(name);
+            fs::write(&file, text)?;
+            fs::set_permissions(file, fs::Permissions::from_mode(mode))?;
+        }
+        for (name, ours) in [("passwd", PASSWD), ("group", GROUP)] {
+            let hosts = read(&Path::new("/etc").join(name)).unwrap_or_default();
+            fs::write(at("etc").join(name), accounts(ours, &String::from_utf8_lossy(&hosts)))?;
+        }
+        for path in HIDDEN {
+            // An overlay's "whiteout".
+            rustix::fs::mknodat(CWD, at(path), FileType::CharacterDevice, Mode::empty(), 0)?;
         }
 
-        let mut left = MAX_ENTRIES;
-        for name in ETC.iter().map(Path::new).filter(|name| Path::new("/etc").join(name).exists()) {
-            name.parent().map_or(Ok(()), |parent| fs::create_dir_all(self.etc().join(parent)))?;
-            self.take(name, &mut left)?;
-        }
-
-        for path in PROGRAMS {
+        for path in TREES {
+            let target = base.join(path.trim_start_matches('/'));
             match fs::symlink_metadata(path) {
-                Ok(found) if found.is_symlink() => symlink(fs::read_link(path)?, at(path))?,
-                Ok(found) if found.is_dir() => self.mount_programs(path, &at(path))?,
+                Ok(found) if found.is_symlink() => symlink(fs::read_link(path)?, target)?,
+                Ok(found) if found.is_dir() => fs::create_dir(target)?,
                 _ => {}
             }
         }
         Ok(())
     }
-
-    fn mount_programs(&self, path: &str, target: &Path) -> io::Result<()> {
-        fs::create_dir(target)?;
-        let programs = mount::copy_path(path, Reach::Tree)?;
-        mount::restrict(programs.as_fd(), restrictions(), Reach::Tree)?;
-        mount::attach_path(programs.as_fd(), target.to_str().ok_or(io::ErrorKind::InvalidInput)?)
-    }
-
-    /// Takes one entry of `/etc`, and everything below a directory. What cannot be read is left out.
-    fn take(&self, name: &Path, left: &mut usize) -> io::Result<()> {
-        let Some(found) = find(name) else { return Ok(()) };
-        let Some(fewer) = left.checked_sub(1) else { return Ok(()) };
-        *left = fewer;
-        let target = self.etc().join(name);
-        match found {
-            Found::Link(to) => symlink(to, target),
-            Found::File(bytes, mode) => self.write(name, &bytes, mode),
-            Found::Directory(children) => {
-                fs::create_dir_all(target)?;
-                children.iter().try_for_each(|child| self.take(&name.join(child), left))
-            }
-        }
-    }
-
-    /// Written aside and renamed: a running fence sees the old file or the new one.
-    fn write(&self, name: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-        let aside = self.etc().join(".new");
-        fs::write(&aside, bytes)?;
-        fs::set_permissions(&aside, fs::Permissions::from_mode(mode | 0o444))?;
-        fs::rename(&aside, self.etc().join(name))
-    }
 }
 
-fn restrictions() -> MountAttrFlags {
+/// Of every tree that comes from the host.
+pub fn restrictions() -> MountAttrFlags {
     MountAttrFlags::MOUNT_ATTR_RDONLY
         | MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
 }
 
-/// Looks with the file system rights of a user without any (setfsuid(2) drops the capabilities that override
-/// permissions too), so that the kernel decides what may be seen.
-fn find(name: &Path) -> Option<Found> {
-    let (uid, gid) = (setfsuid(Uid::from_raw(UNPRIVILEGED)), setfsgid(Gid::from_raw(UNPRIVILEGED)));
-    let found = look(&Path::new("/etc").join(name)).ok();
+/// Does something with the file system rights of a user without any: setfsuid(2) drops the capabilities that override
+/// permissions too, so that the kernel decides what may be seen.
+pub fn unprivileged<T>(act: impl FnOnce() -> T) -> T {
+    let (gid, uid) = (setfsgid(Gid::from_raw(UNPRIVILEGED)), setfsuid(Uid::from_raw(UNPRIVILEGED)));
+    let result = act();
     setfsuid(uid);
     setfsgid(gid);
-    found
+    result
 }
 
-fn look(path: &Path) -> io::Result<Found> {
-    let kind = fs::symlink_metadata(path)?;
-    if kind.is_symlink() && !leaves_the_view(path) {
-        return Ok(Found::Link(fs::read_link(path)?));
-    }
-    if kind.is_dir() {
-        let children = fs::read_dir(path)?.map(|entry| Ok(entry?.file_name()));
-        return Ok(Found::Directory(children.collect::<io::Result<_>>()?));
-    }
-    let file = fs::metadata(path)?;
-    if !file.is_file() || file.len() > MAX_FILE {
-        return Err(io::ErrorKind::Unsupported.into());
-    }
-    Ok(Found::File(fs::read(path)?, file.permissions().mode() & 0o755))
+/// A file of the host as everybody may read it.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    unprivileged(|| {
+        let found = fs::metadata(path).ok()?;
+        let small = found.is_file() && found.len() <= MAX_FILE;
+        small.then(|| fs::read(path).ok()).flatten()
+    })
 }
 
-/// Whether a link (of `resolv.conf`, say) leads to what a fence does not have: then its content is taken.
-fn leaves_the_view(link: &Path) -> bool {
-    let in_view =
-        |target: &Path| PROGRAMS.iter().chain(&["/etc"]).any(|tree| target.starts_with(tree));
-    // Most are plain, and there may be thousands: the full resolution is for the others.
-    let plain = |target: &Path| !target.components().any(|c| c == Component::ParentDir);
-    if fs::read_link(link).is_ok_and(|target| plain(&target) && in_view(&target)) {
-        return false;
+/// passwd(5) or group(5): ours, and the host's system accounts where they are not ours.
+fn accounts(ours: &str, hosts: &str) -> String {
+    let name = |line: &str| line.split(':').next().map(str::to_owned);
+    let id = |line: &str| line.split(':').nth(2).and_then(|id| id.parse::<u32>().ok());
+    let is_taken =
+        |line: &str| ours.lines().any(|own| name(own) == name(line) || id(own) == id(line));
+    let system = |line: &&str| id(line).is_some_and(|id| id < FIRST_PERSON) && !is_taken(line);
+    let mut text = ours.to_owned();
+    for line in hosts.lines().filter(system) {
+        text.push_str(line);
+        text.push('\n');
     }
-    fs::canonicalize(link).is_ok_and(|target| !in_view(&target) && target.is_file())
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_packages_find_their_users_and_its_people_are_not_there() {
+        let hosts = "root:x:0:0:Operator:/:/bin/zsh\nsshd:x:101:65534::/run/sshd:/usr/sbin/nologin\n\
+            ann:x:1000:1000:Ann:/home/ann:/bin/sh\nggc_user:x:998:998::/:/bin/sh\nbroken\n+::::::\n";
+        let expected = format!("{PASSWD}sshd:x:101:65534::/run/sshd:/usr/sbin/nologin\n");
+        assert_eq!(accounts(PASSWD, hosts), expected);
+        assert_eq!(
+            accounts(GROUP, "ssl-cert:x:114:postgres\nann:x:1000:\n"),
+            format!("{GROUP}ssl-cert:x:114:postgres\n")
+        );
+    }
 }

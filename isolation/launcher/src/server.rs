@@ -18,6 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SocketFlags;
 use rustix::process::{WaitOptions, WaitStatus};
 
+use crate::builder::Blueprint;
 use crate::cgroup::Cgroups;
 use crate::check;
 use crate::daemon::{Daemon, Incoming, Output, Ticket};
@@ -41,7 +42,7 @@ pub struct Server {
     network: Net,
     root: Root,
     filter: OwnedFd,
-    init: OwnedFd,
+    init: PathBuf,
     files: Files,
     signals: SignalFd,
     daemon: Option<Daemon>,
@@ -73,6 +74,7 @@ impl Server {
             Net::prepare(files.hash(), grants.network().as_ref().map_err(|e| e.to_string()));
         let root = files.make_root()?;
         let init = options.init.clone().unwrap_or_else(|| home.join("hedgerow-init"));
+        setup::open_init(&init)?;
         let server = Self {
             linger: options.linger,
             daemon_uid: options.daemon_uid,
@@ -87,7 +89,7 @@ impl Server {
             network,
             root,
             filter: filter.finish()?,
-            init: setup::open_init(&init)?,
+            init,
             files,
             signals,
             daemon: None,
@@ -371,19 +373,16 @@ impl Server {
             return Err(self.grants.refusal(&granted, "the host's network", line));
         }
 
-        if let Some(mount) = plan.mounts.iter().find(|mount| self.discards.touch(&mount.source)) {
-            let message = format!("{:?} is just being removed: try again later", mount.source);
+        if let Some(source) = plan.sources().find(|source| self.discards.touch(source)) {
+            let message = format!("{source:?} is just being removed: try again later");
             return Err(Error::new(ErrorKind::System, message));
         }
 
         let failed = |e: &dyn std::fmt::Display| Error::new(ErrorKind::System, e.to_string());
-        let sources = plan
-            .mounts
-            .iter()
-            .map(|mount| self.bases.mount(mount, plan.ids))
-            .collect::<Result<Vec<_>, _>>()?;
         self.root.refresh(self.network.name_servers()).map_err(|e| failed(&e))?;
-        let tree = self.root.copy().map_err(|e| failed(&e))?;
+        let skeleton = self.root.copy().map_err(|e| failed(&e))?;
+        let init = setup::open_init(&self.init).map_err(|e| failed(&e))?;
+        let (staged, sources) = self.sources(plan.clone())?;
         let link = self.join(&plan, granted.grant.ports)?;
         let id = plan.fence.clone();
         let listener = descriptors.pop();
@@ -392,13 +391,40 @@ impl Server {
             .create(&plan.fence, plan.limits)
             .map_err(|e| failed(&e))
             .and_then(|cgroup| {
-                let (filter, init) = (self.filter.as_fd(), self.init.as_fd());
-                let materials = Materials { tree, sources, link, filter, init };
+                let filter = self.filter.as_fd();
+                let materials = Materials { init, skeleton, sources, link, filter, plan: staged };
                 Fence::open(plan, note, listener, cgroup, materials, ticket)
             })
             .inspect_err(|_| self.network.release(&id))?;
         self.fences.insert(id, fence);
         Ok(())
+    }
+
+    /// What the builder needs of the plan's directories, in the order of its [`Blueprint`]; and the plan without what
+    /// does not exist of its dependencies.
+    fn sources(&self, mut plan: Plan) -> Result<(Plan, Vec<OwnedFd>), Error> {
+        let mut sources = Vec::new();
+        if let Some(layer) = &plan.layer {
+            sources.push(self.bases.layer(&layer.source)?);
+        }
+        for mount in &plan.mounts {
+            sources.push(self.bases.mount(mount, plan.ids)?);
+        }
+        for dependency in &mut plan.dependencies {
+            if let Some(layer) = dependency.layer.take()
+                && let Some(found) = self.bases.dependencys_layer(&layer)?
+            {
+                sources.push(found);
+                dependency.layer = Some(layer);
+            }
+            for mount in std::mem::take(&mut dependency.mounts) {
+                if let Some(found) = self.bases.dependencys_mount(&mount)? {
+                    sources.push(found);
+                    dependency.mounts.push(mount);
+                }
+            }
+        }
+        Ok((plan, sources))
     }
 
     fn discard(&mut self, sources: Vec<PathBuf>, ticket: Ticket) -> Result<(), Error> {

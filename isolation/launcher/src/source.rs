@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use hedgerow_isolation::plan::{Base, IdRange, Mount, User};
+use hedgerow_isolation::plan::{Access, Base, IdRange, Mount, User};
 use hedgerow_isolation::protocol::{Error, ErrorKind};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
@@ -28,20 +28,14 @@ impl Bases {
     /// A detached mount of the source, made and given away first where the plan says so.
     pub fn mount(&self, wanted: &Mount, ids: IdRange) -> Result<OwnedFd, Error> {
         let refused = |errno: Errno| refusal(wanted, errno);
-        let image;
-        let base = match wanted.base {
-            Base::State => self.state.as_fd(),
-            Base::Runtime if wanted.source.starts_with(LAUNCH) => {
-                let message = format!("mount source {:?} is the launcher's own", wanted.source);
-                return Err(Error::new(ErrorKind::Invalid, message));
-            }
-            Base::Runtime => self.runtime.as_fd(),
-            Base::Image => {
-                image = open_image(&self.image).map_err(refused)?;
-                image.as_fd()
-            }
-        };
-        let directory = match (wanted.owner, open(base, &wanted.source)) {
+        if wanted.base == Base::Runtime && wanted.source.starts_with(LAUNCH) {
+            let message = format!("mount source {:?} is the launcher's own", wanted.source);
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        let base = self.base(wanted.base).map_err(refused)?;
+        let base = base.as_fd();
+        let owner = wanted.owner.filter(|_| wanted.access != Access::Layered);
+        let directory = match (owner, open(base, &wanted.source)) {
             (None, opened) => opened.map_err(refused)?,
             (Some(owner), Err(Errno::NOENT)) => {
                 let directory = create(base, &wanted.source).map_err(refused)?;
@@ -58,6 +52,59 @@ impl Bases {
             let message = format!("mount source {:?}: {e}", wanted.source);
             Error::new(ErrorKind::System, message)
         })
+    }
+
+    fn base(&self, base: Base) -> Result<OwnedFd, Errno> {
+        match base {
+            Base::State => rustix::io::fcntl_dupfd_cloexec(&self.state, 0),
+            Base::Runtime => rustix::io::fcntl_dupfd_cloexec(&self.runtime, 0),
+            Base::Image => open_image(&self.image),
+        }
+    }
+
+    /// The directory of a layer, made where it is missing. Nobody but root may have had a hand in what is below: it
+    /// says where the kernel writes.
+    pub fn layer(&self, source: &Path) -> Result<OwnedFd, Error> {
+        let refused = |errno: Errno| refused("layer", source, errno);
+        let directory = match open(self.state.as_fd(), source) {
+            Err(Errno::NOENT) => create(self.state.as_fd(), source).map_err(refused)?,
+            opened => opened.map_err(refused)?,
+        };
+        self.copy_layer(&directory, source)
+    }
+
+    /// The layer of a dependency, where it has one.
+    pub fn dependencys_layer(&self, source: &Path) -> Result<Option<OwnedFd>, Error> {
+        match open(self.state.as_fd(), source) {
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(refused("layer", source, errno)),
+            Ok(directory) => self.copy_layer(&directory, source).map(Some),
+        }
+    }
+
+    fn copy_layer(&self, directory: &OwnedFd, source: &Path) -> Result<OwnedFd, Error> {
+        let found = rustix::fs::fstat(directory).map_err(|e| refused("layer", source, e))?;
+        if found.st_uid != 0 || found.st_mode & 0o077 != 0 {
+            let message = format!("layer {source:?}: not made by the launcher: discard it");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        mount::copy(directory.as_fd(), "", Reach::One)
+            .map_err(|e| Error::new(ErrorKind::System, format!("layer {source:?}: {e}")))
+    }
+
+    /// A detached mount of a dependency's directory, where it exists.
+    pub fn dependencys_mount(&self, wanted: &Mount) -> Result<Option<OwnedFd>, Error> {
+        let base = self.base(wanted.base).map_err(|e| refusal(wanted, e))?;
+        match open(base.as_fd(), &wanted.source) {
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(refusal(wanted, errno)),
+            Ok(directory) => {
+                mount::copy(directory.as_fd(), "", Reach::One).map(Some).map_err(|e| {
+                    let message = format!("mount source {:?}: {e}", wanted.source);
+                    Error::new(ErrorKind::System, message)
+                })
+            }
+        }
     }
 
     /// Where a directory of the state directory is: the one that it is in, and its name there. `None` where there is
@@ -95,6 +142,10 @@ impl Bases {
 }
 
 fn refusal(wanted: &Mount, errno: Errno) -> Error {
+    refused("mount source", &wanted.source, errno)
+}
+
+fn refused(what: &str, path: &Path, errno: Errno) -> Error {
     let (kind, reason) = match errno {
         Errno::LOOP => {
             (ErrorKind::Invalid, "a symbolic link on the way is not followed".to_owned())
@@ -103,7 +154,7 @@ fn refusal(wanted: &Mount, errno: Errno) -> Error {
         Errno::NOENT | Errno::NOTDIR => (ErrorKind::Invalid, "no such directory".to_owned()),
         other => (ErrorKind::System, other.to_string()),
     };
-    Error::new(kind, format!("mount source {:?}: {reason}", wanted.source))
+    Error::new(kind, format!("{what} {path:?}: {reason}"))
 }
 
 fn open_image(path: &Path) -> Result<OwnedFd, Errno> {

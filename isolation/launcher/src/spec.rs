@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hedgerow_isolation::control::PATH;
+use hedgerow_isolation::control::{PATH, SUDO};
 use hedgerow_isolation::plan::{Access, IdRange, Network, Plan};
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
@@ -17,6 +17,10 @@ pub struct Sources<'a> {
     pub root: &'a Path,
     /// One directory for each of the plan's mounts, in order.
     pub mounts: &'a [PathBuf],
+    /// One directory for each mount of the plan's dependencies, in order.
+    pub dependencies: &'a [PathBuf],
+    /// The program that components call by the name `sudo`.
+    pub sudo: &'a Path,
     /// A copy of the host's `/sys`, for a fence with the host's network: a sysfs shows the network namespace
     /// of whoever mounts it, and a fence may not mount one for a namespace that is not its own.
     pub sys: Option<&'a Path>,
@@ -45,9 +49,22 @@ const MASKED: [&str; 12] = [
 const READ_ONLY: [&str; 5] =
     ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// What hedgerow-init needs to start steps as other users and to signal them.
-const CAPABILITIES: [Capability; 4] =
-    [Capability::Setuid, Capability::Setgid, Capability::Setpcap, Capability::Kill];
+/// What the root of a fence may do there, as containers know it: without raw sockets and device nodes.
+/// hedgerow-init hands it on to privileged steps only.
+const CAPABILITIES: [Capability; 12] = [
+    Capability::AuditWrite,
+    Capability::Chown,
+    Capability::DacOverride,
+    Capability::Fowner,
+    Capability::Fsetid,
+    Capability::Kill,
+    Capability::NetBindService,
+    Capability::Setfcap,
+    Capability::Setgid,
+    Capability::Setpcap,
+    Capability::Setuid,
+    Capability::SysChroot,
+];
 
 /// The configuration that makes `plan`'s fence; its process runs `arguments`.
 pub fn spec(plan: &Plan, sources: Sources<'_>, arguments: &[&str]) -> Result<Spec, OciSpecError> {
@@ -91,7 +108,7 @@ pub fn spec(plan: &Plan, sources: Sources<'_>, arguments: &[&str]) -> Result<Spe
     SpecBuilder::default()
         .version("1.0.2")
         .hostname(host_name(&plan.name))
-        .root(RootBuilder::default().path(sources.root).readonly(true).build()?)
+        .root(RootBuilder::default().path(sources.root).readonly(plan.layer.is_none()).build()?)
         .process(process)
         .mounts(mounts(plan, sources)?)
         .linux(linux)
@@ -152,10 +169,15 @@ fn mounts(plan: &Plan, sources: Sources<'_>) -> Result<Vec<Mount>, OciSpecError>
     for (wanted, source) in plan.mounts.iter().zip(sources.mounts) {
         let access = match wanted.access {
             Access::ReadOnly => "rbind,nosuid,nodev,ro",
-            Access::ReadWrite => "rbind,nosuid,nodev",
+            Access::ReadWrite | Access::Layered => "rbind,nosuid,nodev",
         };
         mounts.push(bind(&wanted.target, source, access)?);
     }
+    let foreign = plan.dependencies.iter().flat_map(|dependency| &dependency.mounts);
+    for (wanted, source) in foreign.zip(sources.dependencies) {
+        mounts.push(bind(&wanted.target, source, "rbind,nosuid,nodev,ro")?);
+    }
+    mounts.push(bind(SUDO, sources.sudo, "bind,nosuid,nodev,ro")?);
     Ok(mounts)
 }
 

@@ -203,6 +203,7 @@ fn make_directories(layout: &Layout) -> anyhow::Result<()> {
         (layout.packages(), 0o755),
         (layout.log_directory(), 0o750),
         (layout.state.join("work"), 0o711),
+        (layout.state.join("layers"), 0o700),
         // The sockets in it are open to every user: who is not the daemon stops here.
         (layout.runtime.join("ipc"), 0o700),
     ];

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hedgerow_component::recipe::Condition;
 use hedgerow_isolation::plan::{
-    Access, Base, FenceId, IdRange, Limits, Mount, Network, Plan, User,
+    Access, Base, Dependency, FenceId, IdRange, Layer, Limits, Mount, Network, Plan, User,
 };
 use serde::Serialize;
 
@@ -33,6 +33,10 @@ pub struct Definition {
     /// Directory of the artifacts, relative to the state directory.
     pub package: String,
     pub place: Place,
+    /// Those whose artifacts and work directory this one may read.
+    pub dependencies: Vec<Neighbour>,
+    /// Bytes that may be written outside the work directory.
+    pub layer_quota: u64,
     pub run_with: RunWith,
     pub network: Network,
     /// Changes when, and only when, anything of the definition does.
@@ -47,6 +51,17 @@ pub struct RunWith {
     /// `user` or `user:group` inside the fence; `None`: `ggc_user:ggc_group`.
     pub posix_user: Option<String>,
     pub limits: Limits,
+}
+
+/// What of a direct dependency shows in a component's view.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Neighbour {
+    pub name: String,
+    pub version: String,
+    pub slot: u32,
+    pub ids: IdRange,
+    pub package: String,
+    pub place: Place,
 }
 
 /// A step with its recipe variables filled in.
@@ -79,48 +94,66 @@ impl Definition {
     }
 
     pub fn plan(&self, fence: FenceId) -> Plan {
-        let (name, version) = (&self.name, &self.version);
-        let read_only = |base, source: String, target: String| Mount {
-            base,
-            source: source.into(),
-            target: target.into(),
+        let mut mounts = artifacts(self.place, &self.package, &self.name, &self.version);
+        mounts.push(Mount {
+            base: Base::Runtime,
+            source: layout::ipc_directory(self.slot),
+            target: inside::IPC_DIRECTORY.into(),
             access: Access::ReadOnly,
             owner: None,
-        };
-        let (base, artifacts) = match self.place {
-            Place::Store | Place::BuiltIn => (Base::State, format!("{}/artifacts", self.package)),
-            Place::Image => (Base::Image, format!("{name}/{version}")),
-        };
-        // What stays in an image has no archives.
-        let unarchived = (base == Base::State).then(|| {
-            let source = format!("{}/unarchived", self.package);
-            read_only(Base::State, source, inside::unarchived(name, version))
         });
-        let mut mounts = vec![
-            read_only(base, artifacts, inside::artifacts(name, version)),
-            Mount {
-                base: Base::Runtime,
-                source: layout::ipc_directory(self.slot),
-                target: inside::IPC_DIRECTORY.into(),
-                access: Access::ReadOnly,
-                owner: None,
-            },
-            Mount {
-                base: Base::State,
-                source: layout::work_directory(self.slot),
-                target: inside::work(name).into(),
-                access: Access::ReadWrite,
-                owner: Some(User::GGC),
-            },
-        ];
-        mounts.extend(unarchived);
+        mounts.push(Mount { access: Access::ReadWrite, ..work(self.slot, &self.name) });
         Plan {
             fence,
-            name: name.clone(),
+            name: self.name.clone(),
             ids: self.ids,
             network: self.network,
             limits: self.run_with.limits,
             mounts,
+            layer: Some(Layer {
+                source: layout::layer(self.slot, &self.version),
+                quota: Some(self.layer_quota),
+            }),
+            dependencies: self.dependencies.iter().map(Neighbour::plan).collect(),
         }
+    }
+}
+
+impl Neighbour {
+    fn plan(&self) -> Dependency {
+        let mut mounts = artifacts(self.place, &self.package, &self.name, &self.version);
+        mounts.push(work(self.slot, &self.name));
+        let layer = Some(layout::layer(self.slot, &self.version));
+        Dependency { ids: self.ids, layer, mounts }
+    }
+}
+
+/// The component's to change, as in Greengrass; what is stored stays as it is.
+fn artifacts(place: Place, package: &str, name: &str, version: &str) -> Vec<Mount> {
+    let mount = |base, source: String, target: String| Mount {
+        base,
+        source: source.into(),
+        target: target.into(),
+        access: Access::Layered,
+        owner: Some(User::GGC),
+    };
+    let target = inside::artifacts(name, version);
+    match place {
+        Place::Store | Place::BuiltIn => vec![
+            mount(Base::State, format!("{package}/artifacts"), target),
+            mount(Base::State, format!("{package}/unarchived"), inside::unarchived(name, version)),
+        ],
+        // What stays in an image has no archives.
+        Place::Image => vec![mount(Base::Image, format!("{name}/{version}"), target)],
+    }
+}
+
+fn work(slot: u32, name: &str) -> Mount {
+    Mount {
+        base: Base::State,
+        source: layout::work_directory(slot),
+        target: inside::work(name).into(),
+        access: Access::ReadOnly,
+        owner: Some(User::GGC),
     }
 }

@@ -105,6 +105,11 @@ pub fn work_directory(slot: u32) -> PathBuf {
     format!("work/c{slot}").into()
 }
 
+/// What one version of a component writes outside its work directory. Relative to [`Layout::state`].
+pub fn layer(slot: u32, version: &str) -> PathBuf {
+    format!("layers/c{slot}-{version}").into()
+}
+
 /// Paths of one component inside its fence.
 pub mod inside {
     use super::ROOT_PATH;

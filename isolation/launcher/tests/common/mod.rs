@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::plan::{
-    Access, Base, FenceId, IdRange, Limits, Mount, Network, Plan, Step, StepId, User,
+    Access, Base, FenceId, IdRange, Layer, Limits, Mount, Network, Plan, Step, StepId, User,
 };
 use hedgerow_isolation::protocol::{
     Call, Error, Event, Exit, ExitStatus, FenceReport, Message, Request, Response, Usage, VERSION,
@@ -322,6 +322,13 @@ impl Client {
         stdout
     }
 
+    /// Like [`Self::say`] as the fence's root.
+    pub fn say_privileged(&mut self, fence: &FenceId, id: u64, script: &str) -> String {
+        let (stdout, stderr) = self.start(fence, privileged(id, script)).output();
+        assert_eq!(self.exit(StepId(id)).status, ExitStatus::Code(0), "{script}: {stdout}{stderr}");
+        stdout
+    }
+
     pub fn signal(
         &mut self,
         fence: &FenceId,
@@ -420,6 +427,8 @@ pub fn plan(name: &str) -> Plan {
         network: Network::None,
         limits: Limits::default(),
         mounts: Vec::new(),
+        layer: None,
+        dependencies: Vec::new(),
     }
 }
 
@@ -440,11 +449,24 @@ pub fn step(id: u64, argv: &[&str]) -> Step {
         env: BTreeMap::new(),
         cwd: "/".into(),
         user: User::GGC,
+        privileged: false,
     }
 }
 
 pub fn shell(id: u64, script: &str) -> Step {
     step(id, &["sh", "-c", script])
+}
+
+/// As the fence's root.
+pub fn privileged(id: u64, script: &str) -> Step {
+    Step { privileged: true, ..shell(id, script) }
+}
+
+pub fn layered(name: &str) -> Plan {
+    Plan {
+        layer: Some(Layer { source: format!("layer-{name}").into(), quota: None }),
+        ..plan(name)
+    }
 }
 
 /// Calls until there is something; events would be better, but some things have none.

@@ -202,6 +202,8 @@ mod tests {
             soft_dependencies: vec![],
             package: "packages/x".into(),
             place: Place::Store,
+            dependencies: vec![],
+            layer_quota: 1 << 20,
             run_with: RunWith { posix_user: None, limits: Limits::default() },
             network: Network::None,
             digest: String::new(),

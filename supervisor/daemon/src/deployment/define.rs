@@ -12,7 +12,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::document;
-use crate::definition::{Definition, RunWith, StepDefinition};
+use crate::definition::{Definition, Neighbour, RunWith, StepDefinition};
 use crate::layout::{ROOT_PATH, inside};
 use crate::lifecycle::StepKind;
 use crate::packages::Place;
@@ -81,6 +81,8 @@ pub fn define(
         soft_dependencies: dependencies(DependencyKind::Soft),
         package: own.package.clone(),
         place: own.place,
+        dependencies: neighbours(recipe, all),
+        layer_quota: settings.layer_quota(name.as_str()),
         run_with,
         network: settings.network(name.as_str()),
         digest: String::new(),
@@ -119,6 +121,19 @@ pub fn scope<'a>(
         root_path: ROOT_PATH,
         thing_name: (!thing_name.is_empty()).then_some(thing_name),
     }
+}
+
+fn neighbours(recipe: &Recipe, all: &BTreeMap<ComponentName, Ingredients>) -> Vec<Neighbour> {
+    let stored = recipe.dependencies.keys().filter_map(|name| all.get(name));
+    let neighbour = |of: &Ingredients| Neighbour {
+        name: of.recipe.name.to_string(),
+        version: of.recipe.version.to_string(),
+        slot: of.slot,
+        ids: of.ids,
+        package: of.package.clone(),
+        place: of.place,
+    };
+    stored.filter(|of| of.place != Place::BuiltIn).map(neighbour).collect()
 }
 
 fn values(of: &Ingredients) -> Values<'_> {
@@ -185,6 +200,7 @@ fn digest(definition: &Definition) -> String {
         steps,
         (&definition.hard_dependencies, &definition.soft_dependencies),
         (&definition.run_with, definition.network),
+        (&definition.dependencies, definition.layer_quota),
     ))
 }
 

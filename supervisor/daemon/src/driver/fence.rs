@@ -377,10 +377,10 @@ impl Fence {
         if kind == StepKind::Uninstall {
             env.insert(COMPONENT_VERSION.into(), self.definition.version.clone());
         }
-        let user = if definition.privileged { User::ROOT } else { User::GGC };
         let cwd = inside::work(&self.definition.name).into();
-        let request =
-            Request::Start { fence: self.id.clone(), step: Step { id, argv, env, cwd, user } };
+        let (user, privileged) = (User::GGC, definition.privileged);
+        let step = Step { id, argv, env, cwd, user, privileged };
+        let request = Request::Start { fence: self.id.clone(), step };
         let (response, descriptors) = self.launcher.call(request, vec![]).await?;
         let Response::Started { pid } = response else { return Err(CallError::Confused.into()) };
         let found = descriptors.len();

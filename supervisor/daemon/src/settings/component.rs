@@ -15,6 +15,8 @@ pub struct ComponentRule {
     /// Processes and threads.
     pub pids: Option<u32>,
     pub network: Option<Network>,
+    /// Bytes that it may write outside its work directory.
+    pub layer: Option<u64>,
 }
 
 impl ComponentRule {

@@ -72,6 +72,9 @@ pub enum SettingsError {
 /// No component starts more than this unless the administrator says so: a fork bomb must not take the device.
 const DEFAULT_PIDS: u32 = 512;
 
+/// Bytes.
+const DEFAULT_LAYER: u64 = 512 << 20;
+
 impl Settings {
     /// Reads `hedgerow.toml` and then `hedgerow.toml.d/*.toml` in the order of their names. Tables of a later
     /// file replace keys of an earlier one; lists are joined. A missing file is an empty one.
@@ -121,6 +124,10 @@ impl Settings {
             }
         }
         policy
+    }
+
+    pub fn layer_quota(&self, component: &str) -> u64 {
+        self.rules(component).filter_map(|rule| rule.layer).last().unwrap_or(DEFAULT_LAYER)
     }
 
     pub fn network(&self, component: &str) -> Network {

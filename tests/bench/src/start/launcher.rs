@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use hedgerow_harness::{PATIENCE, eventually};
 use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::plan::{
-    Access, Base, IdRange, Limits, Mount, Network, Plan, Step, StepId, User,
+    Access, Base, IdRange, Layer, Limits, Mount, Network, Plan, Step, StepId, User,
 };
 use hedgerow_isolation::protocol::{Call, Event, ExitStatus, Message, Request, Response, VERSION};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -73,7 +73,7 @@ impl Launcher {
         self.directory().join("run/launch/root")
     }
 
-    /// What the daemon asks for where nothing is configured: a work directory, a limit of processes.
+    /// What the daemon asks for where nothing is configured: a work directory, a layer, a limit of processes.
     pub fn plan(&self) -> Result<Plan> {
         let work = Mount {
             base: Base::State,
@@ -89,6 +89,8 @@ impl Launcher {
             network: Network::None,
             limits: Limits { pids: Some(PIDS), ..Limits::default() },
             mounts: vec![work],
+            layer: Some(Layer { source: "layer".into(), quota: None }),
+            dependencies: Vec::new(),
         })
     }
 
@@ -103,6 +105,7 @@ impl Launcher {
             env: Default::default(),
             cwd: "/".into(),
             user: User::GGC,
+            privileged: false,
         };
         let serial = self.send(Request::Start { fence: fence.clone(), step })?;
         let (mut started, mut exited) = (None, None);

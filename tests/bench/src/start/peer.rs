@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use hedgerow_isolation::plan::Plan;
+use hedgerow_launcher::root::{BASE, TREES};
 use hedgerow_launcher::spec::{Sources, spec};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
@@ -38,10 +39,17 @@ impl Stage {
         let bundle = launcher.directory().join("bundle");
         let root = bundle.join("root");
         fs::create_dir_all(&root)?;
-        mount(Some(&launcher.root()), &root, none, MsFlags::MS_BIND | MsFlags::MS_REC, none)?;
+        mount(Some(&launcher.root().join(BASE)), &root, none, MsFlags::MS_BIND, none)?;
+        // A root of plain mounts, where a fence has overlays.
+        for tree in TREES.iter().filter(|tree| fs::symlink_metadata(tree).is_ok_and(|t| t.is_dir())) {
+            let target = root.join(tree.trim_start_matches('/'));
+            mount(Some(*tree), &target, none, MsFlags::MS_BIND, none)?;
+        }
         let sources = Sources {
             root: &root,
             mounts: &[launcher.directory().join("state/work")],
+            dependencies: &[],
+            sudo: Path::new("/bin/true"),
             sys: None,
             unified,
             cgroups_path: "/hedgerow-bench-peer",

@@ -1,0 +1,201 @@
+//! What a fence's configuration refers to, in a mount namespace of the builder's own.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use hedgerow_isolation::control::descriptor;
+use hedgerow_isolation::plan::{Access, Mount, Network, Plan, User};
+use nix::sched::CloneFlags;
+use rustix::mount::{MountAttrFlags, MountPropagationFlags};
+
+use crate::builder::Blueprint;
+use crate::idmap::IdMap;
+use crate::mount::{self, Reach};
+use crate::view::{self, LAYER, Place, SKELETON};
+
+/// Directory over which the builder mounts its own tmpfs. Every parent must be open to all: the fence's root, who is
+/// nobody on the host, resolves paths below it.
+pub const STAGE: &str = "/tmp";
+
+/// The descriptors beside a [`Blueprint`].
+pub struct Materials {
+    pub control: OwnedFd,
+    pub filter: OwnedFd,
+    pub init: OwnedFd,
+    skeleton: OwnedFd,
+    layer: Option<OwnedFd>,
+    mounts: Vec<OwnedFd>,
+    dependencies: Vec<(Option<OwnedFd>, Vec<OwnedFd>)>,
+}
+
+impl Materials {
+    /// `None` where there are too few or too many, or the inherited ones have other numbers than promised.
+    pub fn sort(plan: &Plan, descriptors: Vec<OwnedFd>) -> Option<Self> {
+        let mut left = descriptors.into_iter();
+        let sorted = Self {
+            control: left.next().filter(|d| d.as_raw_fd() == descriptor::CONTROL)?,
+            filter: left.next().filter(|d| d.as_raw_fd() == descriptor::FILTER)?,
+            init: left.next()?,
+            skeleton: left.next()?,
+            layer: take(&mut left, plan.layer.is_some())?,
+            mounts: take_all(&mut left, plan.mounts.len())?,
+            dependencies: plan
+                .dependencies
+                .iter()
+                .map(|dependency| {
+                    let layer = take(&mut left, dependency.layer.is_some())?;
+                    Some((layer, take_all(&mut left, dependency.mounts.len())?))
+                })
+                .collect::<Option<_>>()?,
+        };
+        left.next().is_none().then_some(sorted)
+    }
+}
+
+fn take(from: &mut impl Iterator<Item = OwnedFd>, wanted: bool) -> Option<Option<OwnedFd>> {
+    if wanted { from.next().map(Some) } else { Some(None) }
+}
+
+fn take_all(from: &mut impl Iterator<Item = OwnedFd>, count: usize) -> Option<Vec<OwnedFd>> {
+    let taken: Vec<_> = from.take(count).collect();
+    (taken.len() == count).then_some(taken)
+}
+
+pub struct Stage {
+    pub root: PathBuf,
+    /// One for each of the plan's mounts, in order.
+    pub mounts: Vec<PathBuf>,
+    /// One for each mount of the plan's dependencies, in order.
+    pub dependencies: Vec<PathBuf>,
+    pub sudo: PathBuf,
+    pub sys: Option<PathBuf>,
+}
+
+/// Detached mounts, mapped for the fence, and what goes above some of them.
+struct Prepared {
+    trees: Vec<view::Tree>,
+    mounts: Vec<OwnedFd>,
+    dependencies: Vec<(OwnedFd, Option<OwnedFd>)>,
+}
+
+impl Stage {
+    pub fn make(blueprint: &Blueprint, materials: &Materials) -> io::Result<Self> {
+        let plan = &blueprint.plan;
+        // Before the mount namespace: what is to be copied is in the launcher's.
+        let prepared = prepare(blueprint, materials)?;
+        nix::sched::unshare(CloneFlags::CLONE_NEWNS)?;
+        rustix::mount::mount_change(
+            "/",
+            MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+        )?;
+        neutralize_cgroups(blueprint.unified)?;
+        let sys = match plan.network {
+            Network::Host => Some(mount::copy_path("/sys", Reach::One)?),
+            Network::None | Network::Nat => None,
+        };
+        mount::attach_path(mount::tmpfs("1m")?.as_fd(), STAGE)?;
+
+        let place = Place { stage: STAGE, has_layer: plan.layer.is_some(), ids: plan.ids };
+        place.attach(SKELETON, &materials.skeleton)?;
+        if let Some(layer) = &materials.layer {
+            place.attach(LAYER, layer)?;
+        }
+        place.make_root(&prepared.trees)?;
+        let mounts = plan.mounts.iter().zip(prepared.mounts).enumerate();
+        let mounts = mounts.map(|(index, (wanted, source))| {
+            let mount = match wanted.access {
+                Access::Layered => place.layered(index, wanted, source)?,
+                Access::ReadOnly | Access::ReadWrite => source,
+            };
+            restricted(&place, &format!("mount-{index}"), mount, wanted.access)
+        });
+        let foreign = plan.dependencies.iter().flat_map(|d| &d.mounts);
+        let foreign = foreign.zip(prepared.dependencies).enumerate();
+        let dependencies = foreign.map(|(index, (wanted, (source, changes)))| {
+            let mount = place.foreign(index, wanted, source, changes)?;
+            restricted(&place, &format!("foreign-{index}"), mount, Access::ReadOnly)
+        });
+        Ok(Self {
+            root: Path::new(STAGE).join("root"),
+            mounts: mounts.collect::<io::Result<_>>()?,
+            dependencies: dependencies.collect::<io::Result<_>>()?,
+            sudo: attach_file(&materials.init)?,
+            sys: sys
+                .map(|tree| place.attach("sys", &tree).map(|()| Path::new(STAGE).join("sys")))
+                .transpose()?,
+        })
+    }
+}
+
+fn prepare(blueprint: &Blueprint, materials: &Materials) -> io::Result<Prepared> {
+    let plan = &blueprint.plan;
+    let host = IdMap::host(plan.ids)?;
+    // Not by every kernel: see `view`.
+    host.apply(materials.skeleton.as_fd())?;
+    let trees = view::trees(&host)?;
+
+    let show_to_owner = |mount: &Mount, source: &OwnedFd| {
+        let owner = mount.owner.unwrap_or(User::ROOT);
+        IdMap::owner(source.as_fd(), owner, plan.ids)?.apply(source.as_fd())
+    };
+    let mut mounts = Vec::new();
+    for (wanted, source) in plan.mounts.iter().zip(&materials.mounts) {
+        let source = source.try_clone()?;
+        if wanted.access == Access::Layered {
+            show_to_owner(wanted, &source)?;
+        }
+        mounts.push(source);
+    }
+    let mut dependencies = Vec::new();
+    for (dependency, (layer, sources)) in plan.dependencies.iter().zip(&materials.dependencies) {
+        for (wanted, source) in dependency.mounts.iter().zip(sources) {
+            let source = source.try_clone()?;
+            let changes = if wanted.access == Access::Layered {
+                show_to_owner(wanted, &source)?;
+                view::changes(layer.as_ref(), wanted, dependency, plan.ids)?
+            } else {
+                IdMap::fence(dependency.ids, plan.ids)?.apply(source.as_fd())?;
+                None
+            };
+            dependencies.push((source, changes));
+        }
+    }
+    Ok(Prepared { trees, mounts, dependencies })
+}
+
+fn restricted(
+    place: &Place<'_>,
+    name: &str,
+    mount: OwnedFd,
+    access: Access,
+) -> io::Result<PathBuf> {
+    let always = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let restrictions = match access {
+        Access::ReadOnly => always | MountAttrFlags::MOUNT_ATTR_RDONLY,
+        Access::ReadWrite | Access::Layered => always,
+    };
+    mount::restrict(mount.as_fd(), restrictions, Reach::One)?;
+    place.attach(name, &mount)?;
+    Ok(Path::new(STAGE).join(name))
+}
+
+/// The init's program once more, under the name by which components call it.
+fn attach_file(program: &OwnedFd) -> io::Result<PathBuf> {
+    let path = Path::new(STAGE).join("sudo");
+    fs::write(&path, "")?;
+    mount::attach_path(program.as_fd(), &format!("{STAGE}/sudo"))?;
+    Ok(path)
+}
+
+/// The launcher has put this process into its cgroups, and only it writes there. libcontainer insists on joining
+/// one as well: let it find the root of the unified hierarchy (every kernel can mount it, also where the
+/// controllers are elsewhere), and let its write go nowhere.
+fn neutralize_cgroups(unified: bool) -> io::Result<()> {
+    if !unified {
+        mount::attach_path(mount::cgroup2()?.as_fd(), "/sys/fs/cgroup")?;
+    }
+    let nowhere = mount::copy_path("/dev/null", Reach::One)?;
+    mount::attach_path(nowhere.as_fd(), "/sys/fs/cgroup/cgroup.procs")
+}
