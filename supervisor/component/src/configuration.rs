@@ -67,9 +67,16 @@ impl Changes {
         self.written.is_empty() && self.removed.is_empty()
     }
 
-    /// Of every leaf that was written or removed.
+    /// Of every leaf that was written, and of those that are gone without anything in their place.
     pub fn paths(&self) -> Vec<Vec<String>> {
-        self.written.iter().chain(&self.removed).map(|leaf| leaf.path.clone()).collect()
+        let written = self.written.iter().map(|leaf| &leaf.path);
+        let is_replaced = |path: &&Vec<String>| {
+            let path = folded(path);
+            written.clone().any(|one| folded(one).iter().zip(&path).all(|(a, b)| a == b))
+        };
+        let removed = self.removed.iter().map(|leaf| &leaf.path);
+        let gone = removed.filter(|path| !is_replaced(path));
+        written.clone().chain(gone).cloned().collect()
     }
 }
 

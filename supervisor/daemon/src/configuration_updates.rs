@@ -2,7 +2,6 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hedgerow_component::configuration::Changes;
 use hedgerow_ipc::model::{ConfigurationUpdateEvent, ConfigurationUpdateEvents, Event};
 use tokio::sync::mpsc;
 
@@ -77,14 +76,6 @@ impl Subscriber {
         }
         true
     }
-}
-
-/// The paths at which values differ: of what was written, and of what is gone without anything in its place.
-pub fn changed_paths(changes: &Changes) -> Vec<Vec<String>> {
-    let written = changes.written.iter().map(|leaf| &leaf.path);
-    let replaced = |path: &Vec<String>| written.clone().any(|one| concerns(one, path));
-    let removed = changes.removed.iter().map(|leaf| &leaf.path).filter(|path| !replaced(path));
-    written.clone().chain(removed).cloned().collect()
 }
 
 /// Whether one lies on the way to the other. Keys are compared as the configuration does.

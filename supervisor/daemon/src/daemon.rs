@@ -70,7 +70,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
         metrics: Metrics::default(),
         deployments: OnceLock::new(),
         operations: OnceLock::new(),
-        open_configuration: false,
+        open_configuration: settings.compat.open_configuration,
         writing: tokio::sync::Mutex::default(),
     };
     let around = Arc::new(Surroundings {

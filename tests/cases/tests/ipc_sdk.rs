@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use hedgerow_harness::{
@@ -421,7 +422,92 @@ fn every_operation_through_every_client() -> Result<()> {
         .map_err(|error| error.context(hedgerow.log(client).unwrap_or_default()))?;
         compare(&hedgerow, client)?;
     }
+    deployments_ask(&hedgerow, &draft)?;
+    token_is_known(&hedgerow, &draft)?;
     hedgerow.finish()
+}
+
+/// Each client puts the first update of a deployment off, lets the second one pass, and judges its configuration.
+fn deployments_ask(hedgerow: &Hedgerow, draft: &Draft) -> Result<()> {
+    let deploy = |high: u32, version: &str| {
+        let update = json!({"RESET": ["/limits"], "MERGE": {"limits": {"high": high}}});
+        let updates: BTreeMap<&str, &Value> =
+            CLIENTS.iter().map(|(name, _)| (*name, &update)).collect();
+        let recipes = draft.recipes();
+        hedgerow.say(&[
+            "deploy",
+            "--recipe-dir",
+            &recipes.to_string_lossy(),
+            "--add",
+            &format!("test.allowing={version}"),
+            "--update-config",
+            &json!(updates).to_string(),
+            "--component-update-policy",
+            r#"{"timeout": 30, "action": "NOTIFY_COMPONENTS"}"#,
+        ])
+    };
+    let taken = deploy(12, "1.0.1")?;
+    ensure!(taken.code == Some(0), "{}", taken.stderr);
+    let rejected = deploy(101, "1.0.2")?;
+    ensure!(
+        rejected.code != Some(0) && rejected.stderr.contains("that is too high"),
+        "{rejected:?}"
+    );
+    ensure!(hedgerow.component("test.allowing")?.version == "1.0.1");
+    let mut judged = 0;
+    for (client, _) in CLIENTS {
+        let told = |said: &BTreeMap<String, Vec<Value>>| said.get("updates event").cloned();
+        let is_over = |events: &Vec<Value>| {
+            let asked: Vec<&Value> =
+                events.iter().filter_map(|e| id_of(e, "preUpdateEvent")).collect();
+            let done = events.iter().filter_map(|e| id_of(e, "postUpdateEvent"));
+            asked.len() == 4 && done.filter(|id| asked.contains(id)).count() == 2
+        };
+        eventually(&format!("{client} knows of both ends"), PATIENCE, || {
+            Ok(told(&said(hedgerow, client)?).filter(is_over).map(|_| ()))
+        })
+        .map_err(|error| error.context(hedgerow.log(client).unwrap_or_default()))?;
+        let said = said(hedgerow, client)?;
+        ensure!(
+            said["defer"] == [json!({}), json!({}), json!({}), json!({})],
+            "{client}: {said:?}"
+        );
+        let heard = said["watch event"].len();
+        ensure!(
+            heard == 2,
+            "{client}: {heard} events, of 11 and of 12 but not of what was rejected"
+        );
+        let questions: Vec<&Value> =
+            said["validate event"]
+                .iter()
+                .map(|event| {
+                    &event["validateConfigurationUpdateEvent"]["configuration"]["limits"]["high"]
+                })
+                .collect();
+        ensure!(
+            questions[0] == 12 && questions.len() == said["report"].len(),
+            "{client}: {said:?}"
+        );
+        judged += questions.iter().filter(|high| **high == 101).count();
+    }
+    ensure!(judged > 0, "nobody was asked of 101");
+    Ok(())
+}
+
+fn id_of<'a>(event: &'a Value, kind: &str) -> Option<&'a Value> {
+    event.get(kind)?.get("deploymentId")
+}
+
+/// The stream manager's own token is a valid one.
+fn token_is_known(hedgerow: &Hedgerow, draft: &Draft) -> Result<()> {
+    hedgerow.deploy(&draft.source(), &[&format!("{STREAM_MANAGER}=9.9.9")])?;
+    eventually("the stream manager is done", PATIENCE, || {
+        Ok(said(hedgerow, STREAM_MANAGER)?.contains_key("done").then_some(()))
+    })?;
+    let said = said(hedgerow, STREAM_MANAGER)?;
+    ensure!(said["valid"] == [json!({"isValid": true})], "{said:?}");
+    ensure!(said["invalid"][0]["error"] == "InvalidTokenError", "{said:?}");
+    Ok(())
 }
 
 /// Everything that `client` was answered, with what is expected here.
@@ -498,7 +584,9 @@ fn draft() -> Result<Draft> {
         ("test.allowing", "open: 1"),
     ] {
         let more = format!("ComponentConfiguration:\n  DefaultConfiguration:\n    {configuration}");
-        draft.component(name, "1.0.0", &more, idle)?;
+        for version in ["1.0.0", "1.0.1", "1.0.2"] {
+            draft.component(name, version, &more, idle)?;
+        }
     }
     let python = examples().artifacts.context("the examples have artifacts")?;
     let python = python.join("com.example.sensor/1.0.0/awsiotsdk.zip");
@@ -522,7 +610,29 @@ fn draft() -> Result<Draft> {
         draft.artifact(name, "1.0.0", "steps.json", Value::Array(steps).to_string())?;
         draft.recipe(&format!("{name}-1.0.0.json"), recipe(name, script, run).to_string())?;
     }
+    stream_manager(&draft, &python, &scripts)?;
     Ok(draft)
+}
+
+/// Takes the place of the built-in one, and asks for its own token and for none.
+fn stream_manager(draft: &Draft, sdk: &Path, scripts: &Path) -> Result<()> {
+    const VERSION: &str = "9.9.9";
+    draft.artifact(STREAM_MANAGER, VERSION, "sdk.py", fs::read(scripts.join("sdk.py"))?)?;
+    draft.artifact(STREAM_MANAGER, VERSION, "sdk.zip", fs::read(sdk)?)?;
+    let step = |what: &str, token: &str| json!({"what": what, "operation": "ValidateAuthorizationToken", "request": {"token": token}});
+    let steps = json!([step("valid", "TOKEN"), step("invalid", "ABCDEFGHIJKLMNOP")]).to_string();
+    let run = format!(
+        "run: |\n  echo '{steps}' | sed \"s/TOKEN/$SVCUID/\" > steps.json\n  \
+         PYTHONPATH={{artifacts:decompressedPath}}/sdk exec python3 -u {{artifacts:path}}/sdk.py v2 steps.json",
+    );
+    let text = format!(
+        "RecipeFormatVersion: \"2020-01-25\"\nComponentName: {STREAM_MANAGER}\nComponentVersion: \"{VERSION}\"\n\
+         Manifests:\n  - Artifacts:\n      - Uri: s3://bucket/sdk.py\n      - Uri: s3://bucket/sdk.zip\n        \
+         Unarchive: ZIP\n    Lifecycle:\n      {}\n",
+        run.replace('\n', "\n      ")
+    );
+    draft.recipe(&format!("{STREAM_MANAGER}-{VERSION}.yaml"), text)?;
+    Ok(())
 }
 
 fn recipe(name: &str, script: &str, run: &str) -> Value {

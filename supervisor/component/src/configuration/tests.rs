@@ -154,6 +154,11 @@ fn only_what_changed_is_to_be_stored() {
     let paths = |leaves: &[Leaf]| leaves.iter().map(|leaf| leaf.path.join("/")).collect::<Vec<_>>();
     assert_eq!(paths(&changes.written), ["a", "b"]);
     assert_eq!(paths(&changes.removed), ["b/c", "b/d"]);
+    // What a subscriber is told: the value that came in the place of the map, not what was in it.
+    assert_eq!(changes.paths(), [["a"], ["b"]]);
+    assert_eq!(before.changes_since(&after).paths(), [vec!["a"], vec!["b", "c"], vec!["b", "d"]]);
+    after.reset("/a").unwrap();
+    assert_eq!(after.changes_since(&before).paths(), [["b"], ["a"]]);
     assert!(after.changes_since(&after).is_empty());
 }
 

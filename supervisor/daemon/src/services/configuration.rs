@@ -13,7 +13,6 @@ use serde_json::Value;
 
 use super::change::{Change, Refused, pointer};
 use super::{DaemonServices, failed, not_found, unknown};
-use crate::configuration_updates::changed_paths;
 use crate::records::RecordsError;
 
 /// What everybody depends on, said or not.
@@ -67,7 +66,7 @@ impl DaemonServices {
         });
         let written = written.await.map_err(|error| OperationError::service(error.to_string()))?;
         let changes = written.map_err(failed)?.map_err(refused)?;
-        self.configuration_changed(caller, &changed_paths(&changes));
+        self.configuration_changed(caller, &changes.paths());
         Ok(Response::UpdateConfiguration(UpdateConfigurationResponse {}))
     }
 

@@ -9,4 +9,6 @@ pub struct Compat {
     pub greengrass_restart: bool,
     /// The install step runs once in each boot, though it has succeeded before.
     pub install_every_boot: bool,
+    /// Every component reads every other's configuration over IPC.
+    pub open_configuration: bool,
 }
