@@ -15,6 +15,8 @@ pub struct Layout {
     pub runtime: PathBuf,
     /// `hedgerow.toml` and `hedgerow.toml.d/`.
     pub config: PathBuf,
+    /// The journal's native socket, where one listens.
+    pub journal: PathBuf,
     pub image: Image,
 }
 
@@ -46,6 +48,7 @@ impl Layout {
             state: "/var/lib/hedgerow".into(),
             runtime: "/run/hedgerow".into(),
             config: "/etc/hedgerow".into(),
+            journal: "/run/systemd/journal/socket".into(),
             image: Image { directory: "/usr/lib/hedgerow".into() },
         }
     }
@@ -56,6 +59,7 @@ impl Layout {
             state: root.join("state"),
             runtime: root.join("run"),
             config: root.join("etc"),
+            journal: root.join("run/journal.sock"),
             image: Image { directory: root.join("usr/lib/hedgerow") },
         }
     }

@@ -27,7 +27,7 @@ use crate::fault::Reason;
 use crate::launcher::{CallError, FenceEvent, FenceEvents, Launcher};
 use crate::layout::{Layout, inside};
 use crate::lifecycle::{Blame, Machine, StepKind};
-use crate::log::{Drain, LogFile, Stream};
+use crate::log::{ComponentLog, Drain, Entries, Stream};
 use crate::records::Records;
 use crate::registry::Registry;
 use crate::services::DaemonServices;
@@ -157,7 +157,7 @@ pub(super) enum Exited {
     Probe(StepKind),
 }
 
-type SharedLog = Arc<Mutex<LogFile>>;
+type SharedLog = Arc<Mutex<ComponentLog>>;
 
 pub(super) struct Fence {
     pub id: FenceId,
@@ -297,8 +297,13 @@ impl Fence {
         listener: UnixListener,
         events: FenceEvents,
     ) -> Self {
-        let log = &around.settings.log;
-        let file = LogFile::new(around.layout.log(&definition.name), log.max_size, log.files);
+        let log = ComponentLog::new(
+            &definition.name,
+            &definition.version,
+            around.layout.log(&definition.name),
+            around.layout.journal.clone(),
+            &around.settings.log,
+        );
         let (stop, stopped) = oneshot::channel::<()>();
         let identity = Identity {
             principal: Principal::Component(definition.name.as_str().into()),
@@ -330,7 +335,7 @@ impl Fence {
             environment: environment(around, definition, token.as_str()),
             shell: around.settings.run_with_default.posix_shell.clone(),
             token,
-            log: Arc::new(Mutex::new(file)),
+            log: Arc::new(Mutex::new(log)),
             drains: JoinSet::new(),
             draining: BTreeMap::new(),
             ipc: stop,
@@ -534,6 +539,9 @@ impl Fence {
     }
 }
 
+/// Time for the rest of an entry that has begun.
+const REST_OF_ENTRY: Duration = Duration::from_millis(50);
+
 /// Never one that was used before, by this daemon or by its predecessors of this boot.
 fn fresh_id(slot: u32) -> FenceId {
     let milliseconds = Moment::now().boottime / 1_000_000;
@@ -601,15 +609,24 @@ fn environment(
 
 /// Ends with the pipe. A log that cannot be written is said once and does not stop the component.
 async fn drain_into(mut drain: Drain, log: SharedLog, step: &'static str, stream: Stream) {
+    let lock = || log.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut entries = Entries::new(stream);
     let mut failing = false;
     loop {
-        let bytes = match drain.peek().await {
+        let mut peeked = drain.peek().await;
+        if let Ok(Some(bytes)) = &peeked
+            && entries.is_open_after(bytes)
+        {
+            // Half a stack trace: its writer is at it. What has come stays in the pipe meanwhile.
+            tokio::time::sleep(REST_OF_ENTRY).await;
+            peeked = drain.peek().await;
+        }
+        let bytes = match peeked {
             Ok(Some(bytes)) => bytes,
-            Ok(None) => return,
+            Ok(None) => break,
             Err(error) => return tracing::error!("reading the output of a step: {error}"),
         };
-        let written =
-            log.lock().unwrap_or_else(PoisonError::into_inner).write(step, stream, &bytes);
+        let written = lock().write(step, &entries.split(&bytes));
         match written {
             Ok(()) => failing = false,
             Err(error) if !failing => {
@@ -623,5 +640,8 @@ async fn drain_into(mut drain: Drain, log: SharedLog, step: &'static str, stream
         }
         // One component that writes without end must not starve the others.
         tokio::task::yield_now().await;
+    }
+    if let Err(error) = lock().settle() {
+        tracing::error!("output of a step is lost: {error}");
     }
 }
