@@ -42,7 +42,7 @@ fn one(rounds: usize) -> Result<Vec<Figure>> {
         let name = format!("bench.one{round}");
         component(&draft, &name, "", round)?;
         let before = written(&hedgerow)?;
-        fresh.push(deploy(&hedgerow, &draft, &[name.clone()])?);
+        fresh.push(deploy(&hedgerow, &draft, std::slice::from_ref(&name))?);
         let deployed = written(&hedgerow)?;
         unchanged.push(deploy(&hedgerow, &draft, &[name])?);
         bytes.push(deployed.saturating_sub(before).saturating_sub(ARTIFACT as u64) as f64);

@@ -12,6 +12,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::document;
+use super::nucleus::Nucleus;
 use crate::definition::{Definition, Neighbour, RunWith, StepDefinition};
 use crate::layout::{ROOT_PATH, inside};
 use crate::lifecycle::StepKind;
@@ -56,7 +57,8 @@ pub fn define(
         .manifest_for(platform)
         .map_err(|mismatches| DefineError::Platform { component: name.to_string(), mismatches })?;
     let scope = scope(own, all, settings);
-    let steps = steps(manifest, &scope);
+    let nucleus = Nucleus::of(all);
+    let steps = steps(manifest, &scope, &nucleus.environment);
     let dependencies = |kind| {
         let of_kind = recipe.dependencies.iter().filter(move |(_, of)| of.kind == kind);
         // The others are built in, and always ready.
@@ -65,9 +67,10 @@ pub fn define(
     };
     let version = recipe.version.to_string();
     let install = steps.get(&StepKind::Install);
+    let asked = nucleus.complete(&own.run_with);
     let run_with = RunWith {
-        posix_user: own.run_with.posix_user.clone(),
-        limits: limits(settings.limits(name.as_str()), &own.run_with),
+        limits: limits(settings.limits(name.as_str()), &asked),
+        posix_user: asked.posix_user,
     };
     let installs = (&version, &own.package, install.map(what_it_runs), &run_with.posix_user);
     let install_fingerprint = fingerprint(&installs);
@@ -146,10 +149,21 @@ fn values(of: &Ingredients) -> Values<'_> {
     }
 }
 
-fn steps(manifest: &Manifest, scope: &Scope<'_>) -> BTreeMap<StepKind, StepDefinition> {
+/// `given` is the environment that the recipe adds to.
+fn steps(
+    manifest: &Manifest,
+    scope: &Scope<'_>,
+    given: &BTreeMap<String, String>,
+) -> BTreeMap<StepKind, StepDefinition> {
     let lifecycle = &manifest.lifecycle;
-    let steps = lifecycle.steps.iter();
-    steps.map(|(kind, step)| (*kind, step_definition(lifecycle, step, scope))).collect()
+    let define = |(kind, step): (&StepKind, &Step)| {
+        let mut definition = step_definition(lifecycle, step, scope);
+        for (name, value) in given {
+            definition.environment.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        (*kind, definition)
+    };
+    lifecycle.steps.iter().map(define).collect()
 }
 
 /// What makes no sense once its variables are replaced is an error of the step: configuration may change at any time.

@@ -15,6 +15,7 @@ mod define;
 mod document;
 mod fault;
 mod history;
+mod nucleus;
 mod plan;
 mod prepare;
 mod queue;

@@ -25,7 +25,7 @@ use serde::Deserialize;
 pub use compat::Compat;
 pub use component::ComponentRule;
 pub use deployment::Deployment;
-pub use device::Device;
+pub use device::{Device, Proxy};
 pub use log::Log;
 pub use restart::RestartRule;
 pub use run_with::RunWithDefault;

@@ -41,7 +41,8 @@ impl Stage {
         fs::create_dir_all(&root)?;
         mount(Some(&launcher.root().join(BASE)), &root, none, MsFlags::MS_BIND, none)?;
         // A root of plain mounts, where a fence has overlays.
-        for tree in TREES.iter().filter(|tree| fs::symlink_metadata(tree).is_ok_and(|t| t.is_dir())) {
+        for tree in TREES.iter().filter(|tree| fs::symlink_metadata(tree).is_ok_and(|t| t.is_dir()))
+        {
             let target = root.join(tree.trim_start_matches('/'));
             mount(Some(*tree), &target, none, MsFlags::MS_BIND, none)?;
         }
