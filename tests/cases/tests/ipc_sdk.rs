@@ -297,6 +297,19 @@ fn deployments(own: &str) -> Vec<Step> {
             json!({"deployment": {"status": "SUCCEEDED"}}),
         )
     };
+    let slow = json!({
+        "recipeDirectoryPath": "recipes",
+        "rootComponentVersionsToAdd": {format!("test.slow.by.{own}"): "1.0.0"},
+    });
+    let canceled = Step {
+        until: &["QUEUED", "IN_PROGRESS"],
+        ..ok(
+            "canceled",
+            GetLocalDeploymentStatus,
+            id.clone(),
+            json!({"deployment": {"status": "CANCELED"}}),
+        )
+    };
     const INVALID: &str = "InvalidArgumentsError";
     vec![
         refused(
@@ -338,7 +351,10 @@ fn deployments(own: &str) -> Vec<Step> {
             "none",
         ),
         refused("cancel none", CancelLocalDeployment, none, "ResourceNotFoundError", "none"),
-        refused("cancel ended", CancelLocalDeployment, id, INVALID, "has ended"),
+        refused("cancel ended", CancelLocalDeployment, id.clone(), INVALID, "has ended"),
+        ok("create slow", CreateLocalDeployment, slow, json!({})),
+        ok("cancel", CancelLocalDeployment, id.clone(), json!({})),
+        canceled,
     ]
 }
 
@@ -641,16 +657,23 @@ fn recipe(name: &str, script: &str, run: &str) -> Value {
             operations.iter().map(|name| format!("aws.greengrass#{name}")).collect();
         json!({"operations": operations, "resources": resources})
     };
-    let made = format!("test.made.by.{name}");
-    let recipe = json!({
-        "RecipeFormatVersion": "2020-01-25",
-        "ComponentName": made,
-        "ComponentVersion": "1.0.0",
-        "ComponentConfiguration": {"DefaultConfiguration": {"k": 0}},
-        "Manifests": [{"Lifecycle": {"run": "exec sleep 1000000"}}],
-    });
-    let prepare =
-        format!("mkdir -p recipes artifacts && cat > recipes/x.yaml <<'END'\n{recipe}\nEND\n");
+    let write = |file: &str, component: String, lifecycle: Value| {
+        let recipe = json!({
+            "RecipeFormatVersion": "2020-01-25",
+            "ComponentName": component,
+            "ComponentVersion": "1.0.0",
+            "ComponentConfiguration": {"DefaultConfiguration": {"k": 0}},
+            "Manifests": [{"Lifecycle": lifecycle}],
+        });
+        format!("cat > recipes/{file} <<'END'\n{recipe}\nEND\n")
+    };
+    let idle = "exec sleep 1000000";
+    let prepare = [
+        "mkdir -p recipes artifacts\n".to_owned(),
+        write("x.yaml", format!("test.made.by.{name}"), json!({"run": idle})),
+        write("y.yaml", format!("test.slow.by.{name}"), json!({"install": idle})),
+    ]
+    .concat();
     json!({
         "RecipeFormatVersion": "2020-01-25",
         "ComponentName": name,
