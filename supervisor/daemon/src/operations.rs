@@ -1,15 +1,20 @@
 //! What an operator, or a component that may, does to a running component. Each is a job.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hedgerow_api::{Error, JobKind};
 use hedgerow_component::ComponentName;
+use tokio::sync::oneshot;
 
 use crate::deployment::failure_of;
 use crate::driver::Surroundings;
 use crate::jobs::{Failure, Jobs, Outcome};
 use crate::lifecycle::{Goal, State};
-use crate::registry::{Command, Status};
+use crate::registry::{Command, PauseError, Status};
+
+/// How long a request may take. What waits for its dependencies may wait for ever.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Debug, Clone)]
 pub struct Operations {
@@ -44,6 +49,22 @@ impl Operations {
         Ok(())
     }
 
+    /// Freezes every process of the component, or lets them go on. Done when it returns; to do it twice is no error.
+    pub async fn pause(&self, component: &str, pause: bool) -> Result<(), Error> {
+        let status = self.status(component)?;
+        let gone = || Error::NoSuchComponent(format!("{component} is being removed"));
+        let commands = self.around.registry.commands(&status.name).ok_or_else(gone)?;
+        let (reply, done) = oneshot::channel();
+        let command = if pause { Command::Pause(reply) } else { Command::Resume(reply) };
+        commands.send(command).await.map_err(|_| gone())?;
+        done.await.map_err(|_| gone())?.map_err(|error| match error {
+            PauseError::NotRunning(_) | PauseError::BuiltIn => {
+                Error::InvalidArgument(format!("{component}: {error}"))
+            }
+            PauseError::Launcher(_) => Error::Internal(format!("{component}: {error}")),
+        })
+    }
+
     pub fn status(&self, component: &str) -> Result<Status, Error> {
         self.around
             .registry
@@ -76,8 +97,18 @@ impl Operations {
             format!("{} is {}", before.name, before.state.published().name()),
         );
         let (around, jobs) = (Arc::clone(&self.around), Arc::clone(&self.jobs));
+        let request = around.registry.request(component, goal);
         tokio::spawn(async move {
-            let outcome = operate(&around, &before, kind, goal, done).await;
+            let wanted = operate(&around, &before, kind, goal, request, done);
+            let outcome = tokio::time::timeout(LONGEST, wanted).await.unwrap_or_else(|_| {
+                let state = around.registry.status(&before.name).map_or(before.state, |s| s.state);
+                let state = state.published().name();
+                let minutes = LONGEST.as_secs() / 60;
+                failed(&Error::ComponentFailed(format!(
+                    "{} is still {state} after {minutes} minutes",
+                    before.name
+                )))
+            });
             jobs.finish(job.id, outcome);
         });
         Ok(job.id)
@@ -89,9 +120,12 @@ async fn operate(
     before: &Status,
     kind: JobKind,
     goal: Goal,
+    request: u64,
     done: fn(&Status, &Status) -> bool,
 ) -> Outcome {
     let mut changes = around.registry.watch();
+    // Who waits for it hears that it fails again and again.
+    let _awaiting = (goal == Goal::Run).then(|| around.registry.awaiting([before.name.clone()]));
     if let Some(commands) = around.registry.commands(&before.name) {
         let at_rest = matches!(before.state, State::Errored(_) | State::Broken | State::Finished);
         let again = kind == JobKind::Restart || at_rest;
@@ -102,14 +136,22 @@ async fn operate(
         }
         let _ = commands.send(Command::Goal(goal)).await;
     }
+    let mut is_wanted = false;
     loop {
         changes.mark_unchanged();
         let Some(status) = around.registry.status(&before.name) else {
-            let error = Error::NoSuchComponent(format!("{} was removed meanwhile", before.name));
-            return Outcome { failure: Some(Failure::of(&error)), ..Outcome::default() };
+            let message = format!("{} was removed meanwhile", before.name);
+            return failed(&Error::NoSuchComponent(message));
         };
         if done(before, &status) {
             return Outcome { started: vec![before.name.clone()], ..Outcome::default() };
+        }
+        is_wanted |= status.goal == goal;
+        if (is_wanted && status.goal != goal)
+            || around.registry.is_overtaken(&before.name, request, goal)
+        {
+            let message = format!("{} was told something else meanwhile", before.name);
+            return failed(&Error::ComponentFailed(message));
         }
         if status.state == State::Broken && status.changed != before.changed {
             let mut failure = failure_of(around, &status);
@@ -122,6 +164,10 @@ async fn operate(
             return Outcome::default();
         }
     }
+}
+
+fn failed(error: &Error) -> Outcome {
+    Outcome { failure: Some(Failure::of(error)), ..Outcome::default() }
 }
 
 fn is_up(status: &Status) -> bool {

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hedgerow_isolation::moment::Moment;
 use hedgerow_isolation::plan::FenceId;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::definition::Definition;
 use crate::fault::Fault;
+use crate::launcher::CallError;
 use crate::lifecycle::{Goal, State};
 
 /// Commands that may wait for one driver.
@@ -28,8 +29,21 @@ pub enum Command {
     Report {
         healthy: bool,
     },
+    /// Freezes every process of the component. Answered once they are; already so is a success.
+    Pause(oneshot::Sender<Result<(), PauseError>>),
+    Resume(oneshot::Sender<Result<(), PauseError>>),
     /// No time is left: SIGKILL at once.
     Kill,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum PauseError {
+    #[error("it is {}; only a component that is RUNNING can be paused", .0.published().name())]
+    NotRunning(State),
+    #[error("it is built in: there is no process to pause")]
+    BuiltIn,
+    #[error(transparent)]
+    Launcher(#[from] CallError),
 }
 
 /// What is observed of a component. In memory only: what is desired is in the store.
@@ -65,6 +79,9 @@ struct Entry {
     /// IPC sessions that are open.
     sessions: watch::Sender<u32>,
     status: Status,
+    /// How many operators' requests there were, and what the last one wants.
+    requests: u64,
+    requested: Goal,
 }
 
 #[derive(Debug)]
@@ -89,9 +106,30 @@ impl Registry {
     /// Returns the count of the component's IPC sessions.
     pub fn insert(&self, status: Status, commands: mpsc::Sender<Command>) -> watch::Receiver<u32> {
         let (sessions, count) = watch::channel(0);
-        self.lock().insert(status.name.clone(), Entry { commands, sessions, status });
+        self.lock().insert(
+            status.name.clone(),
+            Entry { commands, sessions, requests: 0, requested: status.goal, status },
+        );
         self.changed.send_replace(());
         count
+    }
+
+    /// Somebody wants this of the component from now on. The answer tells the request from later ones.
+    pub fn request(&self, name: &str, goal: Goal) -> u64 {
+        let mut entries = self.lock();
+        let Some(entry) = entries.get_mut(name) else { return 0 };
+        entry.requests += 1;
+        entry.requested = goal;
+        let request = entry.requests;
+        drop(entries);
+        self.changed.send_replace(());
+        request
+    }
+
+    /// Whether somebody wanted something else after that request.
+    pub fn is_overtaken(&self, name: &str, request: u64, goal: Goal) -> bool {
+        let entries = self.lock();
+        entries.get(name).is_some_and(|entry| entry.requests > request && entry.requested != goal)
     }
 
     pub fn session_opened(&self, name: &str) {

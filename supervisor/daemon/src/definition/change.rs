@@ -139,7 +139,7 @@ impl Reason {
                 | StepKind::Recover
                 | StepKind::Uninstall => Effect::Nothing,
             },
-            Self::Timeout(StepKind::Run) | Self::Limits | Self::Fence => Effect::Restart,
+            Self::Timeout(StepKind::Run) | Self::Fence => Effect::Restart,
             // An install that succeeded was quick enough, and so was a startup.
             Self::Timeout(
                 StepKind::Bootstrap
@@ -149,7 +149,7 @@ impl Reason {
                 | StepKind::Recover
                 | StepKind::Uninstall,
             ) => Effect::Nothing,
-            Self::Dependencies => Effect::Live,
+            Self::Limits | Self::Dependencies => Effect::Live,
         }
     }
 }
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(effect(|_| {}), Effect::Nothing);
         assert_eq!(effect(|d| d.version = "1.0.1".into()), Effect::Reinstall);
         assert_eq!(effect(|d| d.run_with.posix_user = Some("root".into())), Effect::Reinstall);
-        assert_eq!(effect(|d| d.run_with.limits.memory = Some(1 << 20)), Effect::Restart);
+        assert_eq!(effect(|d| d.run_with.limits.memory = Some(1 << 20)), Effect::Live);
         assert_eq!(effect(|d| d.network = Network::Host), Effect::Restart);
         for (kind, expected) in [
             (StepKind::Bootstrap, Effect::Nothing),

@@ -12,12 +12,21 @@ impl Driver {
     pub(super) async fn carry_out(&mut self, action: Action) {
         match action {
             Action::Open => self.open().await,
-            Action::Start(step) => self.start(step).await,
-            Action::Terminate => match &self.fence {
-                Some(fence) => fence.terminate().await,
-                None => self.pending.push_back(Event::Emptied),
-            },
-            Action::Close => self.close().await,
+            Action::Start(step) => {
+                self.thaw().await;
+                self.start(step).await;
+            }
+            Action::Terminate => {
+                self.thaw().await;
+                match &self.fence {
+                    Some(fence) => fence.terminate().await,
+                    None => self.pending.push_back(Event::Emptied),
+                }
+            }
+            Action::Close => {
+                self.thaw().await;
+                self.close().await;
+            }
             Action::RecordInstalled => self.record_installed(),
             Action::Arm(timer, wait) => self.arm(timer, wait),
             Action::Disarm => {

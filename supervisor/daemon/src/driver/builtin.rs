@@ -10,7 +10,7 @@ use crate::definition::Definition;
 use crate::fault::{Fault, StatusCode};
 use crate::lifecycle::{Goal, State};
 use crate::packages::{Place, missing};
-use crate::registry::{COMMANDS, Command, Status};
+use crate::registry::{COMMANDS, Command, PauseError, Status};
 
 pub struct BuiltinDriver {
     around: Arc<Surroundings>,
@@ -49,6 +49,9 @@ impl BuiltinDriver {
                 | Command::Reset
                 | Command::Report { .. }
                 | Command::Kill => {}
+                Command::Pause(reply) | Command::Resume(reply) => {
+                    let _ = reply.send(Err(PauseError::BuiltIn));
+                }
             }
             self.around.registry.update(self.status());
         }

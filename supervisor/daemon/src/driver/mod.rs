@@ -9,6 +9,7 @@ mod fence;
 mod note;
 mod obey;
 mod observe;
+mod pause;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

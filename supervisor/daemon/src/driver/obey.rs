@@ -27,6 +27,9 @@ impl Driver {
                 }
                 self.pending.push_back(Event::Reported { healthy });
             }
+            // Whoever asked may have gone away meanwhile.
+            Command::Pause(reply) => drop(reply.send(self.pause().await)),
+            Command::Resume(reply) => drop(reply.send(self.resume().await)),
             Command::Kill => self.pending.push_back(Event::Kill),
         }
     }
@@ -44,11 +47,13 @@ impl Driver {
                     self.replace(*new);
                 }
             }
-            Effect::Nothing | Effect::Live => {
+            effect @ (Effect::Nothing | Effect::Live) => {
                 self.definition = *new;
                 if self.fence.is_none() {
                     let steps = self.definition.steps();
                     self.pending.push_back(Event::Adjusted { steps });
+                } else if effect == Effect::Live {
+                    self.limit().await;
                 }
                 self.note().await;
                 self.publish();

@@ -157,9 +157,8 @@ impl Control for Supervisor {
         self.begun(self.operations.restart(component))
     }
 
-    async fn pause(&self, _caller: Caller, component: &str, _pause: bool) -> Result<(), Error> {
-        self.operations.status(component)?;
-        Err(Error::Internal("this daemon cannot freeze a component".to_owned()))
+    async fn pause(&self, _caller: Caller, component: &str, pause: bool) -> Result<(), Error> {
+        self.operations.pause(component, pause).await
     }
 
     async fn reset(&self, _caller: Caller, component: &str) -> Result<(), Error> {
