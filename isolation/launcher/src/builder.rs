@@ -21,6 +21,7 @@ use std::path::Path;
 
 use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::control::descriptor;
+use hedgerow_isolation::grants::Grant;
 use hedgerow_isolation::plan::Plan;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
@@ -49,6 +50,8 @@ pub struct Blueprint {
     pub unified: bool,
     /// What joins the fence to the host's network.
     pub link: Option<Link>,
+    /// What it is to have of the host.
+    pub grant: Grant,
 }
 
 /// The builder's only answer. Success is for the init itself to report.
@@ -100,6 +103,7 @@ fn build(blueprint: &Blueprint, descriptors: Vec<OwnedFd>) -> Result<(), Error> 
         root: &stage.root,
         mounts: &stage.mounts,
         dependencies: &stage.dependencies,
+        granted: &stage.granted,
         sudo: &stage.sudo,
         sys: stage.sys.as_deref(),
         unified: blueprint.unified,

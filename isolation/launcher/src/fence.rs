@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::control::{Command as InitCommand, Report};
+use hedgerow_isolation::grants::Grant;
 use hedgerow_isolation::moment::Moment;
 use hedgerow_isolation::plan::{Limits, Plan, Step, StepId, User};
 use hedgerow_isolation::protocol::{
@@ -82,6 +83,7 @@ pub struct Materials<'a> {
     pub skeleton: OwnedFd,
     pub sources: Vec<OwnedFd>,
     pub link: Option<Link>,
+    pub grant: Grant,
     pub filter: BorrowedFd<'a>,
     /// The plan without what does not exist of its dependencies.
     pub plan: Plan,
@@ -142,6 +144,7 @@ impl Fence {
                 plan: materials.plan,
                 unified: fence.cgroup.is_unified(),
                 link: materials.link,
+                grant: materials.grant,
             };
             let mut descriptors = vec![init_end.as_fd(), materials.filter];
             descriptors.extend([materials.init.as_fd(), materials.skeleton.as_fd()]);

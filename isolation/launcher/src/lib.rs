@@ -6,7 +6,7 @@
 //!
 //! - [`server`]: the resident process, prepared by [`setup`]; [`fence`] and its [`steps`]: what one fence goes
 //!   through; [`daemon`]: the connection.
-//! - [`check`], [`grants`], [`source`]: whether a plan may be carried out.
+//! - [`check`], [`grants`], [`source`]: whether a plan may be carried out; [`granted`]: what is more than ordinary.
 //! - [`cgroup`], [`root`], [`network`]: what fences are made in and of; [`view`], [`idmap`], [`mount`]: the root that
 //!   one sees.
 //! - [`builder`], [`stage`], [`spec`]: the one-shot process that makes a fence; [`filter`]: the one that compiles the
@@ -20,6 +20,7 @@ mod discard;
 mod fence;
 mod file;
 mod filter;
+mod granted;
 mod grants;
 mod idmap;
 mod mount;

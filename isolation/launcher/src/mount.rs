@@ -72,12 +72,21 @@ pub fn attach_path(mount: BorrowedFd<'_>, target: &str) -> io::Result<()> {
 
 /// A new detached tmpfs, its root directory of mode 0755; `size` as in tmpfs(5).
 pub fn tmpfs(size: &str) -> io::Result<OwnedFd> {
+    tmpfs_with(size, MountAttrFlags::MOUNT_ATTR_NODEV)
+}
+
+/// One whose device nodes are devices.
+pub fn tmpfs_for_devices() -> io::Result<OwnedFd> {
+    tmpfs_with("64k", MountAttrFlags::empty())
+}
+
+fn tmpfs_with(size: &str, more: MountAttrFlags) -> io::Result<OwnedFd> {
     let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(context.as_fd(), "source", "hedgerow")?;
     fsconfig_set_string(context.as_fd(), "mode", "0755")?;
     fsconfig_set_string(context.as_fd(), "size", size)?;
     fsconfig_create(context.as_fd())?;
-    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | more;
     Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 

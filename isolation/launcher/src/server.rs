@@ -18,7 +18,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::SocketFlags;
 use rustix::process::{WaitOptions, WaitStatus};
 
-use crate::builder::Blueprint;
 use crate::cgroup::Cgroups;
 use crate::check;
 use crate::daemon::{Daemon, Incoming, Output, Ticket};
@@ -383,7 +382,8 @@ impl Server {
         let skeleton = self.root.copy().map_err(|e| failed(&e))?;
         let init = setup::open_init(&self.init).map_err(|e| failed(&e))?;
         let (staged, sources) = self.sources(plan.clone())?;
-        let link = self.join(&plan, granted.grant.ports)?;
+        let grant = granted.grant;
+        let link = self.join(&plan, grant.ports.clone())?;
         let id = plan.fence.clone();
         let listener = descriptors.pop();
         let fence = self
@@ -392,7 +392,8 @@ impl Server {
             .map_err(|e| failed(&e))
             .and_then(|cgroup| {
                 let filter = self.filter.as_fd();
-                let materials = Materials { init, skeleton, sources, link, filter, plan: staged };
+                let materials =
+                    Materials { init, skeleton, sources, link, grant, filter, plan: staged };
                 Fence::open(plan, note, listener, cgroup, materials, ticket)
             })
             .inspect_err(|_| self.network.release(&id))?;
@@ -400,7 +401,7 @@ impl Server {
         Ok(())
     }
 
-    /// What the builder needs of the plan's directories, in the order of its [`Blueprint`]; and the plan without what
+    /// What the builder needs of the plan's directories, in the order of its blueprint; and the plan without what
     /// does not exist of its dependencies.
     fn sources(&self, mut plan: Plan) -> Result<(Plan, Vec<OwnedFd>), Error> {
         let mut sources = Vec::new();

@@ -11,6 +11,8 @@ use oci_spec::runtime::{
     RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
 
+use crate::granted::Granted;
+
 /// Where the builder prepared what the configuration refers to.
 #[derive(Debug, Clone, Copy)]
 pub struct Sources<'a> {
@@ -19,6 +21,7 @@ pub struct Sources<'a> {
     pub mounts: &'a [PathBuf],
     /// One directory for each mount of the plan's dependencies, in order.
     pub dependencies: &'a [PathBuf],
+    pub granted: &'a [Granted],
     /// The program that components call by the name `sudo`.
     pub sudo: &'a Path,
     /// A copy of the host's `/sys`, for a fence with the host's network: a sysfs shows the network namespace
@@ -176,6 +179,9 @@ fn mounts(plan: &Plan, sources: Sources<'_>) -> Result<Vec<Mount>, OciSpecError>
     let foreign = plan.dependencies.iter().flat_map(|dependency| &dependency.mounts);
     for (wanted, source) in foreign.zip(sources.dependencies) {
         mounts.push(bind(&wanted.target, source, "rbind,nosuid,nodev,ro")?);
+    }
+    for granted in sources.granted {
+        mounts.push(bind(&granted.target, &granted.source, granted.options)?);
     }
     mounts.push(bind(SUDO, sources.sudo, "bind,nosuid,nodev,ro")?);
     Ok(mounts)

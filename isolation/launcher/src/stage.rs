@@ -11,6 +11,7 @@ use nix::sched::CloneFlags;
 use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 
 use crate::builder::Blueprint;
+use crate::granted::{self, Granted};
 use crate::idmap::IdMap;
 use crate::mount::{self, Reach};
 use crate::view::{self, LAYER, Place, SKELETON};
@@ -69,6 +70,7 @@ pub struct Stage {
     pub mounts: Vec<PathBuf>,
     /// One for each mount of the plan's dependencies, in order.
     pub dependencies: Vec<PathBuf>,
+    pub granted: Vec<Granted>,
     pub sudo: PathBuf,
     pub sys: Option<PathBuf>,
 }
@@ -85,6 +87,7 @@ impl Stage {
         let plan = &blueprint.plan;
         // Before the mount namespace: what is to be copied is in the launcher's.
         let prepared = prepare(blueprint, materials)?;
+        let opened = granted::open(&blueprint.grant, plan.ids)?;
         nix::sched::unshare(CloneFlags::CLONE_NEWNS)?;
         rustix::mount::mount_change(
             "/",
@@ -121,6 +124,7 @@ impl Stage {
             root: Path::new(STAGE).join("root"),
             mounts: mounts.collect::<io::Result<_>>()?,
             dependencies: dependencies.collect::<io::Result<_>>()?,
+            granted: granted::place(Path::new(STAGE), opened, &blueprint.grant, plan.ids)?,
             sudo: attach_file(&materials.init)?,
             sys: sys
                 .map(|tree| place.attach("sys", &tree).map(|()| Path::new(STAGE).join("sys")))

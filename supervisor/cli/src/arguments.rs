@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use serde_json::Value;
 
+use crate::grants::GrantsCommand;
 use crate::recipe::RecipeCommand;
 
 /// Deploys, watches and drives the components of this device.
@@ -56,6 +57,9 @@ pub enum OnlineCommand {
     Status { name: Option<String> },
     /// Explain what this machine offers to components, and what one of them sees and may do.
     Doctor { name: Option<String> },
+    /// Find what an administrator may have to grant.
+    #[command(subcommand)]
+    Grants(GrantsCommand),
     /// Print a component's log.
     Logs {
         /// Go on printing what is written from now on.

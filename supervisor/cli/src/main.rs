@@ -11,6 +11,7 @@ mod deploy;
 mod deployment;
 mod doctor;
 mod failure;
+mod grants;
 mod greengrass;
 mod job;
 mod logs;
@@ -93,6 +94,7 @@ async fn obey(session: &Session, output: &Output, command: OnlineCommand) -> Res
         },
         OnlineCommand::Status { name } => status::run(session, output, name.as_deref()).await,
         OnlineCommand::Doctor { name } => doctor::run(session, output, name.as_deref()).await,
+        OnlineCommand::Grants(command) => grants::run(session, output, command).await,
         OnlineCommand::Logs { follow, lines, name } => {
             logs::run(session, &name, follow, lines).await
         }

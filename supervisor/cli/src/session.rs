@@ -1,6 +1,6 @@
 //! The connection to the bus on which the daemon is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hedgerow_api::zbus::{self, Connection, DBusError};
 use hedgerow_api::{Bus, ComponentProxy, Error, ManagerProxy, MessagingProxy};
@@ -19,6 +19,14 @@ impl Session {
         match bus.connect().await {
             Ok(connection) => Ok(Self { bus, connection }),
             Err(error) => Err(Failure::of(&bus, error)),
+        }
+    }
+
+    /// The directory of a daemon that is not the system's.
+    pub fn root(&self) -> Option<&Path> {
+        match &self.bus {
+            Bus::System => None,
+            Bus::Root(root) => Some(root),
         }
     }
 

@@ -50,6 +50,7 @@ impl Stage {
             root: &root,
             mounts: &[launcher.directory().join("state/work")],
             dependencies: &[],
+            granted: &[],
             sudo: Path::new("/bin/true"),
             sys: None,
             unified,
