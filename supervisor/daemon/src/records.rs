@@ -250,3 +250,6 @@ fn slot(ids: Ids) -> u32 {
 fn job_key(id: u64) -> String {
     format!("{id:020}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, feature = "disk"))]
+pub mod disk;
 mod error;
 mod ids;
 mod open;
@@ -73,6 +75,12 @@ impl Store {
 
     pub fn open_with_cache(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
         Self::from_source(Source::file(path, cache_bytes))
+    }
+
+    /// For tests.
+    #[cfg(any(test, feature = "disk"))]
+    pub fn on(disk: &disk::Disk) -> Result<Self, StoreError> {
+        Self::from_source(Source::on(disk))
     }
 
     fn from_source(source: Source) -> Result<Self, StoreError> {

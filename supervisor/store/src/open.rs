@@ -33,9 +33,10 @@ impl Source {
         Self { name, cache_bytes, open: Box::new(open) }
     }
 
-    #[cfg(test)]
-    pub fn backend<B: redb::StorageBackend>(make: impl Fn() -> B + Send + Sync + 'static) -> Self {
-        let open = move |builder: &Builder| builder.create_with_backend(make());
+    #[cfg(any(test, feature = "disk"))]
+    pub fn on(disk: &crate::disk::Disk) -> Self {
+        let disk = disk.clone();
+        let open = move |builder: &Builder| builder.create_with_backend(disk.clone());
         let cache_bytes = crate::DEFAULT_CACHE_BYTES;
         Self { name: "test".to_owned(), cache_bytes, open: Box::new(open) }
     }

@@ -50,7 +50,7 @@ const SCHEMA: &str = "schema";
 pub(crate) type Migration = fn(&WriteTransaction) -> Result<(), StoreError>;
 
 /// The migration at index `n` brings schema `n` to `n + 1`; an empty file has schema 0.
-const MIGRATIONS: &[Migration] = &[first_tables, deployment_tables];
+pub(crate) const MIGRATIONS: &[Migration] = &[first_tables, deployment_tables];
 
 /// Brings a database to the schema of this program, in one transaction.
 pub(crate) fn migrate(database: &Database) -> Result<(), StoreError> {

@@ -40,9 +40,13 @@ pub use document::{
     RunWith, UpdateAction, UpdatePolicy,
 };
 pub use plan::PlanReport;
+#[cfg(test)]
+pub use prepare::Chosen;
 pub use prepare::{Prepared, Request};
 pub use reconcile::{ReconcileError, collect_packages, definitions, reconcile};
 pub use record::DeploymentRecord;
+#[cfg(test)]
+pub use record::Phase;
 pub use view::{CancelOutcome, DeploymentStatus, DeploymentView, DetailedStatus, Stage};
 pub use wait::{Awaited, await_components, failure_of};
 

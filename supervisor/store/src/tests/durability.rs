@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::disk::Disk;
 use super::store_on;
+use crate::disk::Disk;
 use crate::{DESIRED, META, Query, Store, StoreError};
 
 /// Makes decision `number`: rows in several tables, all with that number, and some bulk.

@@ -1,7 +1,7 @@
 //! A full disk refuses a decision, and takes it when there is room again.
 
-use super::disk::Disk;
 use super::store_on;
+use crate::disk::Disk;
 use crate::{META, Query, StoreError};
 
 #[test]
