@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use hedgerow_isolation::grants::{Grant, granted};
-use hedgerow_isolation::network::NetworkSettings;
+use hedgerow_isolation::network::{NetworkSettings, Port};
 use hedgerow_isolation::protocol::{Error, ErrorKind};
 use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;
@@ -38,6 +38,8 @@ struct Document {
 #[derive(Debug)]
 pub struct Granted {
     pub grant: Grant,
+    /// Ports that lead to other components.
+    pub elsewhere: Vec<Port>,
     /// Why there is no telling.
     unusable: Option<Unusable>,
 }
@@ -62,10 +64,17 @@ impl Grants {
     /// What is granted to `component`. Where the files cannot be used, that is nothing.
     pub fn of(&self, component: &str) -> Granted {
         match self.read() {
-            Ok(all) => Granted { grant: granted(&all.grant, component), unusable: None },
+            Ok(all) => {
+                let grant = granted(&all.grant, component);
+                let published = all.grant.iter().flat_map(|grant| &grant.ports);
+                let elsewhere = published.filter(|port| !grant.ports.contains(port));
+                let elsewhere = elsewhere.copied().collect();
+                Granted { grant, elsewhere, unusable: None }
+            }
             Err(unusable) => {
                 eprintln!("nothing is granted to {component}: {unusable}");
-                Granted { grant: granted(&[], component), unusable: Some(unusable) }
+                let grant = granted(&[], component);
+                Granted { grant, elsewhere: Vec::new(), unusable: Some(unusable) }
             }
         }
     }

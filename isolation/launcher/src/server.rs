@@ -383,7 +383,7 @@ impl Server {
         let init = setup::open_init(&self.init).map_err(|e| failed(&e))?;
         let (staged, sources) = self.sources(plan.clone())?;
         let grant = granted.grant;
-        let link = self.join(&plan, grant.ports.clone())?;
+        let link = self.join(&plan, grant.ports.clone(), granted.elsewhere)?;
         let id = plan.fence.clone();
         let listener = descriptors.pop();
         let fence = self
@@ -442,20 +442,26 @@ impl Server {
         self.discards.begin(sources, found, ticket)
     }
 
-    fn join(&mut self, plan: &Plan, ports: Vec<Port>) -> Result<Option<Link>, Error> {
-        match plan.network {
-            Network::None | Network::Host => Ok(None),
-            Network::Nat => self.network.join(&plan.fence, ports).map(Some).map_err(|error| {
-                let kind = match error {
-                    network::Error::Published { .. } | network::Error::Port { .. } => {
-                        ErrorKind::Invalid
-                    }
-                    network::Error::Unavailable(_) => ErrorKind::NoNat,
-                    network::Error::Full(_) | network::Error::System(..) => ErrorKind::System,
-                };
-                Error::new(kind, error.to_string())
-            }),
-        }
+    fn join(
+        &mut self,
+        plan: &Plan,
+        ports: Vec<Port>,
+        elsewhere: Vec<Port>,
+    ) -> Result<Option<Link>, Error> {
+        let joined = match plan.network {
+            Network::None | Network::Host => return Ok(None),
+            Network::Nat => self.network.join(&plan.fence, ports),
+        };
+        joined.map(|link| Some(Link { elsewhere, ..link })).map_err(|error| {
+            let kind = match error {
+                network::Error::Published { .. } | network::Error::Port { .. } => {
+                    ErrorKind::Invalid
+                }
+                network::Error::Unavailable(_) => ErrorKind::NoNat,
+                network::Error::Full(_) | network::Error::System(..) => ErrorKind::System,
+            };
+            Error::new(kind, error.to_string())
+        })
     }
 
     /// Removes what lies in the file system.

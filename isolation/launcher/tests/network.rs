@@ -82,6 +82,9 @@ fn published_ports_lead_in_from_everywhere() {
     assert_eq!(client.say(&fence, 2, &fetch(outside.host, 41080)), "in");
     let neighbour = client.open(joined("neighbour"));
     assert_eq!(client.say(&neighbour, 1, &fetch(outside.host, 41080)), "in");
+    // It shares no loopback with the host, and finds there what the host has for everybody.
+    assert_eq!(client.say(&neighbour, 2, &fetch("127.0.0.1", 41080)), "in");
+    assert_eq!(client.say(&neighbour, 3, &fetch("localhost", 41080)), "in");
 
     let refused = client.try_open(joined("rival")).unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Invalid);

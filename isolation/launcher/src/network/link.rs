@@ -13,6 +13,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd};
 
+use hedgerow_isolation::network::Port;
 use hedgerow_isolation::plan::IdRange;
 use nix::sched::{CloneFlags, setns};
 use rustix::net::netdevice::name_to_index;
@@ -20,6 +21,8 @@ use rustix::net::{AddressFamily, SocketType, socket};
 use serde::{Deserialize, Serialize};
 
 use super::netlink::{Family, Messages, Mode, Netlink};
+use super::nftables::Batch;
+use super::rules;
 
 /// Name of a fence's own end.
 const INSIDE: &str = "eth0";
@@ -34,6 +37,8 @@ pub struct Link {
     pub gateway: Ipv4Addr,
     /// Whether the host reaches the fence by way of its own loopback address as well.
     pub from_loopback: bool,
+    /// Ports of the fence's own loopback that lead to the same ports of the host, and so to other components.
+    pub elsewhere: Vec<Port>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -140,14 +145,20 @@ fn set_up_fence_end(link: &Link) -> io::Result<()> {
     let fence = Netlink::open(Family::Route)?;
     let index = index_of(INSIDE)?;
     let mut messages = Messages::default();
-    configure(&mut messages, index, false);
+    configure(&mut messages, index, !link.elsewhere.is_empty());
     add_address(&mut messages, index, link.address);
     bring_up(&mut messages, index);
     messages.add(RTM_NEWROUTE, Mode::Create, &route(0, RT_SCOPE_UNIVERSE, RTNH_F_ONLINK), |to| {
         to.put(RTA_GATEWAY, &link.gateway.octets());
         to.put(RTA_OIF, &index.to_ne_bytes());
     });
-    Ok(fence.run(&messages)?)
+    fence.run(&messages)?;
+    if !link.elsewhere.is_empty() {
+        let mut batch = Batch::new();
+        rules::lead_elsewhere(&mut batch, link.gateway, &link.elsewhere);
+        Netlink::open(Family::Netfilter)?.run(&batch.finish())?;
+    }
+    Ok(())
 }
 
 /// What is a privilege on a shared network is none on one's own: ports below 1024, and ping(8) without raw

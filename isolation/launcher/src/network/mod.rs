@@ -191,6 +191,7 @@ impl Nat {
             address,
             gateway: self.range.nth(1),
             from_loopback: !ports.is_empty(),
+            elsewhere: Vec::new(),
         };
         let publishes = !ports.is_empty();
         self.fences.insert(fence.clone(), Joined { address, ports, _reserved: reserved });

@@ -81,14 +81,32 @@ pub fn publish(
     for chain in ["published", "published-here"] {
         batch.empty_chain(names.table, chain);
         for (address, port) in ports.clone() {
-            let transport = match port.transport {
-                Transport::Tcp => TCP,
-                Transport::Udp => UDP,
-            };
             let redirect = Part::Redirect(address, port.inside);
-            let rule = [Part::ToThisHost, transport, Part::Port(port.host), redirect];
+            let rule = [Part::ToThisHost, transport(port), Part::Port(port.host), redirect];
             batch.add_rule(names.table, chain, &rule);
         }
+    }
+}
+
+/// In a fence: what its programs ask of `ports` of its own loopback is asked of the host, as if they shared it.
+pub fn lead_elsewhere(batch: &mut Batch, gateway: Ipv4Addr, ports: &[Port]) {
+    const TABLE: &str = "hedgerow";
+    batch.ensure_table(TABLE);
+    batch.add_chain(TABLE, "elsewhere", Hook::OutputNat);
+    batch.add_chain(TABLE, "masquerade", Hook::PostroutingNat);
+    for port in ports {
+        let redirect = Part::Redirect(gateway, port.host);
+        let rule = [TO_LOOPBACK, transport(*port), Part::Port(port.host), redirect];
+        batch.add_rule(TABLE, "elsewhere", &rule);
+    }
+    let leaves = [LOOPBACK, Part::Redirected, Part::Masquerade];
+    batch.add_rule(TABLE, "masquerade", &leaves);
+}
+
+fn transport(port: Port) -> Part<'static> {
+    match port.transport {
+        Transport::Tcp => TCP,
+        Transport::Udp => UDP,
     }
 }
 
