@@ -15,7 +15,7 @@ pub enum Error {
     /// The bus, a standard interface, or the connection failed. Never sent by the daemon.
     #[zbus(error)]
     Bus(zbus::Error),
-    /// The caller is neither root nor in group `hedgerow`.
+    /// The caller is neither root nor in group `hedgerow`, nor does polkit allow it.
     NotAuthorized(String),
     /// No component of this name is deployed.
     NoSuchComponent(String),

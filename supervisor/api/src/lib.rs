@@ -12,10 +12,24 @@
 //! `InterfacesAdded` and `InterfacesRemoved` of the root object. All text is UTF-8.
 //!
 //! # Who may call
-//! Every method checks its caller by the credentials that the bus vouches for: user 0, or a member of
-//! group [`GROUP`] (with `--root`: also the user who started the daemon). Anyone else is answered
-//! [`Error::NotAuthorized`]. Properties carry no secrets and are not checked again; on the system bus
-//! the bus policy lets only root and that group talk to the name, or hear its signals.
+//! Every method checks its caller by the credentials that the bus vouches for. User 0 and members of group [`GROUP`]
+//! may call all (with `--root`: also the user who started the daemon). For anyone else polkit is asked, where it is on the
+//! bus: the subject is the caller's name on the bus, the action that of the kind of [`Act`], and it may ask the user
+//! where the message has the flag ALLOW_INTERACTIVE_AUTHORIZATION. Who is not allowed is answered
+//! [`Error::NotAuthorized`], which names the action.
+//!
+//! | action | methods |
+//! |---|---|
+//! | `io.hedgerow.Edge1.deploy` | `Deploy`, `Plan`, `Cancel` |
+//! | `io.hedgerow.Edge1.control` | `Start`, `Stop`, `Restart`, `Pause`, `Resume`, `Reset` |
+//! | `io.hedgerow.Edge1.configure` | `UpdateConfiguration` |
+//! | `io.hedgerow.Edge1.read-configuration` | `GetConfiguration` |
+//! | `io.hedgerow.Edge1.read-logs` | `OpenLog` |
+//! | `io.hedgerow.Edge1.messages` | `Publish`, `Subscribe` |
+//! | `io.hedgerow.Edge1.inspect` | `ListComponents`, `GetComponent`, `GetDeployment`, `GetJob`, `Describe`, `Explain` |
+//!
+//! Properties carry no secrets and are not checked again: on the system bus the bus policy lets only root and that group
+//! read them, or hear signals. Others ask with `GetJob` and `Describe`.
 //!
 //! # Times
 //! A time is a [`Moment`], `(stx)`: the boot id, nanoseconds of CLOCK_BOOTTIME in that boot, nanoseconds
@@ -29,6 +43,7 @@
 //! | `Plan(a{ss} add, as remove, a{sv} options) → s` | What `Deploy` of the same arguments would do, as one JSON text: `added` and `removed` (name → version), `updated` (name → `from`, `to`), `restarted` (name → reasons), `unchanged`, `configuration` (name → list of `pointer`, `before`, `after`), `bytes_to_copy`, `notices`. Nothing changes. Errors: as `Deploy`. |
 //! | `Explain(s component) → s` | Why a component sees and may do what it does, as one JSON text: `machine` (`unified_cgroups`, `range` of NAT's addresses or null, `lacks`), `component` (`name`, `version`, `settings`), and `fence`, null where it has none (`plan`, `grant`, `address`). Of the machine alone where the name is empty. Errors: `NoSuchComponent`, `Internal`. |
 //! | `GetDeployment(s id) → o` | Errors: `NoSuchDeployment`. |
+//! | `GetJob(o job) → a{sv}` | The properties of a job, for callers that cannot read properties. Errors: `NoSuchJob`. |
 //! | `GetComponent(s name) → o` | Errors: `NoSuchComponent`. |
 //! | `ListComponents() → a(ssso)` | Name, version, state, object; sorted by name. |
 //! | `Describe() → s` | Everything of this interface as one JSON text. |
@@ -120,6 +135,7 @@
 
 #![forbid(unsafe_code)]
 
+mod act;
 mod bus;
 mod deployment;
 mod error;
@@ -131,6 +147,7 @@ mod state;
 
 use std::time::Duration;
 
+pub use act::Act;
 pub use bus::Bus;
 pub use deployment::{ConfigurationLeaf, DeploymentStage, DeploymentStatus};
 pub use error::Error;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
-use zbus::{Connection, DeserializeDict, Message, OwnedObjectPath, Type};
+use zbus::{Connection, DeserializeDict, Message, OwnedObjectPath, SerializeDict, Type};
 
 use crate::{
     BUS_NAME, ComponentState, DeploymentStage, DeploymentStatus, Error, JobError, JobKind,
@@ -34,7 +34,7 @@ pub struct ComponentProperties {
 }
 
 /// The properties of a `Job` object.
-#[derive(Debug, Clone, PartialEq, Eq, DeserializeDict, Type)]
+#[derive(Debug, Clone, PartialEq, Eq, SerializeDict, DeserializeDict, Type)]
 #[zbus(signature = "dict", rename_all = "PascalCase")]
 pub struct JobProperties {
     pub kind: JobKind,

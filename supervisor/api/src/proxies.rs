@@ -7,7 +7,7 @@ use zbus::{DeserializeDict, OwnedFd, OwnedObjectPath, SerializeDict, Type, proxy
 
 use crate::{
     ComponentState, ConfigurationLeaf, DeploymentStage, DeploymentStatus, Error, JobError, JobKind,
-    JobResult, JobState, Moment, Progress,
+    JobProperties, JobResult, JobState, Moment, Progress,
 };
 
 /// The options of `Manager.Deploy`. A directory comes as a descriptor or as a path, not both.
@@ -83,16 +83,24 @@ pub trait Manager {
     /// Why a component sees and may do what it does, as one JSON text; of the machine alone where the name is empty.
     fn explain(&self, component: &str) -> Result<String, Error>;
 
+    /// The properties of a job, for callers that cannot read properties.
+    #[zbus(allow_interactive_auth)]
+    fn get_job(&self, job: &OwnedObjectPath) -> Result<JobProperties, Error>;
+
     /// The object of a deployment.
+    #[zbus(allow_interactive_auth)]
     fn get_deployment(&self, id: &str) -> Result<OwnedObjectPath, Error>;
 
     /// The object of a component.
+    #[zbus(allow_interactive_auth)]
     fn get_component(&self, name: &str) -> Result<OwnedObjectPath, Error>;
 
     /// All components, sorted by name.
+    #[zbus(allow_interactive_auth)]
     fn list_components(&self) -> Result<Vec<ComponentEntry>, Error>;
 
     /// Everything as one JSON text.
+    #[zbus(allow_interactive_auth)]
     fn describe(&self) -> Result<String, Error>;
 
     /// The daemon's version.

@@ -13,7 +13,7 @@ pub enum Failure {
     Unreachable { bus: Bus, reason: String },
     #[error("the daemon went away before it had finished; `hedgerow status` shows how it goes on")]
     Gone,
-    #[error("you are not in group hedgerow: run this as root, or add yourself to the group ({0})")]
+    #[error("you may not: run this as root, join group hedgerow, or have polkit allow it ({0})")]
     NotAuthorized(String),
     /// A command of `greengrass-cli` for something that is not here.
     #[error("{0}")]

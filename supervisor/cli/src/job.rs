@@ -1,16 +1,20 @@
 //! Follows a job to its end.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use hedgerow_api::zbus::OwnedObjectPath;
-use hedgerow_api::{Error, JobKind, JobProperties, JobProxy, JobState, Progress};
+use hedgerow_api::{ComponentProxy, Error, JobKind, JobProperties, JobProxy, JobState, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::failure::{Failure, JobFailure};
 use crate::output::{Output, print};
-use crate::session::Session;
+use crate::session::{Session, is_access_denied};
+
+/// Between two looks at a job that cannot be watched.
+const POLL: Duration = Duration::from_millis(200);
 
 /// What can be asked of one component.
 #[derive(Debug, Clone, Copy)]
@@ -42,11 +46,23 @@ pub async fn change(
     if let Some(job) = job {
         follow_and_report(session, output, job).await?;
     }
-    if !output.json {
-        let paused = if component.paused().await? { " and paused" } else { "" };
-        print(&format!("{name} is {}{paused}", component.state().await?))?;
+    if !output.json
+        && let Some(state) = state(&component).await?
+    {
+        print(&format!("{name} is {state}"))?;
     }
     Ok(())
+}
+
+/// As `hedgerow status` has it; `None` for callers that cannot read properties.
+async fn state(component: &ComponentProxy<'_>) -> Result<Option<String>, Failure> {
+    match component.state().await {
+        Err(error) if is_access_denied(&error) => Ok(None),
+        state => {
+            let paused = if component.paused().await? { " and paused" } else { "" };
+            Ok(Some(format!("{}{paused}", state?)))
+        }
+    }
 }
 
 /// Shows the job's progress, prints its result, and fails if it failed.
@@ -82,6 +98,34 @@ fn judge(job: JobProperties) -> Result<(), Failure> {
 }
 
 async fn follow(
+    session: &Session,
+    path: &OwnedObjectPath,
+    show: impl FnMut(&Progress),
+) -> Result<JobProperties, Failure> {
+    match JobProperties::of(&session.connection, path).await {
+        Err(error) if is_access_denied(&error) => poll(session, path, show).await,
+        _ => watch(session, path, show).await,
+    }
+}
+
+/// For callers whom polkit alone lets in: the bus shows them neither properties nor signals.
+async fn poll(
+    session: &Session,
+    path: &OwnedObjectPath,
+    mut show: impl FnMut(&Progress),
+) -> Result<JobProperties, Failure> {
+    let manager = session.manager().await?;
+    loop {
+        let job = manager.get_job(path).await?;
+        show(&job.progress);
+        if job.state.is_final() {
+            return Ok(job);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn watch(
     session: &Session,
     path: &OwnedObjectPath,
     mut show: impl FnMut(&Progress),

@@ -67,6 +67,12 @@ impl Session {
     }
 }
 
+/// Whether the bus's policy, and not the daemon, refused.
+pub fn is_access_denied(error: &Error) -> bool {
+    let Error::Bus(error) = error else { return false };
+    bus_error_name(error).as_deref() == Some("org.freedesktop.DBus.Error.AccessDenied")
+}
+
 /// The bus's own errors come as another variant than those of its peers.
 fn bus_error_name(error: &zbus::Error) -> Option<String> {
     match error {

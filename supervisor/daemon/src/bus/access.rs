@@ -1,12 +1,14 @@
-//! Who may call.
+//! Who may call: root and a group, by the credentials of the bus; whom polkit allows, where it is.
 
 use std::ffi::CString;
 
-use hedgerow_api::{Error, GROUP};
+use hedgerow_api::{Act, Error, GROUP};
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 use zbus::Connection;
 use zbus::fdo::ConnectionCredentials;
 use zbus::message::Header;
+
+use super::polkit::{self, Answer};
 
 /// A process that may call, by the credentials the bus vouches for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +37,7 @@ impl Access {
         Self { user: Some(uid), ..self }
     }
 
-    /// The caller of `header`'s message, where it may call.
+    /// The caller of `header`'s message, where it may do this.
     ///
     /// # Errors
     /// [`Error::NotAuthorized`]; [`Error::Bus`] where the bus does not answer.
@@ -43,6 +45,7 @@ impl Access {
         &self,
         connection: &Connection,
         header: &Header<'_>,
+        act: Act,
     ) -> Result<Caller, Error> {
         let unknown = || Error::NotAuthorized("the bus does not say who calls".to_owned());
         let sender = header.sender().ok_or_else(unknown)?;
@@ -65,8 +68,17 @@ impl Access {
         if self.allows(uid, &groups) {
             return Ok(caller);
         }
-        tracing::warn!(uid, pid = caller.pid, member = ?header.member(), "refused a caller");
-        Err(Error::NotAuthorized(format!("user {uid} is neither root nor in group {GROUP}")))
+        let action = act.action_id();
+        let why = match polkit::ask(connection, header, act).await? {
+            Answer::Allowed => return Ok(caller),
+            Answer::NeedsAuthentication => format!("polkit asks for authentication ({action})"),
+            Answer::Refused => format!("polkit does not allow {action}"),
+            Answer::Absent => "there is no polkit to ask".to_owned(),
+        };
+        tracing::warn!(uid, pid = caller.pid, member = ?header.member(), "refused a caller: {why}");
+        Err(Error::NotAuthorized(format!(
+            "user {uid} is neither root nor in group {GROUP}, and {why}"
+        )))
     }
 
     fn allows(&self, uid: u32, groups: &[u32]) -> bool {

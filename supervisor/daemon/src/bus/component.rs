@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hedgerow_api::{ComponentState, ConfigurationLeaf, Error, Moment};
+use hedgerow_api::{Act, ComponentState, ConfigurationLeaf, Error, Moment};
 use tokio::sync::watch;
 use zbus::message::Header;
 use zbus::{Connection, OwnedFd, OwnedObjectPath, interface};
@@ -48,7 +48,7 @@ impl<C: Control> Component<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<OwnedObjectPath, Error> {
-        let caller = self.tree.access.check(connection, &header).await?;
+        let caller = self.tree.access.check(connection, &header, Act::Control).await?;
         let job = self.tree.control.start(caller, &self.name).await?;
         self.tree.job(connection, job).await
     }
@@ -59,7 +59,7 @@ impl<C: Control> Component<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<OwnedObjectPath, Error> {
-        let caller = self.tree.access.check(connection, &header).await?;
+        let caller = self.tree.access.check(connection, &header, Act::Control).await?;
         let job = self.tree.control.stop(caller, &self.name).await?;
         self.tree.job(connection, job).await
     }
@@ -70,7 +70,7 @@ impl<C: Control> Component<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<OwnedObjectPath, Error> {
-        let caller = self.tree.access.check(connection, &header).await?;
+        let caller = self.tree.access.check(connection, &header, Act::Control).await?;
         let job = self.tree.control.restart(caller, &self.name).await?;
         self.tree.job(connection, job).await
     }
@@ -83,7 +83,7 @@ impl<C: Control> Component<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<OwnedFd, Error> {
-        let caller = self.tree.access.check(connection, &header).await?;
+        let caller = self.tree.access.check(connection, &header, Act::ReadLogs).await?;
         Ok(self.tree.control.open_log(caller, &self.name, follow, lines).await?.into())
     }
 
@@ -92,7 +92,7 @@ impl<C: Control> Component<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Error> {
-        let caller = self.tree.access.check(connection, &header).await?;
+        let caller = self.tree.access.check(connection, &header, Act::Control).await?;
         self.tree.control.pause(caller, &self.name, true).await
     }
 
@@ -101,7 +101,7 @@ impl<C: Control> Component<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Error> {
-        let caller = self.tree.access.check(connection, &header).await?;
+        let caller = self.tree.access.check(connection, &header, Act::Control).await?;
         self.tree.control.pause(caller, &self.name, false).await
     }
 
@@ -110,7 +110,7 @@ impl<C: Control> Component<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Error> {
-        let caller = self.tree.access.check(connection, &header).await?;
+        let caller = self.tree.access.check(connection, &header, Act::Control).await?;
         self.tree.control.reset(caller, &self.name).await
     }
 
@@ -121,7 +121,7 @@ impl<C: Control> Component<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(String, Vec<ConfigurationLeaf>), Error> {
-        let caller = self.tree.access.check(connection, &header).await?;
+        let caller = self.tree.access.check(connection, &header, Act::ReadConfiguration).await?;
         let (value, leaves) = self.tree.control.configuration(caller, &self.name, pointer).await?;
         Ok((value.to_string(), leaves))
     }
@@ -134,7 +134,7 @@ impl<C: Control> Component<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<OwnedObjectPath, Error> {
-        let caller = self.tree.access.check(connection, &header).await?;
+        let caller = self.tree.access.check(connection, &header, Act::Configure).await?;
         let request = options::update(&self.name, &merge, reset)?;
         let job = self.tree.control.deploy(caller, request).await?;
         self.tree.job(connection, job).await

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hedgerow_api::{DeploymentStage, DeploymentStatus, Error};
+use hedgerow_api::{Act, DeploymentStage, DeploymentStatus, Error};
 use tokio::sync::watch;
 use zbus::message::Header;
 use zbus::{Connection, interface};
@@ -45,7 +45,7 @@ impl<C: Control> Deployment<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Error> {
-        let caller = self.tree.access.check(connection, &header).await?;
+        let caller = self.tree.access.check(connection, &header, Act::Deploy).await?;
         let id = self.view.borrow().id.clone();
         self.tree.control.cancel(caller, &id).await
     }

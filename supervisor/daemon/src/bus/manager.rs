@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hedgerow_api::{ComponentEntry, DeployOptions, Error, path};
+use hedgerow_api::{Act, ComponentEntry, DeployOptions, Error, JobProperties, path};
 use serde_json::json;
 use zbus::message::Header;
 use zbus::{Connection, OwnedObjectPath, interface};
 
 use super::tree::Tree;
-use super::{Control, options};
+use super::{Control, JobId, options};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -34,7 +34,7 @@ impl<C: Control> Manager<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<OwnedObjectPath, Error> {
-        let caller = self.tree.access.check(connection, &header).await?;
+        let caller = self.tree.access.check(connection, &header, Act::Deploy).await?;
         let request = options::request(add, remove, options).await?;
         let job = self.tree.control.deploy(caller, request).await?;
         self.tree.job(connection, job).await
@@ -49,7 +49,7 @@ impl<C: Control> Manager<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String, Error> {
-        let caller = self.tree.access.check(connection, &header).await?;
+        let caller = self.tree.access.check(connection, &header, Act::Deploy).await?;
         let request = options::request(add, remove, options).await?;
         Ok(self.tree.control.plan(caller, request).await?.to_string())
     }
@@ -61,8 +61,23 @@ impl<C: Control> Manager<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String, Error> {
-        let caller = self.tree.access.check(connection, &header).await?;
+        let caller = self.tree.access.check(connection, &header, Act::Inspect).await?;
         Ok(self.tree.control.explain(caller, component).await?.to_string())
+    }
+
+    #[zbus(out_args("properties"))]
+    async fn get_job(
+        &self,
+        job: OwnedObjectPath,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<JobProperties, Error> {
+        self.tree.access.check(connection, &header, Act::Inspect).await?;
+        let changes = self.tree.control.changes();
+        let now = changes.borrow();
+        let number = path::job_number(job.as_str());
+        let view = number.and_then(|number| now.jobs.get(&JobId(number)));
+        view.cloned().ok_or_else(|| Error::NoSuchJob(format!("there is no job {job}")))
     }
 
     #[zbus(out_args("deployment"))]
@@ -72,7 +87,7 @@ impl<C: Control> Manager<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<OwnedObjectPath, Error> {
-        self.tree.access.check(connection, &header).await?;
+        self.tree.access.check(connection, &header, Act::Inspect).await?;
         if !self.tree.control.changes().borrow().deployments.contains_key(id) {
             return Err(Error::NoSuchDeployment(format!("no deployment {id:?} is remembered")));
         }
@@ -87,7 +102,7 @@ impl<C: Control> Manager<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<OwnedObjectPath, Error> {
-        self.tree.access.check(connection, &header).await?;
+        self.tree.access.check(connection, &header, Act::Inspect).await?;
         if !self.tree.control.changes().borrow().components.contains_key(name) {
             return Err(Error::NoSuchComponent(format!("no component {name:?} is deployed")));
         }
@@ -101,7 +116,7 @@ impl<C: Control> Manager<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<Vec<ComponentEntry>, Error> {
-        self.tree.access.check(connection, &header).await?;
+        self.tree.access.check(connection, &header, Act::Inspect).await?;
         let changes = self.tree.control.changes();
         let now = changes.borrow();
         let entry = |(name, view): (&String, &super::ComponentView)| ComponentEntry {
@@ -119,7 +134,7 @@ impl<C: Control> Manager<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<String, Error> {
-        self.tree.access.check(connection, &header).await?;
+        self.tree.access.check(connection, &header, Act::Inspect).await?;
         let changes = self.tree.control.changes();
         let now = changes.borrow();
         let components = now.components.iter().map(|(name, view)| {

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-use hedgerow_api::{Error, MAX_PAYLOAD, PublishOptions, SubscribeOptions};
+use hedgerow_api::{Act, Error, MAX_PAYLOAD, PublishOptions, SubscribeOptions};
 use serde::de::IgnoredAny;
 use tokio::sync::Semaphore;
 use zbus::message::Header;
@@ -38,7 +38,7 @@ impl<C: Control> Messaging<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<(), Error> {
-        let caller = self.tree.access.check(connection, &header).await?;
+        let caller = self.tree.access.check(connection, &header, Act::Messages).await?;
         let json = options.json.unwrap_or(false);
         check_payload(&payload, json)?;
         self.tree.control.publish(caller, topic, payload, json).await
@@ -52,7 +52,7 @@ impl<C: Control> Messaging<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<zbus::OwnedFd, Error> {
-        let caller = self.tree.access.check(connection, &header).await?;
+        let caller = self.tree.access.check(connection, &header, Act::Messages).await?;
         if let Some(option) = options.keys().next() {
             return Err(Error::InvalidArgument(format!("there is no option {option:?}")));
         }

@@ -13,6 +13,7 @@ mod job;
 mod manager;
 mod messaging;
 mod options;
+mod polkit;
 mod private;
 mod pump;
 mod tree;
