@@ -194,6 +194,16 @@ impl Plan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StepId(pub u64);
 
+/// A user by the name that it has inside the fence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// `user` or `user:group`, names or numbers. Names that the fence does not know are added to its users; root has
+    /// the rights of a privileged step.
+    pub name: String,
+    /// What is in these becomes the user's, where the directory is another's. What does not exist is left out.
+    pub directories: Vec<PathBuf>,
+}
+
 /// A program to run inside an open fence, as a child of its init.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
@@ -204,7 +214,9 @@ pub struct Step {
     pub env: BTreeMap<String, String>,
     pub cwd: PathBuf,
     pub user: User,
-    /// Runs as the fence's root, with a container's usual capabilities over what is in the fence; `user` is not
-    /// looked at.
+    /// In the place of `user`.
+    pub account: Option<Account>,
+    /// Runs as the fence's root, with a container's usual capabilities over what is in the fence, whatever the
+    /// user.
     pub privileged: bool,
 }

@@ -1,8 +1,10 @@
 //! The loop of process 1: commands in, reports out, children reaped.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 
 use hedgerow_isolation::connection::{Connection, Failure};
 use hedgerow_isolation::control::{Command, Report};
@@ -15,7 +17,10 @@ use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, WaitOptions};
 use rustix::thread::CapabilitySet;
 
-use crate::{inherited, network, step};
+use crate::step::{Directory, Launch};
+use crate::sudo::server::Sudo;
+use crate::users::{Identity, Unknown, Users};
+use crate::{inherited, network, ownership, step, sudo};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -25,12 +30,27 @@ pub enum Error {
     System(&'static str, io::Error),
 }
 
+/// Why a step could not be started.
+#[derive(Debug, thiserror::Error)]
+enum NotStarted {
+    #[error("the launcher sent no pipes for the step's output")]
+    NoOutput,
+    #[error("/dev/null: {0}")]
+    Null(io::Error),
+    #[error("as whom it is to run: {0}")]
+    User(#[from] Unknown),
+    #[error("{0:?} cannot be made the user's: {1}")]
+    Ownership(PathBuf, io::Error),
+    #[error(transparent)]
+    Refused(#[from] step::Refusal),
+}
+
 /// Runs until the launcher closes the control socket.
 pub fn serve() -> Result<(), Error> {
     let mut init = Init::prepare()?;
     init.control.send(&Report::Ready, &[])?;
     loop {
-        let [commands, children] = init.wait()?;
+        let (commands, children, callers) = init.wait()?;
         // Children first: a signal must not go to a pid whose process is gone.
         if children {
             init.reap()?;
@@ -38,6 +58,7 @@ pub fn serve() -> Result<(), Error> {
         if commands && !init.obey()? {
             return Ok(());
         }
+        init.sudo.serve(&callers, &init.filter);
     }
 }
 
@@ -47,6 +68,7 @@ struct Init {
     children: SignalFd,
     /// Processes of steps that are not yet reaped.
     running: BTreeMap<i32, StepId>,
+    sudo: Sudo,
 }
 
 impl Init {
@@ -73,18 +95,27 @@ impl Init {
         let children =
             SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
                 .map_err(system("cannot watch for SIGCHLD"))?;
-        Ok(Self { control, filter, children, running: BTreeMap::new() })
+        let sudo = Sudo::listen().map_err(|e| Error::System("cannot listen for sudo", e))?;
+        Ok(Self { control, filter, children, running: BTreeMap::new(), sudo })
     }
 
-    /// Waits until there is a command, or a child to reap.
-    fn wait(&self) -> Result<[bool; 2], Error> {
-        let mut sources = [
+    /// Waits until there is a command, a child to reap, or somebody at `sudo`.
+    fn wait(&self) -> Result<(bool, bool, Vec<sudo::server::Source>), Error> {
+        let mut sources = vec![
             PollFd::new(&self.control, PollFlags::IN),
             PollFd::from_borrowed_fd(self.children.as_fd(), PollFlags::IN),
         ];
+        let mut names = Vec::new();
+        for (name, descriptor) in self.sudo.sources() {
+            names.push(name);
+            sources.push(PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
+        }
         rustix::io::retry_on_intr(|| poll(&mut sources, None))
             .map_err(|e| Error::System("cannot wait", e.into()))?;
-        Ok(sources.map(|source| !source.revents().is_empty()))
+        let mut ready = sources.iter().map(|source| !source.revents().is_empty());
+        let (commands, children) = (ready.next() == Some(true), ready.next() == Some(true));
+        let callers = names.into_iter().zip(ready).filter(|(_, ready)| *ready);
+        Ok((commands, children, callers.map(|(name, _)| name).collect()))
     }
 
     /// Takes one command; false once the launcher is gone.
@@ -100,7 +131,7 @@ impl Init {
     }
 
     fn start(&mut self, step: &Step, output: Vec<OwnedFd>) -> Result<(), Error> {
-        let report = match step::start(step, output, &self.filter, &self.control) {
+        let report = match self.run(step, output) {
             Ok(pid) => {
                 self.running.insert(pid, step.id);
                 Report::Started { step: step.id }
@@ -108,6 +139,27 @@ impl Init {
             Err(refusal) => Report::Failed { step: step.id, reason: refusal.to_string() },
         };
         Ok(self.control.send(&report, &[])?)
+    }
+
+    fn run(&self, step: &Step, output: Vec<OwnedFd>) -> Result<i32, NotStarted> {
+        let [stdout, stderr] =
+            <[OwnedFd; 2]>::try_from(output).map_err(|_| NotStarted::NoOutput)?;
+        let null = File::open("/dev/null").map_err(NotStarted::Null)?;
+        let identity = identity(step)?;
+        for pipe in [&stdout, &stderr] {
+            // So that the step may open them again by name (/dev/stdout).
+            let (uid, gid) = (identity.user.uid, identity.user.gid);
+            let _ = std::os::unix::fs::fchown(pipe, Some(uid), Some(gid));
+        }
+        let launch = Launch {
+            argv: &step.argv,
+            environment: &step.env,
+            directory: Directory::Path(&step.cwd),
+            identity,
+            stdio: [null.as_fd(), stdout.as_fd(), stderr.as_fd()],
+            announced: Some((step.id, &self.control)),
+        };
+        Ok(step::start(&launch, &self.filter)?)
     }
 
     fn signal(&self, step: Option<StepId>, signal: i32) -> Result<(), Error> {
@@ -143,8 +195,10 @@ impl Init {
                 (None, Some(signal)) => ExitStatus::Signal(signal),
                 (None, None) => continue,
             };
-            if let Some(step) = self.running.remove(&pid.as_raw_nonzero().get()) {
-                self.control.send(&Report::Exited { step, status }, &[])?;
+            let pid = pid.as_raw_nonzero().get();
+            match self.running.remove(&pid) {
+                Some(step) => self.control.send(&Report::Exited { step, status }, &[])?,
+                None => self.sudo.reaped(pid, status),
             }
         };
         if reaped && end == Err(Errno::CHILD) {
@@ -152,4 +206,21 @@ impl Init {
         }
         Ok(())
     }
+}
+
+/// As whom a step runs, with what must be that user's made so.
+fn identity(step: &Step) -> Result<Identity, NotStarted> {
+    if step.privileged {
+        return Ok(Identity::root());
+    }
+    let mut users = Users::read();
+    let Some(account) = &step.account else {
+        return Ok(Identity { privileged: false, user: step.user, ..users.identity(step.user) });
+    };
+    let user = users.posix_user(&account.name)?;
+    for directory in &account.directories {
+        ownership::give(directory, user)
+            .map_err(|error| NotStarted::Ownership(directory.clone(), error))?;
+    }
+    Ok(users.identity(user))
 }

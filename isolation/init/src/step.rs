@@ -1,20 +1,41 @@
-//! Starting one step: what happens between fork and exec, and what a step may still do afterwards.
+//! Starting a program, for a step or for `sudo`: what happens between fork and exec, and what it may still do
+//! afterwards.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::control::{PATH, Report};
-use hedgerow_isolation::plan::{Step, User};
+use hedgerow_isolation::plan::StepId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Pid, Resource, Rlimit, Signal, Uid, WaitOptions};
 use rustix::thread::{CapabilitySet, CapabilitySets};
+
+use crate::users::Identity;
+
+/// A program to start.
+pub struct Launch<'a> {
+    pub argv: &'a [String],
+    pub environment: &'a BTreeMap<String, String>,
+    pub directory: Directory<'a>,
+    pub identity: Identity,
+    pub stdio: [BorrowedFd<'a>; 3],
+    /// Told from the program's own process, so that the kernel names its pid.
+    pub announced: Option<(StepId, &'a Connection)>,
+}
+
+pub enum Directory<'a> {
+    Path(&'a Path),
+    Open(BorrowedFd<'a>),
+}
 
 /// Why a step could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +44,6 @@ pub enum Refusal {
     Nul,
     #[error("no program to execute")]
     NoProgram,
-    #[error("the launcher sent no pipes for the step's output")]
-    NoOutput,
     #[error("{what}: {errno}")]
     Child { what: String, errno: Errno },
     #[error("cannot fork: {0}")]
@@ -77,30 +96,24 @@ fn set_capabilities(kept: CapabilitySet) -> Result<(), Errno> {
     rustix::thread::set_capabilities(None, sets)
 }
 
-/// Starts a step and waits until its program runs; the result is the process's number in the fence.
-pub fn start(
-    step: &Step,
-    output: Vec<OwnedFd>,
-    filter: &[libc::sock_filter],
-    control: &Connection,
-) -> Result<i32, Refusal> {
-    let image = Image::of(step)?;
-    let [stdout, stderr] = <[OwnedFd; 2]>::try_from(output).map_err(|_| Refusal::NoOutput)?;
+/// Starts a program and waits until it runs; the result is the process's number in the fence.
+pub fn start(launch: &Launch<'_>, filter: &[libc::sock_filter]) -> Result<i32, Refusal> {
+    let image = Image::of(launch)?;
     let (failure, report_failure) = pipe_with(PipeFlags::CLOEXEC).map_err(Refusal::Fork)?;
 
     // SAFETY: this process has one thread, so the child may do all that the parent may.
     match unsafe { libc::fork() } {
         -1 => Err(Refusal::Fork(last_errno())),
         0 => {
-            let Err(failed) = become_step(step, &image, [&stdout, &stderr], filter, control);
+            let Err(failed) = become_program(launch, &image, filter);
             // Nobody is left to tell when this write fails; the exit status still says it.
             let _ = File::from(report_failure).write_all(&failed.encode());
             // SAFETY: ends the child without running what the parent registered for its own exit.
             unsafe { libc::_exit(127) }
         }
         pid => {
-            drop((stdout, stderr, report_failure));
-            outcome(pid, step, failure)
+            drop(report_failure);
+            outcome(pid, launch, failure)
         }
     }
 }
@@ -109,7 +122,7 @@ pub fn start(
 const STARTING: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
 
 /// Reads from the child why it failed; exec closes the pipe without a word.
-fn outcome(pid: i32, step: &Step, failure: OwnedFd) -> Result<i32, Refusal> {
+fn outcome(pid: i32, launch: &Launch<'_>, failure: OwnedFd) -> Result<i32, Refusal> {
     // Between becoming the step's user and exec, another process of that user may stop the child (SIGSTOP). This
     // process must not wait for it for ever: then it would neither reap nor obey.
     let mut word = [PollFd::new(&failure, PollFlags::IN)];
@@ -122,7 +135,7 @@ fn outcome(pid: i32, step: &Step, failure: OwnedFd) -> Result<i32, Refusal> {
     let _ = File::from(failure).read_to_end(&mut report);
     let Some(failed) = Failed::decode(&report) else { return Ok(pid) };
     let _ = rustix::process::waitpid(Pid::from_raw(pid), WaitOptions::empty());
-    Err(Refusal::Child { what: failed.stage.describe(step), errno: failed.errno })
+    Err(Refusal::Child { what: failed.stage.describe(launch), errno: failed.errno })
 }
 
 /// Strings in the form that execve(2) takes, made before the fork.
@@ -133,69 +146,74 @@ struct Image {
 }
 
 impl Image {
-    fn of(step: &Step) -> Result<Self, Refusal> {
+    fn of(launch: &Launch<'_>) -> Result<Self, Refusal> {
         let c = |text: String| CString::new(text).map_err(|_| Refusal::Nul);
-        let program = step.argv.first().filter(|p| !p.is_empty()).ok_or(Refusal::NoProgram)?;
+        let program = launch.argv.first().filter(|p| !p.is_empty()).ok_or(Refusal::NoProgram)?;
         let candidates = if program.contains('/') {
             vec![c(program.clone())?]
         } else {
             PATH.split(':').map(|d| c(format!("{d}/{program}"))).collect::<Result<_, _>>()?
         };
-        let mut environment: Vec<CString> = step
-            .env
+        let mut environment: Vec<CString> = launch
+            .environment
             .iter()
             .map(|(name, value)| c(format!("{name}={value}")))
             .collect::<Result<_, _>>()?;
-        if !step.env.contains_key("PATH") {
+        if !launch.environment.contains_key("PATH") {
             environment.push(c(format!("PATH={PATH}"))?);
         }
-        let arguments = step.argv.iter().cloned().map(c).collect::<Result<_, _>>()?;
+        let arguments = launch.argv.iter().cloned().map(c).collect::<Result<_, _>>()?;
         Ok(Self { candidates, arguments, environment })
     }
 }
 
-fn become_step(
-    step: &Step,
+fn become_program(
+    launch: &Launch<'_>,
     image: &Image,
-    [stdout, stderr]: [&OwnedFd; 2],
     filter: &[libc::sock_filter],
-    control: &Connection,
 ) -> Result<Infallible, Failed> {
     rustix::process::setsid().map_err(Stage::Session.failed())?;
     reset_signals();
-    // The kernel puts this process's number beside the message.
-    control.send(&Report::Forked { step: step.id }, &[]).map_err(|_| Failed::silent())?;
+    if let Some((step, control)) = launch.announced {
+        control.send(&Report::Forked { step }, &[]).map_err(|_| Failed::silent())?;
+    }
 
-    let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(Stage::Output.failed())?;
-    rustix::stdio::dup2_stdin(&null).map_err(Stage::Output.failed())?;
+    let [stdin, stdout, stderr] = launch.stdio;
+    rustix::stdio::dup2_stdin(stdin).map_err(Stage::Output.failed())?;
     rustix::stdio::dup2_stdout(stdout).map_err(Stage::Output.failed())?;
     rustix::stdio::dup2_stderr(stderr).map_err(Stage::Output.failed())?;
 
-    // Both may be refused (no CAP_SYS_RESOURCE): then the step keeps what the launcher has.
+    // Both may be refused (no CAP_SYS_RESOURCE): then the program keeps what the launcher has.
     let _ = std::fs::write("/proc/self/oom_score_adj", "0");
     limit_resources();
     rustix::process::umask(Mode::from_raw_mode(0o022));
 
-    // Groups before user: afterwards it may not change them.
-    rustix::thread::set_thread_groups(&[]).map_err(Stage::User.failed())?;
-    let user = if step.privileged { User::ROOT } else { step.user };
-    if !step.privileged {
-        empty_bounding_set().map_err(Stage::Privileges.failed())?;
+    become_user(&launch.identity)?;
+    // As that user: it enters no directory that it could not enter itself.
+    match launch.directory {
+        Directory::Path(path) => rustix::process::chdir(path),
+        Directory::Open(directory) => rustix::process::fchdir(directory),
     }
-    let gid = Gid::from_raw(user.gid);
-    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(Stage::User.failed())?;
-    let uid = Uid::from_raw(user.uid);
-    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(Stage::User.failed())?;
-    if !step.privileged {
-        drop_capabilities().map_err(Stage::Privileges.failed())?;
-    }
-    rustix::thread::set_no_new_privs(true).map_err(Stage::Privileges.failed())?;
-
-    // As the step's user: it enters no directory that it could not enter itself.
-    rustix::process::chdir(&step.cwd).map_err(Stage::Directory.failed())?;
+    .map_err(Stage::Directory.failed())?;
     install(filter).map_err(Stage::Filter.failed())?;
     Err(execute(image))
+}
+
+fn become_user(identity: &Identity) -> Result<(), Failed> {
+    if !identity.privileged {
+        empty_bounding_set().map_err(Stage::Privileges.failed())?;
+    }
+    // Groups before user: afterwards it may not change them.
+    let groups: Vec<_> = identity.groups.iter().map(|&group| Gid::from_raw(group)).collect();
+    rustix::thread::set_thread_groups(&groups).map_err(Stage::User.failed())?;
+    let gid = Gid::from_raw(identity.user.gid);
+    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(Stage::User.failed())?;
+    let uid = Uid::from_raw(identity.user.uid);
+    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(Stage::User.failed())?;
+    if !identity.privileged {
+        drop_capabilities().map_err(Stage::Privileges.failed())?;
+    }
+    rustix::thread::set_no_new_privs(true).map_err(Stage::Privileges.failed())
 }
 
 /// Handlers and masks survive exec where they are "ignored" or "blocked": give the program a clean start.
@@ -300,17 +318,23 @@ impl Stage {
         move |errno| Failed { stage: self, errno }
     }
 
-    fn describe(self, step: &Step) -> String {
+    fn describe(self, launch: &Launch<'_>) -> String {
         match self {
             Self::Session => "cannot start a session".to_owned(),
             Self::Report => "cannot report to the launcher".to_owned(),
             Self::Output => "cannot connect stdin, stdout and stderr".to_owned(),
-            Self::User => format!("cannot become user {}:{}", step.user.uid, step.user.gid),
+            Self::User => {
+                let user = launch.identity.user;
+                format!("cannot become user {}:{}", user.uid, user.gid)
+            }
             Self::Privileges => "cannot give up privileges".to_owned(),
-            Self::Directory => format!("cannot enter the directory {:?}", step.cwd),
+            Self::Directory => match launch.directory {
+                Directory::Path(path) => format!("cannot enter the directory {path:?}"),
+                Directory::Open(_) => "cannot enter the caller's directory".to_owned(),
+            },
             Self::Filter => "cannot install the seccomp filter".to_owned(),
             Self::Execute => {
-                format!("cannot execute {:?}", step.argv.first().map_or("", String::as_str))
+                format!("cannot execute {:?}", launch.argv.first().map_or("", String::as_str))
             }
         }
     }
@@ -364,20 +388,25 @@ mod tests {
 
     #[test]
     fn a_bare_name_is_looked_up_in_the_fixed_path_and_a_path_is_not() {
-        let step = |program: &str| Step {
-            id: hedgerow_isolation::plan::StepId(1),
-            argv: vec![program.to_owned()],
-            env: [("PATH".to_owned(), "/elsewhere".to_owned())].into(),
-            cwd: "/".into(),
-            user: hedgerow_isolation::plan::User::GGC,
-            privileged: false,
+        let (null, argv) = (std::fs::File::open("/dev/null").unwrap(), |p: &str| [p.to_owned()]);
+        let null = std::os::fd::AsFd::as_fd(&null);
+        let environment = [("PATH".to_owned(), "/elsewhere".to_owned())].into();
+        let image = |program: &str| {
+            Image::of(&Launch {
+                argv: &argv(program),
+                environment: &environment,
+                directory: Directory::Path(Path::new("/")),
+                identity: Identity::root(),
+                stdio: [null; 3],
+                announced: None,
+            })
         };
-        let bare = Image::of(&step("sh")).unwrap_or_else(|e| panic!("{e}"));
+        let bare = image("sh").unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(bare.candidates.len(), PATH.split(':').count());
         assert_eq!(bare.environment, [c"PATH=/elsewhere".to_owned()]);
-        let path = Image::of(&step("./sh")).unwrap_or_else(|e| panic!("{e}"));
+        let path = image("./sh").unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(path.candidates, [c"./sh".to_owned()]);
-        assert!(matches!(Image::of(&step("")), Err(Refusal::NoProgram)));
-        assert!(matches!(Image::of(&step("a\0b")), Err(Refusal::Nul)));
+        assert!(matches!(image(""), Err(Refusal::NoProgram)));
+        assert!(matches!(image("a\0b"), Err(Refusal::Nul)));
     }
 }

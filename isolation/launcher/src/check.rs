@@ -13,6 +13,9 @@ const TARGETS: [&str; 3] = ["/greengrass", "/run", "/tmp"];
 
 const MAX_MOUNTS: usize = 64;
 
+/// Bytes of a user's and a group's name.
+const MAX_ACCOUNT: usize = 256;
+
 /// Below these the builder itself, which works within the limits, would be killed.
 const LEAST: Limits = Limits { memory: Some(16 << 20), cpu: Some(10), pids: Some(8) };
 
@@ -173,6 +176,13 @@ pub fn step(step: &Step) -> Result<(), Error> {
     }
     let cwd = step.cwd.is_absolute() && !step.cwd.as_os_str().as_encoded_bytes().contains(&0);
     ensure(cwd, || format!("working directory {:?}: must be absolute", step.cwd))?;
+    if let Some(account) = &step.account {
+        ensure(account.name.len() <= MAX_ACCOUNT && !has_nul(&account.name), || {
+            format!("user {:?}: {MAX_ACCOUNT} bytes at most, and no NUL", account.name)
+        })?;
+        let absolute = account.directories.iter().all(|directory| directory.is_absolute());
+        ensure(absolute, || "directories of a user: must be absolute".to_owned())?;
+    }
     user(step.user)
 }
 
@@ -182,7 +192,7 @@ pub fn signal(signal: i32) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use hedgerow_isolation::plan::{Access, Base, Network, StepId};
+    use hedgerow_isolation::plan::{Access, Account, Base, Network, StepId};
 
     use super::*;
 
@@ -266,9 +276,19 @@ mod tests {
             env: [("A".to_owned(), "=b".to_owned())].into(),
             cwd: "/".into(),
             user: User::GGC,
+            account: None,
             privileged: false,
         };
         step(&good).unwrap();
+        let account = |name: String, directory: &str| {
+            Some(Account { name, directories: vec![directory.into()] })
+        };
+        let named = Step { account: account("a:b".into(), "/a"), ..good.clone() };
+        step(&named).unwrap();
+        for (name, directory) in [("a".repeat(257), "/a"), ("a\0".into(), "/a"), ("a".into(), "a")]
+        {
+            step(&Step { account: account(name, directory), ..good.clone() }).unwrap_err();
+        }
         let cases: [Case<Step>; 6] = [
             ("without a program", |s| s.argv.clear()),
             ("NUL", |s| s.argv.push("\0".into())),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hedgerow_component::recipe::Condition;
 use hedgerow_isolation::plan::{
-    Access, Base, Dependency, FenceId, IdRange, Layer, Limits, Mount, Network, Plan, User,
+    Access, Account, Base, Dependency, FenceId, IdRange, Layer, Limits, Mount, Network, Plan, User,
 };
 use serde::Serialize;
 
@@ -17,6 +17,9 @@ pub use change::{Change, Effect};
 use crate::layout::{self, inside};
 use crate::lifecycle::{StepKind, Steps};
 use crate::packages::Place;
+
+/// Of steps, where a deployment says nothing else.
+const DEFAULT_USER: &str = "ggc_user:ggc_group";
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Definition {
@@ -90,6 +93,20 @@ impl Definition {
             shutdown: has(StepKind::Shutdown),
             recover: has(StepKind::Recover),
             uninstall: has(StepKind::Uninstall),
+        }
+    }
+
+    /// As whom its steps run: what is the component's own is that user's.
+    pub fn account(&self) -> Account {
+        let name = self.run_with.posix_user.clone();
+        let directories = [
+            inside::work(&self.name),
+            inside::artifacts(&self.name, &self.version),
+            inside::unarchived(&self.name, &self.version),
+        ];
+        Account {
+            name: name.unwrap_or_else(|| DEFAULT_USER.to_owned()),
+            directories: directories.into_iter().map(Into::into).collect(),
         }
     }
 

@@ -449,6 +449,7 @@ pub fn step(id: u64, argv: &[&str]) -> Step {
         env: BTreeMap::new(),
         cwd: "/".into(),
         user: User::GGC,
+        account: None,
         privileged: false,
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hedgerow_ipc::{Hub, Identity, NoRandomness, Principal, Token};
+use hedgerow_isolation::control::PATH;
 use hedgerow_isolation::moment::Moment;
 use hedgerow_isolation::plan::{FenceId, Network, Plan, Step, StepId, User};
 use hedgerow_isolation::protocol::{ErrorKind, Event, FenceReport, Request, Response};
@@ -384,7 +385,8 @@ impl Fence {
         }
         let cwd = inside::work(&self.definition.name).into();
         let (user, privileged) = (User::GGC, definition.privileged);
-        let step = Step { id, argv, env, cwd, user, privileged };
+        let account = Some(self.definition.account());
+        let step = Step { id, argv, env, cwd, user, account, privileged };
         let request = Request::Start { fence: self.id.clone(), step };
         let (response, descriptors) = self.launcher.call(request, vec![]).await?;
         let Response::Started { pid } = response else { return Err(CallError::Confused.into()) };
@@ -595,6 +597,14 @@ fn environment(
         ("USER", "ggc_user"),
         ("LOGNAME", "ggc_user"),
         ("SHELL", "/bin/sh"),
+        ("PATH", &format!("{PATH}:{work}/.local/bin")),
+        // Packages of the component's own, also where the system manages its Python.
+        ("PIP_BREAK_SYSTEM_PACKAGES", "1"),
+        ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
+        ("PIP_NO_CACHE_DIR", "1"),
+        ("PIP_NO_INPUT", "1"),
+        ("PIP_ROOT_USER_ACTION", "ignore"),
+        ("DEBIAN_FRONTEND", "noninteractive"),
         ("LANG", "C.UTF-8"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

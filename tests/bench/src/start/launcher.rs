@@ -105,6 +105,7 @@ impl Launcher {
             env: Default::default(),
             cwd: "/".into(),
             user: User::GGC,
+            account: None,
             privileged: false,
         };
         let serial = self.send(Request::Start { fence: fence.clone(), step })?;
