@@ -5,9 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use hedgerow_ipc::model::{ConfigurationUpdateEvent, ConfigurationUpdateEvents, Event};
 use tokio::sync::mpsc;
 
+use crate::consent::TooMany;
+
 /// Events that may wait for one subscriber. Whoever leaves more unread loses the subscription, and so learns that
 /// it knows not everything.
 const UNREAD: usize = 64;
+
+/// Subscriptions that one component may have at once.
+const SUBSCRIPTIONS: usize = 128;
 
 #[derive(Debug, Default)]
 pub struct ConfigurationUpdates {
@@ -24,18 +29,24 @@ struct Subscriber {
 
 impl ConfigurationUpdates {
     /// An event for each value that changes at, below or above `path` in the configuration of `component`.
+    ///
+    /// # Errors
+    /// `who` has 128 of these subscriptions already.
     pub fn subscribe(
         &self,
         who: &str,
         component: &str,
         path: Vec<String>,
-    ) -> mpsc::Receiver<Event> {
+    ) -> Result<mpsc::Receiver<Event>, TooMany> {
         let mut subscribers = self.subscribers();
         subscribers.retain(|subscriber| !subscriber.events.is_closed());
+        if subscribers.iter().filter(|subscriber| subscriber.who == who).count() >= SUBSCRIPTIONS {
+            return Err(TooMany { component: who.to_owned(), limit: SUBSCRIPTIONS });
+        }
         let (events, receiver) = mpsc::channel(UNREAD);
         let (who, component) = (who.to_owned(), component.to_owned());
         subscribers.push(Subscriber { who, component, path, events });
-        receiver
+        Ok(receiver)
     }
 
     /// Tells whoever is subscribed and still `may_read` that the values at `paths` have changed. A subscription
@@ -103,10 +114,10 @@ mod tests {
     #[test]
     fn each_learns_of_what_concerns_it() {
         let updates = ConfigurationUpdates::default();
-        let mut all = updates.subscribe("a", "a", path(&[]));
-        let mut map = updates.subscribe("a", "a", path(&["Limits"]));
-        let mut deep = updates.subscribe("b", "a", path(&["limits", "high"]));
-        let mut other = updates.subscribe("a", "b", path(&[]));
+        let mut all = updates.subscribe("a", "a", path(&[])).expect("room");
+        let mut map = updates.subscribe("a", "a", path(&["Limits"])).expect("room");
+        let mut deep = updates.subscribe("b", "a", path(&["limits", "high"])).expect("room");
+        let mut other = updates.subscribe("a", "b", path(&[])).expect("room");
         let changes = [path(&["limits", "high"]), path(&["names"])];
         updates.changed("a", &changes, |_| true);
         assert_eq!(seen(&mut all), [r#"["limits","high"]"#, r#"["names"]"#]);
@@ -126,7 +137,7 @@ mod tests {
     #[test]
     fn who_reads_nothing_is_cut_off() {
         let updates = ConfigurationUpdates::default();
-        let events = updates.subscribe("a", "a", path(&[]));
+        let events = updates.subscribe("a", "a", path(&[])).expect("room");
         for _ in 0..=UNREAD {
             updates.changed("a", &[path(&["k"])], |_| true);
         }

@@ -20,6 +20,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// Events that may wait for one subscriber. Whoever leaves more unread loses the subscription.
 const UNREAD: usize = 16;
 
+/// Subscriptions of one kind that one component may have at once.
+const SUBSCRIPTIONS: usize = 16;
+
 #[derive(Debug, Default)]
 pub struct Consent {
     state: Mutex<State>,
@@ -83,6 +86,14 @@ pub enum DeferError {
     TooLate { deployment: String },
 }
 
+/// One component wants to be asked too often.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{component} has the {limit} subscriptions of this kind allowed already")]
+pub struct TooMany {
+    pub component: String,
+    pub limit: usize,
+}
+
 /// Nobody waits for this validity report.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -107,7 +118,10 @@ pub enum Invalid {
 
 impl Consent {
     /// `PreComponentUpdateEvent` and `PostComponentUpdateEvent` of every deployment from now on.
-    pub fn subscribe_updates(&self, component: &str) -> mpsc::Receiver<Event> {
+    ///
+    /// # Errors
+    /// The component has 16 of these subscriptions already.
+    pub fn subscribe_updates(&self, component: &str) -> Result<mpsc::Receiver<Event>, TooMany> {
         subscribe(&mut self.state().updates, component)
     }
 
@@ -140,7 +154,10 @@ impl Consent {
     }
 
     /// `ValidateConfigurationUpdateEvent`s for the component's own configuration.
-    pub fn subscribe_validation(&self, component: &str) -> mpsc::Receiver<Event> {
+    ///
+    /// # Errors
+    /// The component has 16 of these subscriptions already.
+    pub fn subscribe_validation(&self, component: &str) -> Result<mpsc::Receiver<Event>, TooMany> {
         subscribe(&mut self.state().validations, component)
     }
 
@@ -291,11 +308,17 @@ impl Consent {
     }
 }
 
-fn subscribe(subscribers: &mut Vec<Subscriber>, component: &str) -> mpsc::Receiver<Event> {
+fn subscribe(
+    subscribers: &mut Vec<Subscriber>,
+    component: &str,
+) -> Result<mpsc::Receiver<Event>, TooMany> {
     subscribers.retain(|subscriber| !subscriber.events.is_closed());
+    if subscribers.iter().filter(|one| one.is_of(component)).count() >= SUBSCRIPTIONS {
+        return Err(TooMany { component: component.to_owned(), limit: SUBSCRIPTIONS });
+    }
     let (events, receiver) = mpsc::channel(UNREAD);
     subscribers.push(Subscriber { component: component.to_owned(), events });
-    receiver
+    Ok(receiver)
 }
 
 impl Subscriber {

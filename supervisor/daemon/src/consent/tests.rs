@@ -30,8 +30,8 @@ async fn without_subscribers_nothing_is_waited_for() {
 #[tokio::test]
 async fn the_longest_deferral_counts() {
     let consent = Arc::new(Consent::default());
-    let mut a = consent.subscribe_updates("a");
-    let _b = consent.subscribe_updates("b");
+    let mut a = consent.subscribe_updates("a").expect("room");
+    let _b = consent.subscribe_updates("b").expect("room");
     let answer = asking(&consent, LONG).await;
     let event = a.recv().await.expect("asked");
     assert_eq!(serde_json::to_value(&event).expect("JSON")["preUpdateEvent"]["deploymentId"], "d");
@@ -49,7 +49,7 @@ async fn the_longest_deferral_counts() {
 #[tokio::test]
 async fn silence_and_hanging_up_are_consent() {
     let consent = Arc::new(Consent::default());
-    let silent = consent.subscribe_updates("a");
+    let silent = consent.subscribe_updates("a").expect("room");
     assert_eq!(asking(&consent, SHORT).await.await.expect("no panic"), Answer::Proceed);
     let answer = asking(&consent, LONG).await;
     drop(silent);
@@ -61,7 +61,7 @@ async fn an_answer_needs_a_question() {
     let consent = Arc::new(Consent::default());
     let not_subscribed = DeferError::NotSubscribed { component: "a".to_owned() };
     assert_eq!(consent.defer("a", "d", None, None), Err(not_subscribed));
-    let _a = consent.subscribe_updates("a");
+    let _a = consent.subscribe_updates("a").expect("room");
     let answer = asking(&consent, LONG).await;
     let other = DeferError::TooLate { deployment: "other".to_owned() };
     assert_eq!(consent.defer("a", "other", None, None), Err(other));
@@ -74,8 +74,8 @@ async fn an_answer_needs_a_question() {
 #[tokio::test]
 async fn a_configuration_is_valid_when_its_component_says_so() {
     let consent = Arc::new(Consent::default());
-    let mut events = consent.subscribe_validation("a");
-    let _other = consent.subscribe_validation("b");
+    let mut events = consent.subscribe_validation("a").expect("room");
+    let _other = consent.subscribe_validation("b").expect("room");
     let ask = || {
         let consent = Arc::clone(&consent);
         tokio::spawn(async move { consent.validate("d", "a", json!({"k": 1}), LONG).await })
@@ -110,9 +110,19 @@ async fn a_configuration_is_valid_when_its_component_says_so() {
 #[tokio::test]
 async fn who_does_not_read_is_not_asked_for_ever() {
     let consent = Consent::default();
-    let _unread = consent.subscribe_updates("a");
+    let _unread = consent.subscribe_updates("a").expect("room");
     for _ in 0..=UNREAD {
         consent.announce_done("d");
     }
     assert_eq!(consent.ask_update("d", &one(), LONG).await, Answer::Proceed);
+}
+
+#[test]
+fn room_for_subscriptions_is_limited_and_comes_back() {
+    let consent = Consent::default();
+    let own: Vec<_> = (0..SUBSCRIPTIONS).map(|_| consent.subscribe_updates("a")).collect();
+    consent.subscribe_updates("a").expect_err("one too many");
+    consent.subscribe_updates("b").expect("another has its own room");
+    drop(own);
+    consent.subscribe_updates("a").expect("room");
 }

@@ -1,13 +1,13 @@
 //! What `UpdateConfiguration` asks for, and whether it may be. Pure.
 
-use hedgerow_component::{Configuration, Origin};
+use hedgerow_component::{Configuration, Leaf, Origin};
 use hedgerow_ipc::model::UpdateConfigurationRequest;
 use serde_json::{Map, Value};
 
 /// Keys on the way to the value. Beyond what any recipe nests, and little enough to walk.
 const MAX_DEPTH: usize = 64;
 
-/// Bytes of JSON that a configuration may grow to by its component's own writes.
+/// Bytes that a configuration may grow to by its component's own writes: each value with its path, as it is stored.
 const MAX_BYTES: usize = 1024 * 1024;
 
 /// What only a deployment may say.
@@ -54,6 +54,9 @@ impl Change {
         if map.keys().any(|key| key.eq_ignore_ascii_case(ACCESS_CONTROL)) {
             return Err(Refused::AccessControl);
         }
+        if weight(&value, 0) > MAX_BYTES {
+            return Err(Refused::TooLarge);
+        }
         let timestamp = milliseconds(request.timestamp.0)?;
         Ok(Change { value, timestamp })
     }
@@ -68,7 +71,10 @@ impl Change {
             .merge(at_root, &self.value, self.timestamp, &Origin::Component)
             .map_err(|_| Refused::NotAMap)?;
         self.check_all_taken(&after, &self.value, &mut path)?;
-        if after.value().to_string().len() > MAX_BYTES {
+        let bytes = |leaf: &Leaf| {
+            leaf.path.iter().map(String::len).sum::<usize>() + text_length(&leaf.value)
+        };
+        if after.leaves().map(bytes).sum::<usize>() > MAX_BYTES {
             return Err(Refused::TooLarge);
         }
         *configuration = after;
@@ -93,13 +99,28 @@ impl Change {
             }
             wanted if after.get(path).as_ref() == Some(wanted) => Ok(()),
             _ => {
-                let is_it = |leaf: &&hedgerow_component::Leaf| same_path(&leaf.path, path);
+                let is_it = |leaf: &&Leaf| same_path(&leaf.path, path);
                 let newer = after.leaves().find(is_it).map_or(i64::MAX, |leaf| leaf.timestamp);
                 let (at, timestamp) = (pointer(path), self.timestamp);
                 Err(Refused::TooOld { at, newer, timestamp })
             }
         }
     }
+}
+
+/// Bytes of all leaves, each with its path. A long path weighs as often as there are values below it.
+fn weight(value: &Value, path: usize) -> usize {
+    match value {
+        Value::Object(map) if !map.is_empty() => map.iter().fold(0, |sum, (key, value)| {
+            // Enough is known already.
+            if sum > MAX_BYTES { sum } else { sum + weight(value, path + key.len()) }
+        }),
+        leaf => path + text_length(leaf),
+    }
+}
+
+fn text_length(value: &Value) -> usize {
+    value.to_string().len()
 }
 
 /// A JSON pointer (RFC 6901).
@@ -216,6 +237,8 @@ mod tests {
             (&["a"], json!(1), 1e300, Refused::Timestamp(1e300)),
             (&deep, json!(1), NOW, Refused::TooDeep),
             (&["a"], json!("x".repeat(MAX_BYTES)), NOW, Refused::TooLarge),
+            // A megabyte of path for each of its values.
+            (&[&"k".repeat(MAX_BYTES / 2)], json!({"a": 1, "b": 2}), NOW, Refused::TooLarge),
         ];
         for (path, value, timestamp, expected) in table {
             assert_eq!(update(path, value, timestamp), Err(expected), "{path:?}");

@@ -47,6 +47,7 @@ impl DaemonServices {
         let path = request.key_path;
         self.readable(caller, &name, &path, Operation::SubscribeToConfigurationUpdate)?;
         let events = self.configuration_updates.subscribe(caller, &name, path);
+        let events = events.map_err(|error| OperationError::service(error.to_string()))?;
         let response = SubscribeToConfigurationUpdateResponse {};
         Ok(Answer::Subscribed(Response::SubscribeToConfigurationUpdate(response), events))
     }

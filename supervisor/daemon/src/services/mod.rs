@@ -71,13 +71,13 @@ impl Services for DaemonServices {
                 return self.subscribe_to_configuration_update(caller, request);
             }
             Request::SubscribeToValidateConfigurationUpdates(_) => {
-                return Ok(self.subscribe_to_validate_configuration_updates(caller));
+                return self.subscribe_to_validate_configuration_updates(caller);
             }
             Request::SendConfigurationValidityReport(request) => {
                 self.send_configuration_validity_report(caller, request)
             }
             Request::SubscribeToComponentUpdates(_) => {
-                return Ok(self.subscribe_to_component_updates(caller));
+                return self.subscribe_to_component_updates(caller);
             }
             Request::DeferComponentUpdate(request) => self.defer_component_update(caller, &request),
             Request::PutComponentMetric(request) => self.put_component_metric(caller, request),
