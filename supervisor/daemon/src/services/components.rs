@@ -3,9 +3,11 @@
 use hedgerow_api::Error;
 use hedgerow_ipc::model::{
     ComponentDetails, ErrorKind, GetComponentDetailsRequest, GetComponentDetailsResponse,
-    LifecycleState, ListComponentsResponse, OperationError, ReportedLifecycleState, RequestStatus,
-    Response, RestartComponentRequest, RestartComponentResponse, StopComponentRequest,
-    StopComponentResponse, UpdateStateRequest, UpdateStateResponse,
+    LifecycleState, ListComponentsResponse, OperationError, PauseComponentRequest,
+    PauseComponentResponse, ReportedLifecycleState, RequestStatus, Response,
+    RestartComponentRequest, RestartComponentResponse, ResumeComponentRequest,
+    ResumeComponentResponse, StopComponentRequest, StopComponentResponse, UpdateStateRequest,
+    UpdateStateResponse,
 };
 
 use super::{DaemonServices, recovered, unknown};
@@ -62,6 +64,31 @@ impl DaemonServices {
         let operations = recovered(&self.operations)?;
         let (stop_status, message) = begun(operations.stop(&request.component_name))?;
         Ok(Response::StopComponent(StopComponentResponse { stop_status, message }))
+    }
+
+    pub(super) async fn pause_component(
+        &self,
+        request: &PauseComponentRequest,
+    ) -> Result<Response, OperationError> {
+        self.freeze(&request.component_name, true).await?;
+        Ok(Response::PauseComponent(PauseComponentResponse {}))
+    }
+
+    pub(super) async fn resume_component(
+        &self,
+        request: &ResumeComponentRequest,
+    ) -> Result<Response, OperationError> {
+        self.freeze(&request.component_name, false).await?;
+        Ok(Response::ResumeComponent(ResumeComponentResponse {}))
+    }
+
+    /// Answered once every process is frozen, or goes on. Already so is a success.
+    async fn freeze(&self, component: &str, pause: bool) -> Result<(), OperationError> {
+        let operations = recovered(&self.operations)?;
+        operations.pause(component, pause).await.map_err(|error| match error {
+            Error::NoSuchComponent(_) => unknown(component),
+            error => OperationError::service(error.message()),
+        })
     }
 
     fn details(&self, status: &Status) -> ComponentDetails {

@@ -84,8 +84,26 @@ impl Services for DaemonServices {
             Request::ValidateAuthorizationToken(request) => {
                 self.validate_authorization_token(caller, &request)
             }
-            // `missing` has refused it.
-            other => Err(OperationError::not_provided(other.operation(), "what it is for")),
+            Request::PauseComponent(request) => self.pause_component(&request).await,
+            Request::ResumeComponent(request) => self.resume_component(&request).await,
+            // Publish and subscribe are the session's; `missing` has refused the others.
+            Request::PublishToTopic(_)
+            | Request::SubscribeToTopic(_)
+            | Request::AuthorizeClientDeviceAction(_)
+            | Request::CreateDebugPassword(_)
+            | Request::DeleteThingShadow(_)
+            | Request::GetClientDeviceAuthToken(_)
+            | Request::GetSecretValue(_)
+            | Request::GetThingShadow(_)
+            | Request::ListNamedShadowsForThing(_)
+            | Request::PublishToIoTCore(_)
+            | Request::SubscribeToCertificateUpdates(_)
+            | Request::SubscribeToIoTCore(_)
+            | Request::SubscribeToIoTCoreConnectionStatus(_)
+            | Request::UpdateThingShadow(_)
+            | Request::VerifyClientDeviceIdentity(_) => {
+                Err(OperationError::service("it is answered elsewhere"))
+            }
         };
         answer.map(Answer::Once)
     }
