@@ -45,6 +45,8 @@ pub enum RecordsError {
     Recipe(#[from] Invalid),
     #[error("the store has no {0}, which a desired component needs")]
     Missing(String),
+    #[error("the configuration of {0} changes all the time; deploy again when it rests")]
+    Overtaken(ComponentName),
 }
 
 /// Row of [`META`]: the fingerprint of the image.

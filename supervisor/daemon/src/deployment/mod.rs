@@ -102,7 +102,7 @@ impl Deployments {
         }
         let job = jobs.create(JobKind::Deploy);
         history.insert(DeploymentView::of(&request.document, job.id));
-        place.send(Task { job, request: Arc::new(request), deferred: None });
+        place.send(Task { job, request: Arc::new(request), deferred: None, overtaken: 0 });
         Ok(id)
     }
 

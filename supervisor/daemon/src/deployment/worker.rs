@@ -24,6 +24,10 @@ use crate::definition::Definition;
 use crate::driver::Surroundings;
 use crate::jobs::{Failure, Job, Jobs, Outcome};
 use crate::lifecycle::{State, StepKind};
+use crate::records::RecordsError;
+
+/// After so many times it gives up.
+const OVERTAKEN: u32 = 16;
 
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -40,6 +44,8 @@ pub(super) struct Task {
     pub request: Arc<Request>,
     /// When components first put it off.
     pub deferred: Option<Instant>,
+    /// Times that a component has changed its configuration while the deployment was working out the next one.
+    pub overtaken: u32,
 }
 
 /// What became of a task.
@@ -62,18 +68,28 @@ impl Worker {
             return Progress::Ended;
         }
         let mut canceled = self.history.cancellation(&id);
-        let outcome = tokio::select! {
-            biased;
-            () = until(&mut canceled) => Err(Refusal::Canceled),
-            outcome = self.make_ready(&mut task) => outcome,
-        };
-        match outcome {
-            Ok(Ok(ready)) => self.decide(task, ready).await,
-            Ok(Err(wait)) => return Progress::Deferred(wait, task),
-            Err(refusal) => {
-                self.refuse(&task, &refusal);
-                collect_packages(&self.around);
+        let result = loop {
+            let outcome = tokio::select! {
+                biased;
+                () = until(&mut canceled) => Err(Refusal::Canceled),
+                outcome = self.make_ready(&mut task) => outcome,
+            };
+            match outcome {
+                Ok(Ok(ready)) => match self.decide(&task, ready).await {
+                    Err(Refusal::Records(RecordsError::Overtaken(_)))
+                        if task.overtaken < OVERTAKEN =>
+                    {
+                        task.overtaken += 1;
+                    }
+                    decided => break decided,
+                },
+                Ok(Err(wait)) => return Progress::Deferred(wait, task),
+                Err(refusal) => break Err(refusal),
             }
+        };
+        if let Err(refusal) = result {
+            self.refuse(&task, &refusal);
+            collect_packages(&self.around);
         }
         self.around.consent.announce_done(id.as_str());
         Progress::Ended
@@ -219,7 +235,8 @@ impl Worker {
         record: &DeploymentRecord,
     ) -> Result<Option<Duration>, Refusal> {
         let document = &task.request.document;
-        if document.update_policy.action == UpdateAction::SkipNotify {
+        // Who has agreed is not asked again because of a configuration that changed in between.
+        if document.update_policy.action == UpdateAction::SkipNotify || task.overtaken > 0 {
             return Ok(None);
         }
         self.history.advance(&document.id, Stage::Notifying, 50);
@@ -257,7 +274,7 @@ impl Worker {
     }
 
     /// Commits; from then on it is desired, whatever happens to this process.
-    async fn decide(&self, task: Task, ready: Ready) {
+    async fn decide(&self, task: &Task, ready: Ready) -> Result<(), Refusal> {
         let Ready { prepared, mut record } = ready;
         let mut job = task.job.clone();
         let is_desired: BTreeSet<_> = prepared.components.keys().map(ToString::to_string).collect();
@@ -272,10 +289,7 @@ impl Worker {
             .filter(|name| !record.changed.contains(*name))
             .map(ToString::to_string)
             .collect();
-        let is_news = match self.around.records.deploy(&prepared, &record, &job) {
-            Ok(is_news) => is_news,
-            Err(error) => return self.refuse(&task, &error.into()),
-        };
+        let is_news = self.around.records.deploy(&prepared, &record, &job)?;
         for (name, chosen) in &prepared.components {
             let changes = chosen.after.changes_since(&chosen.before);
             if !changes.is_empty() {
@@ -283,7 +297,8 @@ impl Worker {
             }
         }
         if is_news || !record.changed.is_empty() {
-            return self.carry_out(record, kept, is_news).await;
+            self.carry_out(record, kept, is_news).await;
+            return Ok(());
         }
         let view = record.view().components;
         self.history.update(&record.id, |now| {
@@ -292,6 +307,7 @@ impl Worker {
             now.detailed = Some(DetailedStatus::Successful);
         });
         self.jobs.finish_unstored(job.id, Outcome { kept, ..Outcome::default() });
+        Ok(())
     }
 
     fn refuse(&self, task: &Task, refusal: &Refusal) {

@@ -79,7 +79,8 @@ impl Records {
 
     /// Everything that a deployment decides: what is desired, its packages, its configuration leaf by leaf, its id
     /// ranges, what the group asks for, what was before, and how to go on. Returns `false`, and has written nothing,
-    /// where all of it is so already.
+    /// where all of it is so already. A configuration that has changed since it was prepared is
+    /// [`RecordsError::Overtaken`].
     pub fn deploy(
         &self,
         prepared: &Prepared,
@@ -90,6 +91,9 @@ impl Records {
             let snapshot = snapshot(tx, prepared, record)?;
             let mut is_news = !prepared.removed.is_empty();
             for (name, chosen) in &prepared.components {
+                if configuration(tx, name)? != chosen.before {
+                    return Err(RecordsError::Overtaken(name.clone()));
+                }
                 let recipe = chosen.package.parse()?;
                 let old = snapshot.desired.get(name).cloned().flatten();
                 let goal = old.map_or(Goal::Run, |row| match row.goal {
