@@ -9,6 +9,9 @@ const GOOD: &str = "test.rollback-good";
 const OTHER: &str = "test.rollback-other";
 const NEW: &str = "test.rollback-new";
 
+/// What fails is tried again soon: these cases are about what comes after the third time.
+const SOON: &str = "[[restart]]\ncomponent = '*'\ninitial-backoff = 0.05\nmax-backoff = 0.05\n";
+
 /// `good` 1.0.0 runs, 2.0.0 does not; both say their `greeting`, of which each version has its own default.
 fn draft() -> Result<Draft> {
     let draft = Draft::new()?;
@@ -31,15 +34,14 @@ fn states(hedgerow: &Hedgerow) -> Result<BTreeMap<String, (String, String)>> {
 }
 
 fn started() -> Result<(Draft, Hedgerow)> {
-    let (draft, hedgerow) = (draft()?, Hedgerow::start("")?);
+    let (draft, hedgerow) = (draft()?, Hedgerow::start(SOON)?);
     let add = [format!("{GOOD}=1.0.0"), format!("{OTHER}=1.0.0")];
     hedgerow.deploy(&draft.source(), &add.each_ref().map(String::as_str))?;
     Ok((draft, hedgerow))
 }
 
 /// The deployment to `good` 2.0.0 that cannot succeed; it adds `new` and removes `other` besides.
-fn words<'a>(draft: &'a Draft, recipes: &'a str, policy: &'a str) -> Vec<&'a str> {
-    let _ = draft;
+fn words<'a>(recipes: &'a str, policy: &'a str) -> Vec<&'a str> {
     vec![
         "deploy",
         "--recipe-dir",
@@ -60,7 +62,7 @@ fn a_version_that_does_not_come_up_gives_way_to_the_one_before() -> Result<()> {
     let (draft, mut hedgerow) = started()?;
     let (before, other) = (states(&hedgerow)?, hedgerow.component(OTHER)?);
     let recipes = draft.recipes();
-    let said = hedgerow.say(&words(&draft, &recipes.to_string_lossy(), "ROLLBACK"))?;
+    let said = hedgerow.say(&words(&recipes.to_string_lossy(), "ROLLBACK"))?;
     ensure!(said.code == Some(1), "{said:?}");
     assert!(said.stderr.contains("will not"), "the last words of its log: {}", said.stderr);
 
@@ -93,7 +95,7 @@ fn a_version_that_does_not_come_up_gives_way_to_the_one_before() -> Result<()> {
 fn do_nothing_leaves_what_came_of_it() -> Result<()> {
     let (draft, hedgerow) = started()?;
     let recipes = draft.recipes();
-    let said = hedgerow.say(&words(&draft, &recipes.to_string_lossy(), "DO_NOTHING"))?;
+    let said = hedgerow.say(&words(&recipes.to_string_lossy(), "DO_NOTHING"))?;
     ensure!(said.code == Some(1), "{said:?}");
     let last = hedgerow.last_deployment()?;
     assert_eq!(last.detailed_status, "FAILED_ROLLBACK_NOT_REQUESTED");
@@ -105,7 +107,7 @@ fn do_nothing_leaves_what_came_of_it() -> Result<()> {
 
 #[test]
 fn a_first_deployment_that_fails_leaves_nothing() -> Result<()> {
-    let (draft, mut hedgerow) = (draft()?, Hedgerow::start("")?);
+    let (draft, mut hedgerow) = (draft()?, Hedgerow::start(SOON)?);
     let said = hedgerow.say_deploy(&draft.source(), &[&format!("{GOOD}=2.0.0")])?;
     ensure!(said.code == Some(1), "{said:?}");
     assert_eq!(hedgerow.components()?.len(), 0);
@@ -125,7 +127,7 @@ fn a_crash_in_a_rollback_or_a_removal_ends_in_the_same_state() -> Result<()> {
         hedgerow.kill_daemon()?;
         hedgerow.start_daemon_with(Start { crash_at: Some(point), ..Start::default() })?;
         let recipes = draft.recipes();
-        let said = hedgerow.say(&words(&draft, &recipes.to_string_lossy(), "ROLLBACK"))?;
+        let said = hedgerow.say(&words(&recipes.to_string_lossy(), "ROLLBACK"))?;
         ensure!(said.code == Some(3), "the daemon went away, and the command says {said:?}");
         hedgerow.await_crash()?;
         hedgerow.start_daemon()?;

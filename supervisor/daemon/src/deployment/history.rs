@@ -114,7 +114,10 @@ impl History {
         if !entry.view.status.is_final() {
             entry.canceled.send_replace(true);
         }
-        Some(entry.view.clone())
+        let view = entry.view.clone();
+        drop(entries);
+        self.changed.send_replace(());
+        Some(view)
     }
 
     /// Becomes true when it is to end early.

@@ -49,3 +49,54 @@ impl Queue {
         *at <= Instant::now() || *self.history.cancellation(id).borrow()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::document::Document;
+    use super::super::prepare::Request;
+    use super::super::view::DeploymentView;
+    use super::*;
+    use crate::jobs::{Job, Outcome};
+
+    fn task(history: &History) -> Task {
+        let document = Document::local([].into(), [].into());
+        history.insert(DeploymentView::of(&document, 1));
+        let request = Request { document, recipe_dir: None, artifact_dir: None, public_only: true };
+        let job = Job {
+            id: 1,
+            kind: hedgerow_api::JobKind::Deploy,
+            state: hedgerow_api::JobState::Queued,
+            components: vec![],
+            outcome: Outcome::default(),
+            created: hedgerow_isolation::moment::Moment::now(),
+            finished: None,
+        };
+        Task { job, request: Arc::new(request), deferred: None, overtaken: 0 }
+    }
+
+    #[tokio::test]
+    async fn what_is_put_off_is_passed_and_comes_back_when_it_is_due() {
+        let history = Arc::new(History::of([]));
+        let (send, receive) = mpsc::channel(4);
+        let mut queue = Queue::new(receive, Arc::clone(&history));
+        let (late, later, soon) = (task(&history), task(&history), task(&history));
+        let id = |task: &Task| task.request.document.id.clone();
+        let (late_id, later_id, soon_id) = (id(&late), id(&later), id(&soon));
+        queue.defer(Duration::from_millis(20), late);
+        queue.defer(Duration::from_secs(3600), later);
+        send.try_send(soon).expect("room");
+        // The channel's turn comes first while nothing is due.
+        assert_eq!(queue.next().await.map(|task| id(&task)), Some(soon_id));
+        assert_eq!(queue.next().await.map(|task| id(&task)), Some(late_id));
+
+        // One that is canceled does not wait for its time.
+        let cancel = async {
+            tokio::task::yield_now().await;
+            history.cancel(&later_id).expect("known");
+        };
+        let (next, ()) = tokio::join!(queue.next(), cancel);
+        assert_eq!(next.map(|task| id(&task)), Some(later_id));
+        drop(send);
+        assert!(queue.next().await.is_none());
+    }
+}

@@ -303,3 +303,6 @@ fn forget_old_deployments(tx: &mut Write, kept: usize) -> Result<(), RecordsErro
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
