@@ -1,8 +1,6 @@
 //! What the daemon keeps, in its own words: each method is one decision or one question.
 
 mod deployments;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
