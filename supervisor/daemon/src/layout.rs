@@ -111,7 +111,12 @@ pub fn work_directory(slot: u32) -> PathBuf {
 
 /// What one version of a component writes outside its work directory. Relative to [`Layout::state`].
 pub fn layer(slot: u32, version: &str) -> PathBuf {
-    format!("layers/c{slot}-{version}").into()
+    layers().join(format!("c{slot}-{version}"))
+}
+
+/// Relative to [`Layout::state`].
+pub fn layers() -> PathBuf {
+    "layers".into()
 }
 
 /// Paths of one component inside its fence.

@@ -28,6 +28,7 @@ mod packages;
 mod records;
 mod recover;
 mod registry;
+mod release;
 pub mod root;
 mod services;
 mod settings;

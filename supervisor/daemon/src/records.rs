@@ -138,6 +138,23 @@ impl Records {
         Ok(self.store.read(|tx| tx.ids_of(name.as_str()))?)
     }
 
+    /// The number of each component's id range. Components that are gone have one for as long as data of theirs may
+    /// be there.
+    pub fn slots(&self) -> Result<BTreeMap<String, u32>, RecordsError> {
+        let ids = self.store.read(Query::ids)?;
+        Ok(ids.into_iter().map(|(name, ids)| (name, slot(ids))).collect())
+    }
+
+    /// After everything that has the component's ids is gone. One that is desired again by now keeps them.
+    pub fn release_ids(&self, name: &str) -> Result<(), RecordsError> {
+        self.store.write("release", |tx| {
+            if tx.get_json::<Desired>(DESIRED, name)?.is_none() {
+                tx.release_ids(name)?;
+            }
+            Ok(())
+        })
+    }
+
     pub fn configuration_of(&self, name: &ComponentName) -> Result<Configuration, RecordsError> {
         self.store.read(|tx| configuration(tx, name))
     }

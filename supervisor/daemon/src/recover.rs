@@ -14,6 +14,7 @@ use crate::deployment::{self, Awaited, ReconcileError, await_components, collect
 use crate::driver::{self, Driver, Note, Surroundings};
 use crate::jobs::Jobs;
 use crate::lifecycle::Goal;
+use crate::release;
 
 /// Decides per fence: the same definition and nobody waiting on a dead connection: keep. Anything else:
 /// close, and start anew what is desired.
@@ -54,6 +55,9 @@ pub async fn recover(
     discards.join_all().await;
     deployment::reconcile(around, platform).await?;
     collect_packages(around);
+    if around.records.deployment_at_work()?.is_none() {
+        release::unused(around).await;
+    }
     Ok(())
 }
 

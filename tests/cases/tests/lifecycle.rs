@@ -1,6 +1,7 @@
 //! What a component's life looks like from outside.
 
 use std::fs;
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use hedgerow_harness::{Draft, Hedgerow, PATIENCE, components, eventually};
@@ -26,7 +27,9 @@ run: |
   echo runs
   if [ ! -e failed ]; then touch failed; exit 3; fi
   exec sleep 1000
-recover: echo recovered
+recover:
+  RequiresPrivilege: true
+  script: echo recovered as $(id -u)
 shutdown: echo shut down
 uninstall: echo uninstalled $GREENGRASS_COMPONENT_VERSION
 ";
@@ -35,6 +38,13 @@ uninstall: echo uninstalled $GREENGRASS_COMPONENT_VERSION
     wait_for_log(&hedgerow, "test.whole", "runs", 2)?;
     hedgerow.wait_for("test.whole", "RUNNING", |now| now.state == "RUNNING")?;
     hedgerow.run(&["deploy", "--remove", "test.whole"])?;
+    for directory in ["state/work", "state/layers"] {
+        let left = || -> Result<Option<()>> {
+            let entries = fs::read_dir(hedgerow.root().join(directory))?.count();
+            Ok((entries == 0).then_some(()))
+        };
+        eventually(&format!("{directory} is empty"), PATIENCE, left)?;
+    }
     let log = fs::read_to_string(hedgerow.root().join("state/logs/test.whole.log"))?;
     let said: Vec<&str> = log
         .lines()
@@ -45,7 +55,7 @@ uninstall: echo uninstalled $GREENGRASS_COMPONENT_VERSION
     let expected = [
         "installed as ggc_user",
         "runs",
-        "recovered",
+        "recovered as 0",
         "shut down",
         "runs",
         "shut down",
@@ -160,10 +170,14 @@ fn a_stop_that_is_overtaken_by_a_start_says_so() -> Result<()> {
     let draft = Draft::new()?;
     draft.component("test.slow", "1.0.0", "", "run: exec sleep 1000\nshutdown: sleep 2")?;
     hedgerow.deploy(&draft.source(), &["test.slow=1.0.0"])?;
-    let mut stop = hedgerow.command().args(["stop", "test.slow"]).spawn()?;
+    let mut stop = hedgerow.command();
+    let stop =
+        stop.args(["stop", "test.slow"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     hedgerow.wait_for("test.slow", "STOPPING", |now| now.state == "STOPPING")?;
     hedgerow.run(&["start", "test.slow"])?;
-    ensure!(!stop.wait()?.success(), "the stop claims to have stopped it");
+    let said = stop.wait_with_output()?;
+    let complaint = String::from_utf8_lossy(&said.stderr);
+    ensure!(!said.status.success() && complaint.contains("meanwhile"), "{complaint}");
     assert_eq!(hedgerow.component("test.slow")?.state, "RUNNING");
     hedgerow.finish()
 }
@@ -193,6 +207,23 @@ fn another_text_for_the_end_restarts_nothing_and_what_runs_ends_by_its_own() -> 
     ensure!(hedgerow.log("test.kept")?.contains("farewell old"), "it ended by another text");
     hedgerow.run(&["stop", "test.kept"])?;
     ensure!(hedgerow.log("test.kept")?.contains("farewell new"));
+    hedgerow.finish()
+}
+
+#[test]
+fn what_an_install_put_there_is_put_there_again_where_it_is_lost() -> Result<()> {
+    let mut hedgerow = Hedgerow::start("")?;
+    let draft = Draft::new()?;
+    let lifecycle = "install: echo installed\nrun: echo runs; exec sleep 1000";
+    draft.component("test.once", "1.0.0", "", lifecycle)?;
+    hedgerow.deploy(&draft.source(), &["test.once=1.0.0"])?;
+    hedgerow.run(&["stop", "test.once"])?;
+    hedgerow.stop_daemon()?;
+    let layers = hedgerow.root().join("state/layers");
+    fs::remove_dir_all(&layers)?;
+    hedgerow.start_daemon()?;
+    hedgerow.run(&["start", "test.once"])?;
+    wait_for_log(&hedgerow, "test.once", "install: installed", 2)?;
     hedgerow.finish()
 }
 

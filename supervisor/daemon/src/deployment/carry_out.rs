@@ -17,6 +17,7 @@ use crate::jobs::{Failure, Outcome};
 use crate::lifecycle::Goal;
 use crate::records::Forgotten;
 use crate::registry::Status;
+use crate::release;
 
 /// Why what was desired did not come about.
 pub(super) struct Setback {
@@ -54,6 +55,7 @@ impl Worker {
         outcome.removed = record.removed.iter().map(ToString::to_string).collect();
         self.end(record, outcome, removed);
         collect_packages(&self.around);
+        release::unused(&self.around).await;
     }
 
     /// What comes after a phase that went well.
@@ -294,6 +296,7 @@ impl Worker {
             tracing::error!("cannot forget what was removed: {error}");
         }
         collect_packages(&self.around);
+        release::unused(&self.around).await;
     }
 
     /// What was to be removed and is.

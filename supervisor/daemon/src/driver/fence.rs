@@ -26,7 +26,7 @@ use crate::definition::{Definition, skip_if};
 use crate::deployment::hex;
 use crate::fault::Reason;
 use crate::launcher::{CallError, FenceEvent, FenceEvents, Launcher};
-use crate::layout::{Layout, inside};
+use crate::layout::{Layout, inside, layer};
 use crate::lifecycle::{Blame, Machine, StepKind};
 use crate::log::{ComponentLog, Drain, Entries, Stream};
 use crate::records::Records;
@@ -74,7 +74,10 @@ impl Surroundings {
     }
 
     pub fn is_installed(&self, definition: &Definition) -> bool {
+        // What it installed is in the layer: without that it is gone.
+        let layer = self.layout.state.join(layer(definition.slot, &definition.version));
         self.records.is_installed(&definition.name, &self.install_fingerprint(definition))
+            && layer.exists()
     }
 
     /// To be called when values in a component's configuration have changed, after they are durable.

@@ -1,0 +1,92 @@
+//! Data of components that are gone: removed once nothing desired needs them, and their id ranges are free again
+//! after that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use hedgerow_isolation::protocol::{MAX_DISCARDED, Request};
+
+use crate::driver::Surroundings;
+use crate::layout;
+use crate::records::RecordsError;
+
+/// To be called while no deployment is at work: one that is rolled back needs what was there before. Nothing is lost
+/// if it fails, the next time does it.
+pub async fn unused(around: &Surroundings) {
+    let left = match Leftovers::find(around) {
+        Ok(left) => left,
+        Err(error) => return tracing::error!("cannot tell what is not needed any more: {error}"),
+    };
+    for (component, directories) in &left.components {
+        if discard(around, directories).await
+            && let Err(error) = around.records.release_ids(component)
+        {
+            tracing::error!(component, "cannot release its ids: {error}");
+        }
+    }
+    discard(around, &left.layers).await;
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Leftovers {
+    /// Components that are not desired but have ids, with the directories of theirs.
+    components: BTreeMap<String, Vec<PathBuf>>,
+    /// Layers of versions that are not the desired one.
+    layers: Vec<PathBuf>,
+}
+
+impl Leftovers {
+    fn find(around: &Surroundings) -> Result<Self, RecordsError> {
+        let desired = around.records.desired()?;
+        let slots = around.records.slots()?;
+        let kept: BTreeSet<PathBuf> = desired
+            .iter()
+            .filter_map(|(name, row)| {
+                let slot = slots.get(name.as_str())?;
+                Some(layout::layer(*slot, &row.version.to_string()))
+            })
+            .collect();
+        let mut layers = layers(&around.layout.state);
+        layers.retain(|layer| !kept.contains(layer));
+        let is_desired = |name: &str| desired.keys().any(|desired| desired.as_str() == name);
+        let mut left = Self::default();
+        for (name, slot) in slots {
+            if is_desired(&name) || around.registry.status(&name).is_some() {
+                continue;
+            }
+            let is_own = |layer: &&PathBuf| is_of(layer, slot);
+            let mut directories = vec![layout::work_directory(slot)];
+            directories.extend(layers.iter().filter(is_own).cloned());
+            layers.retain(|layer| !is_of(layer, slot));
+            left.components.insert(name, directories);
+        }
+        left.layers = layers;
+        Ok(left)
+    }
+}
+
+/// Every layer there is, relative to the state directory.
+fn layers(state: &Path) -> Vec<PathBuf> {
+    let directory = layout::layers();
+    // Where there are none yet there is nothing to remove.
+    let Ok(entries) = fs::read_dir(state.join(&directory)) else { return vec![] };
+    entries.filter_map(|entry| Some(directory.join(entry.ok()?.file_name()))).collect()
+}
+
+fn is_of(layer: &Path, slot: u32) -> bool {
+    let name = layer.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    name.starts_with(&format!("c{slot}-"))
+}
+
+/// Whether all of them are gone.
+async fn discard(around: &Surroundings, directories: &[PathBuf]) -> bool {
+    for part in directories.chunks(MAX_DISCARDED) {
+        let request = Request::Discard { sources: part.to_vec() };
+        if let Err(error) = around.launcher.run(request, vec![]).await {
+            tracing::warn!("cannot remove {part:?}: {error}");
+            return false;
+        }
+    }
+    true
+}
