@@ -91,6 +91,17 @@ fn messages_are_received_as_the_receive_mode_says() -> Result<()> {
     hedgerow.finish()
 }
 
+#[test]
+fn every_configuration_is_open_where_the_administrator_says_so() -> Result<()> {
+    let hedgerow = Hedgerow::start("[compat]\nopen-configuration = true\n")?;
+    let draft = with_sdk()?;
+    let more = "ComponentConfiguration:\n  DefaultConfiguration:\n    absent: found";
+    draft.component("test.absent", "1.0.0", more, "run: exec sleep 1000000")?;
+    hedgerow.deploy(&draft.source(), &["test.absent=1.0.0", "test.ipc=1.0.0"])?;
+    assert_eq!(answers(&hedgerow, "of another")?, [json!({"absent": "found"})]);
+    hedgerow.finish()
+}
+
 /// `test.ipc` with the SDK beside it, as its recipe wants it.
 fn with_sdk() -> Result<Draft> {
     let draft = Draft::new()?;

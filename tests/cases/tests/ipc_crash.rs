@@ -28,11 +28,11 @@ fn an_update_is_whole_wherever_the_daemon_ends() -> Result<()> {
     for (point, expected) in [("configuration:before", before), ("configuration:after", after)] {
         let draft = draft()?;
         let mut hedgerow = Hedgerow::prepare("")?;
-        hedgerow.start_as(Start { crash_at: Some(point), ..Start::default() })?;
+        hedgerow.start_daemon_with(Start { crash_at: Some(point), ..Start::default() })?;
         // The daemon may end before the deployment does, or after.
         drop(hedgerow.say_deploy(&draft.source(), &[&format!("{COUNTER}=1.0.0")])?);
         hedgerow.await_crash()?;
-        hedgerow.start_again()?;
+        hedgerow.start_daemon()?;
         let mut said = Vec::new();
         eventually("the counter has written", PATIENCE, || {
             let log = hedgerow.log(COUNTER)?;
