@@ -28,6 +28,8 @@ pub enum Error {
     Control(#[from] Failure),
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
+    #[error("process {0} is not process 1 of a fence")]
+    NotFirst(u32),
 }
 
 /// Why a step could not be started.
@@ -47,6 +49,11 @@ enum NotStarted {
 
 /// Runs until the launcher closes the control socket.
 pub fn serve() -> Result<(), Error> {
+    // It signals "every process" (kill(2), -1): outside a pid namespace of its own that would be the whole machine.
+    match std::process::id() {
+        1 => {}
+        other => return Err(Error::NotFirst(other)),
+    }
     let mut init = Init::prepare()?;
     init.control.send(&Report::Ready, &[])?;
     loop {
