@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::grants::GrantsCommand;
 use crate::recipe::RecipeCommand;
+use crate::shipped::Program;
 
 /// Deploys, watches and drives the components of this device.
 #[derive(Debug, Parser)]
@@ -91,7 +92,18 @@ pub enum OnlineCommand {
 #[derive(Debug, Subcommand)]
 pub enum OfflineCommand {
     /// Print what makes a shell complete this program's arguments.
-    Completions { shell: Shell },
+    Completions {
+        shell: Shell,
+        /// Under which name the program is called.
+        #[arg(long, value_enum, default_value_t)]
+        program: Program,
+    },
+    /// Write the manual pages of all commands, as packages ship them.
+    #[command(hide = true)]
+    Manual {
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
     /// Check recipes.
     #[command(subcommand)]
     Recipe(RecipeCommand),

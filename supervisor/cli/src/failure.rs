@@ -24,6 +24,8 @@ pub enum Failure {
     Job(Box<JobFailure>),
     #[error("cannot open {}: {error}", .path.display())]
     Open { path: PathBuf, error: io::Error },
+    #[error("cannot write {}: {error}", .path.display())]
+    Write { path: PathBuf, error: io::Error },
     #[error("the log or message stream broke: {0}")]
     Stream(io::Error),
     #[error("the daemon sent what this program does not understand: {0}")]

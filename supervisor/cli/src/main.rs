@@ -19,6 +19,7 @@ mod output;
 mod plan;
 mod recipe;
 mod session;
+mod shipped;
 mod status;
 mod topic;
 
@@ -28,8 +29,7 @@ use arguments::{
     Arguments, Command, ConfigCommand, DeploymentCommand, OfflineCommand, OnlineCommand,
     TopicCommand,
 };
-use clap::{CommandFactory, Parser};
-use clap_complete::Shell;
+use clap::Parser;
 use failure::Failure;
 use job::Change;
 use output::Output;
@@ -58,7 +58,10 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { root, json, command } = arguments;
     match command {
-        Command::Offline(OfflineCommand::Completions { shell }) => completions(shell),
+        Command::Offline(OfflineCommand::Completions { shell, program }) => {
+            shipped::completions(shell, program)
+        }
+        Command::Offline(OfflineCommand::Manual { directory }) => shipped::manual(&directory),
         Command::Offline(OfflineCommand::Recipe(command)) => {
             recipe::run(root.as_deref(), &Output { json }, command)
         }
@@ -113,11 +116,4 @@ async fn obey(session: &Session, output: &Output, command: OnlineCommand) -> Res
             topic::subscribe(session, output, &filter, count).await
         }
     }
-}
-
-fn completions(shell: Shell) -> Result<(), Failure> {
-    let mut command = Arguments::command();
-    let mut text = Vec::new();
-    clap_complete::generate(shell, &mut command, "hedgerow", &mut text);
-    output::print(String::from_utf8_lossy(&text).trim_end())
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::command::{output, quietly};
 use crate::parts::Parts;
-use crate::workspace;
+use crate::{shipped, workspace};
 
 /// Crate and binary of everything that is installed, but for `hedgerow-init`.
 const BINARIES: [(&str, &str); 3] = [
@@ -58,7 +58,7 @@ pub fn release(parts: &mut Parts) -> Result<PathBuf> {
             part.say(&format!("{:>10.2} MB  {}", megabytes(size), name.to_string_lossy()));
         }
         part.say(&format!("{:>10.2} MB  together", megabytes(sum)));
-        Ok(())
+        shipped::make(part, &collected)
     })?;
     Ok(collected)
 }

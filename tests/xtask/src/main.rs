@@ -12,6 +12,7 @@ mod javascript;
 mod needs;
 mod parts;
 mod setup;
+mod shipped;
 mod test;
 mod workspace;
 

@@ -202,10 +202,33 @@ fn a_configuration_is_shown_with_its_origin_set_and_reset() {
 #[test]
 fn a_shell_completes_the_commands() {
     for shell in ["bash", "zsh", "fish"] {
-        let program =
-            Command::new(env!("CARGO_BIN_EXE_hedgerow")).args(["completions", shell]).output();
-        let script = String::from_utf8(program.unwrap().stdout).unwrap();
-        assert!(script.contains("update-config") && script.contains("deployment"), "{script}");
+        for (program, option) in [("hedgerow", "update-config"), ("greengrass-cli", "recipeDir")] {
+            let completions = ["completions", shell, "--program", program];
+            let output =
+                Command::new(env!("CARGO_BIN_EXE_hedgerow")).args(completions).output().unwrap();
+            let script = String::from_utf8(output.stdout).unwrap();
+            assert!(script.contains(option) && script.contains("deployment"), "{script}");
+        }
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let directory = tempfile::tempdir().unwrap();
+    let manual = Command::new(env!("CARGO_BIN_EXE_hedgerow"))
+        .arg("manual")
+        .arg(directory.path().join("man1"))
+        .status();
+    assert!(manual.unwrap().success());
+    for (page, words) in [
+        ("hedgerow.1", "Exit codes"),
+        ("hedgerow-deploy.1", "update\\-config"),
+        ("hedgerow-config-show.1", "origin"),
+        ("greengrass-cli-deployment-create.1", "recipeDir"),
+    ] {
+        let path = directory.path().join("man1").join(page);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(words), "{page}: {text}");
     }
 }
 
