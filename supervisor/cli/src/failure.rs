@@ -46,6 +46,8 @@ pub struct JobFailure {
     pub component: Option<String>,
     pub step: Option<String>,
     pub log: Vec<String>,
+    /// The grant that would give it what its last lines say was not there.
+    pub missed: Option<String>,
 }
 
 impl std::fmt::Display for JobFailure {
@@ -64,7 +66,10 @@ impl std::fmt::Display for JobFailure {
         if !self.log.is_empty() {
             write!(f, "\n  its last lines:")?;
         }
-        self.log.iter().try_for_each(|line| write!(f, "\n    {line}"))
+        self.log.iter().try_for_each(|line| write!(f, "\n    {line}"))?;
+        let Some(missed) = &self.missed else { return Ok(()) };
+        write!(f, "\n  it may miss a grant in hedgerow.toml:")?;
+        missed.lines().try_for_each(|line| write!(f, "\n    {line}"))
     }
 }
 

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::failure::{Failure, JobFailure};
+use crate::grants::Suggestion;
 use crate::output::{Output, print};
 use crate::session::{Session, is_access_denied};
 
@@ -88,12 +89,17 @@ fn judge(job: JobProperties) -> Result<(), Failure> {
         return Ok(());
     }
     let unnamed = || Error::Internal("the daemon does not say why".to_owned());
+    let log = job.result.log.unwrap_or_default();
+    let component = job.result.component;
+    let missed = component.as_ref().map(|name| Suggestion::of(name, &log.join("\n")));
+    let missed = missed.filter(|grant| !grant.is_empty()).map(|grant| grant.toml());
     Err(Failure::Job(Box::new(JobFailure {
         error: Error::from_job(&job.error).unwrap_or_else(unnamed),
         deployment: job.result.deployment,
-        component: job.result.component,
+        component,
         step: job.result.step,
-        log: job.result.log.unwrap_or_default(),
+        log,
+        missed,
     })))
 }
 

@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use anyhow::{Result, ensure};
-use hedgerow_harness::{Draft, Hedgerow};
+use hedgerow_harness::{Draft, Hedgerow, PATIENCE, eventually};
 
 #[test]
 fn what_a_component_misses_is_suggested_written_and_granted() -> Result<()> {
@@ -16,11 +16,15 @@ fn what_a_component_misses_is_suggested_written_and_granted() -> Result<()> {
     let draft = Draft::new()?;
     let run = format!("run: cat {table} && head -c 1 /dev/kmsg");
     draft.component("test.Reader", "1.0.0", "", &run)?;
+    draft.component("test.Installer", "1.0.0", "", &format!("install: cat {table}"))?;
     let hedgerow = Hedgerow::start("")?;
-    hedgerow.say_deploy(&draft.source(), &["test.Reader=1.0.0"])?;
-
-    let suggested = hedgerow.run(&["grants", "suggest", "test.Reader"])?;
     let line = format!("host-paths = [{{ path = {table:?}, access = \"ro\" }}]");
+    let said = hedgerow.say_deploy(&draft.source(), &["test.Installer=1.0.0"])?;
+    ensure!(said.code == Some(1) && said.stderr.contains(&line), "{}", said.stderr);
+
+    hedgerow.say_deploy(&draft.source(), &["test.Reader=1.0.0"])?;
+    hedgerow.wait_for("test.Reader", "it failed", |c| !c.last_error.is_empty())?;
+    let suggested = hedgerow.run(&["grants", "suggest", "test.Reader"])?;
     ensure!(suggested.contains(&line) && !suggested.contains("devices"), "{suggested}");
     hedgerow.run(&["grants", "suggest", "test.Reader", "--write"])?;
     let written = hedgerow.root().join("etc/hedgerow.toml.d/50-grant-test.Reader.toml");
@@ -28,8 +32,10 @@ fn what_a_component_misses_is_suggested_written_and_granted() -> Result<()> {
 
     // With it the component comes as far as the device.
     hedgerow.say(&["restart", "test.Reader"])?;
-    let log = hedgerow.log("test.Reader")?;
-    ensure!(log.contains("kept"), "{log}");
+    eventually("it reads", PATIENCE, || {
+        Ok(hedgerow.log("test.Reader")?.contains("/dev/kmsg").then_some(()))
+    })?;
+    ensure!(hedgerow.log("test.Reader")?.contains("kept"));
     let suggested = hedgerow.run(&["grants", "suggest", "test.Reader"])?;
     ensure!(suggested.contains("devices = [\"/dev/kmsg\"]"), "{suggested}");
     hedgerow.finish()

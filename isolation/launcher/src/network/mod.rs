@@ -137,7 +137,6 @@ impl Network {
     /// For an orderly end. (After any other, the next launcher takes over what is there.)
     pub fn leave(self) {
         if let Ok(nat) = self.nat
-            && nat.laid_down
             && let Err(error) = nat.leave()
         {
             eprintln!("the network's rules stay: {error}");
@@ -244,6 +243,8 @@ impl Nat {
 
     fn leave(self) -> io::Result<()> {
         let mut batch = Batch::new();
+        // A predecessor that was killed may have left it.
+        batch.ensure_table(&self.table);
         batch.delete_table(&self.table);
         self.netfilter.run(&batch.finish())?;
         forwarding::turn_off(&self.netfilter)

@@ -65,7 +65,7 @@ pub async fn run(
     let stream = session.component(&name).await?.open_log(false, LINES).await?;
     let mut log = Vec::new();
     File::from(OwnedFd::from(stream)).read_to_end(&mut log).map_err(Failure::Stream)?;
-    let grant = Suggestion::of(&name, Clues::of(&String::from_utf8_lossy(&log)));
+    let grant = Suggestion::of(&name, &String::from_utf8_lossy(&log));
     if grant.is_empty() {
         return output.print(&grant, |_| format!("nothing in the log of {name} asks for a grant"));
     }
@@ -80,7 +80,7 @@ pub async fn run(
 /// A `[[grant]]`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Suggestion {
+pub struct Suggestion {
     component: String,
     devices: BTreeSet<String>,
     /// To be read; writing is for the administrator to say.
@@ -89,7 +89,9 @@ struct Suggestion {
 }
 
 impl Suggestion {
-    fn of(name: &str, clues: Clues) -> Self {
+    /// What the component lacked by its log and the host has.
+    pub fn of(name: &str, log: &str) -> Self {
+        let clues = Clues::of(log);
         let (devices, others): (Vec<_>, Vec<_>) =
             clues.paths.into_iter().partition(|path| path.starts_with("/dev/"));
         let granted =
@@ -112,11 +114,11 @@ impl Suggestion {
         }
     }
 
-    fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.devices.is_empty() && self.host_paths.is_empty() && !self.host_network
     }
 
-    fn toml(&self) -> String {
+    pub fn toml(&self) -> String {
         let mut lines = vec!["[[grant]]".to_owned(), format!("component = {:?}", self.component)];
         if !self.devices.is_empty() {
             lines.push(format!("devices = {:?}", Vec::from_iter(&self.devices)));
