@@ -11,7 +11,7 @@ use nix::unistd::Pid;
 /// What belongs to the Hedgerow under one directory, seen at one moment.
 #[derive(Debug, Default)]
 pub struct Traces {
-    /// Processes whose arguments name the directory, or that see it mounted.
+    /// Processes whose arguments name the directory, or that see it mounted in a namespace of their own.
     pub processes: Vec<(i32, String)>,
     /// Mount points of the host below the directory.
     pub mounts: Vec<String>,
@@ -36,11 +36,15 @@ impl Traces {
             cgroups: before.cgroups.iter().filter(|path| path.exists()).cloned().collect(),
             ..Traces::default()
         };
+        let shared: Vec<PathBuf> =
+            ["1", "self", "thread-self"].into_iter().filter_map(mount_namespace).collect();
         for pid in pids() {
             let directory = PathBuf::from(format!("/proc/{pid}"));
             let arguments = text(&directory.join("cmdline")).replace('\0', " ");
             let mounts = text(&directory.join("mountinfo"));
-            let sees = mounts.contains(&needle);
+            // Whoever shares the machine's mounts sees all of them, ours or not.
+            let sees = mounts.contains(&needle)
+                && mount_namespace(&pid.to_string()).is_some_and(|own| !shared.contains(&own));
             let own = pid == std::process::id().cast_signed();
             if own || !(sees || is_ours(&arguments, &needle)) {
                 continue;
@@ -186,6 +190,11 @@ fn cgroups(lines: &str) -> impl Iterator<Item = PathBuf> {
         let path = path.trim_matches('/');
         Some(Path::new("/sys/fs/cgroup").join(hierarchy).join(path))
     })
+}
+
+/// `None` of a process that is gone.
+fn mount_namespace(process: &str) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{process}/ns/mnt")).ok()
 }
 
 fn pids() -> impl Iterator<Item = i32> {
