@@ -1,8 +1,8 @@
 //! AWS-provided components that recipes depend on and that have no recipe here: Hedgerow answers
 //! for them itself.
 //!
-//! A built-in has no steps and no fence. It claims the versions that AWS has published, because
-//! what depends on it names those; which of them a device "has" changes nothing in what it does.
+//! A built-in has no steps and no fence. It claims the versions that AWS has published, as far
+//! as the table knows them, because what depends on it names those; which of them a device "has" changes nothing in what it does.
 
 mod table;
 #[cfg(test)]

@@ -112,14 +112,20 @@ impl Requirements {
     /// Longest `/…/` that is compiled, in bytes.
     pub const MAX_EXPRESSION: usize = 512;
 
+    /// A `/…/` that is not a regular expression is kept as a label, which matches no device: the
+    /// manifests after it have their turn, as in Greengrass.
     pub(crate) fn insert(
         &mut self,
         key: String,
         value: Option<&str>,
     ) -> Result<(), InvalidExpression> {
-        let pattern = Pattern::parse(&key, value)?;
+        let parsed = Pattern::parse(&key, value);
+        let (pattern, outcome) = match parsed {
+            Ok(pattern) => (pattern, Ok(())),
+            Err(error) => (Pattern::Exactly(error.written.clone()), Err(error)),
+        };
         self.0.insert(key, pattern);
-        Ok(())
+        outcome
     }
 
     /// `Err` names the first key that does not match.
@@ -238,6 +244,15 @@ mod tests {
             assert_eq!(requirements.check(&device).is_ok(), expected, "{key}: {value:?}");
         }
         assert!(Requirements::default().check(&device).is_ok());
-        assert!(Requirements::default().insert("os".into(), Some("/(/")).is_err());
+    }
+
+    #[test]
+    fn what_is_not_an_expression_matches_no_device() {
+        let device = Platform::from_uname("Linux", "x86_64").with("board", "/(/");
+        for key in ["os", "board"] {
+            let mut requirements = Requirements::default();
+            assert!(requirements.insert(key.into(), Some("/(/")).is_err());
+            assert_eq!(requirements.check(&device).unwrap_err().wanted, "/(/");
+        }
     }
 }

@@ -1,4 +1,7 @@
-//! The built-ins as data. Versions: those listed in AWS's developer guide and release notes.
+//! The built-ins as data. Versions: checked against AWS's document history, component pages and
+//! GitHub releases up to 2026-04 where those name one (Nucleus, NucleusLite, Cli, StreamManager,
+//! ShadowManager, LogManager, SecretManager, TokenExchangeService, SecureTunneling,
+//! SystemLogForwarder, clientdevices.Auth); the patches of the others are from memory of them.
 //! Configurations: the documented defaults.
 
 use super::Service::{NotYet, Provided};
@@ -105,7 +108,7 @@ pub(super) const BUILTINS: &[Builtin] = &[
         name: "aws.greengrass.NucleusLite",
         purpose: "the runtime itself",
         service: Provided,
-        lines: &[Line { major: 2, patches: &[2, 0, 3, 1, 0, 0, 0] }],
+        lines: &[Line { major: 2, patches: &[2, 0, 2, 0, 0, 0, 0] }],
         configuration: "{}",
     },
     Builtin {
@@ -142,7 +145,7 @@ pub(super) const BUILTINS: &[Builtin] = &[
         name: "aws.greengrass.StreamManager",
         purpose: "streams of data that wait for the cloud",
         service: NotYet("there are no streams yet"),
-        lines: &[Line { major: 2, patches: &[15, 13, 2] }],
+        lines: &[Line { major: 2, patches: &[15, 13, 2, 0] }],
         configuration: r#"{
             "STREAM_MANAGER_STORE_ROOT_DIR": ".",
             "STREAM_MANAGER_SERVER_PORT": "8088",
@@ -157,7 +160,7 @@ pub(super) const BUILTINS: &[Builtin] = &[
         name: "aws.greengrass.SystemLogForwarder",
         purpose: "uploads the system's journal to Amazon CloudWatch",
         service: NotYet(NO_CLOUD),
-        lines: &[Line { major: 1, patches: &[1] }],
+        lines: &[Line { major: 2, patches: &[1, 0] }],
         configuration: "{}",
     },
     Builtin {

@@ -38,7 +38,10 @@ fn the_ranges_that_authors_write_are_satisfied() {
         (nucleus, vec!["^2.4.0 || ^3.0.0"], "2.18.0"),
         (tes, vec!["^2.0.0"], "2.0.3"),
         (tes, vec![">=2.0.0 <2.1.0"], "2.0.3"),
-        ("aws.greengrass.StreamManager", vec!["^2.1.0"], "2.2.2"),
+        ("aws.greengrass.StreamManager", vec!["^2.1.0"], "2.3.0"),
+        ("aws.greengrass.StreamManager", vec![">= 2.0.9"], "2.3.0"),
+        ("aws.greengrass.SecretManager", vec![">0.0.0 <3.0.0"], "2.2.6"),
+        ("aws.greengrass.SystemLogForwarder", vec!["^2.0.0"], "2.1.0"),
         ("aws.greengrass.DiskSpooler", vec![">=1.0.0"], "1.0.5"),
         ("aws.greengrass.clientdevices.mqtt.EMQX", vec!["^1.0.0"], "1.2.3"),
     ] {

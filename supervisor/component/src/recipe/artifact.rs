@@ -118,7 +118,13 @@ fn artifact(reader: &mut Reader<'_>, place: Place<'_>) -> Option<Content> {
     match scheme.as_deref() {
         Some("s3" | "greengrass") => {}
         Some("docker") => return reader.parsed(&place).map(Content::Image),
-        _ => {
+        // The authors' own tools put the bucket there.
+        Some("file" | "classpath") | None => {
+            let message = format!("{uri:?} is no address that Greengrass can fetch");
+            let advice = "its last part is looked up in the artifact directory";
+            reader.warn(&place, message, advice);
+        }
+        Some(_) => {
             let message = format!("{uri:?} has none of the schemes s3:, greengrass: and docker:");
             let advice = "with s3://ANY/NAME the file NAME is taken from the artifact directory";
             reader.error(&place, message, advice);
@@ -134,7 +140,7 @@ fn artifact(reader: &mut Reader<'_>, place: Place<'_>) -> Option<Content> {
 }
 
 fn file_name(uri: &str) -> Option<String> {
-    let (_, rest) = uri.split_once(':')?;
+    let rest = uri.split_once(':').map_or(uri, |(_, rest)| rest);
     let last = rest.rsplit('/').next()?;
     let name = percent_decode_str(last).decode_utf8().ok()?.into_owned();
     let usable = !matches!(name.as_str(), "" | "." | "..")

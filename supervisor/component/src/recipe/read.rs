@@ -220,7 +220,7 @@ fn platform(reader: &mut Reader<'_>, place: Place<'_>) -> Requirements {
             },
         };
         if let Err(error) = requirements.insert(key.to_owned(), value.as_deref()) {
-            reader.error(&place, error, "");
+            reader.warn(&place, error, "no device matches it; mend it or remove the manifest");
         }
     }
     requirements

@@ -198,6 +198,12 @@ fn timeout(reader: &mut Reader<'_>, place: &Place<'_>) -> Option<Timeout> {
     if text.contains('{') {
         return Some(Timeout::Variable(text));
     }
+    // Of those who write -1 or 0, nobody means a step that has no time at all.
+    if text.trim().parse::<i64>().is_ok_and(|seconds| seconds <= 0) {
+        let message = format!("{} seconds is no time; the step's usual limit holds", text.trim());
+        reader.warn(place, message, "leave the timeout out, or give a number above 0");
+        return None;
+    }
     let message = format!("{text:?} is not a number of seconds from 1 to {}", Timeout::MAX_SECONDS);
     reader.error(place, message, "");
     None

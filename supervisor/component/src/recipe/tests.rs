@@ -242,7 +242,7 @@ fn a_shared_lifecycle_cannot_be_multiplied_without_end() {
 fn faults_count_only_for_the_manifest_they_are_in() {
     for (manifest, word) in [
         ("Artifacts: [{Uri: 'https://example.com/x'}]", "schemes"),
-        ("Artifacts: [{Uri: 'classpath:/greengrass/x.zip'}]", "schemes"),
+        ("Artifacts: [{Uri: 'ftp://example.com/x.zip'}]", "schemes"),
         ("Artifacts: [{Uri: 'docker:UPPER CASE'}]", "container image"),
         ("Lifecycle: {run: [ls]}", "expected a map"),
         ("Selections: [broken]", "number of seconds"),
@@ -432,7 +432,6 @@ fn errors_name_file_and_place() {
             4,
             "HARD, SOFT",
         ),
-        (&with("Manifests: [{Platform: {os: '/(/'}}]"), 4, "regular expression"),
         (&with("Manifests: [{Platform: {os: [linux]}}]"), 4, "expected text"),
     ];
     for (text, line, word) in cases {
@@ -452,7 +451,7 @@ fn faults_of_a_manifest_name_their_place() {
         (&manifest_with("  Lifecycle: {run: [ls]}"), 6, "expected a map"),
         (&manifest_with("  Lifecycle: {run: {script: [ls]}}"), 6, "expected text"),
         (&manifest_with("  Lifecycle: {run: {script: ls, timeout: soon}}"), 6, "number of seconds"),
-        (&manifest_with("  Lifecycle: {run: {script: ls, timeout: -1}}"), 6, "number of seconds"),
+        (&manifest_with("  Lifecycle: {run: {script: ls, timeout: 1e9}}"), 6, "number of seconds"),
         (
             &manifest_with("  Lifecycle: {run: {script: ls, requiresPrivilege: maybe}}"),
             6,
