@@ -296,3 +296,7 @@ fn has_had_its_turn(entries: &BTreeMap<String, Entry>, name: &str, depth: usize)
         || status.goal != Goal::Run
         || (status.state == State::Installed && status.hard_dependencies.iter().any(is_held_up))
 }
+
+#[cfg(test)]
+#[path = "registry/tests.rs"]
+mod tests;

@@ -56,3 +56,22 @@ fn nothing_configured_is_fine() {
     let settings = read(&[]).expect("valid");
     assert_eq!(settings.log.files, 4);
 }
+
+#[test]
+fn restart_rules_add_up_by_name() {
+    let settings = read(&[(
+        "hedgerow.toml",
+        "[[restart]]\ncomponent = '*'\nlimit = 5\ninitial-backoff = 0.5\n\
+         [[restart]]\ncomponent = 'com.example.*'\nmax-backoff = 60\n",
+    )])
+    .expect("valid");
+    let policy = settings.restart_policy("com.example.a");
+    assert_eq!((policy.limit, policy.initial_backoff.as_millis()), (5, 500));
+    assert_eq!(policy.max_backoff.as_secs(), 60);
+    assert_eq!(settings.restart_policy("org.other").max_backoff.as_secs(), 600);
+    for wrong in ["window = 0", "initial-backoff = -1", "max-backoff = inf", "max-backoff = 1e9"] {
+        let text = format!("[[restart]]\ncomponent = 'a'\n{wrong}\n");
+        let error = read(&[("hedgerow.toml", &text)]).expect_err(wrong).to_string();
+        assert!(error.contains("\"a\""), "{error}");
+    }
+}
