@@ -91,9 +91,8 @@ async fn a_configuration_is_valid_when_its_component_says_so() {
         let asked = ask();
         let event = serde_json::to_value(events.recv().await.expect("asked")).expect("JSON");
         assert_eq!(event["validateConfigurationUpdateEvent"]["configuration"], json!({"k": 1}));
-        let answer = |component| {
-            consent.report_validity(component, "d", status, Some("no".to_owned()))
-        };
+        let answer =
+            |component| consent.report_validity(component, "d", status, Some("no".to_owned()));
         answer("b").expect_err("it was not asked");
         answer("a").expect("taken");
         assert_eq!(asked.await.expect("no panic"), expected);

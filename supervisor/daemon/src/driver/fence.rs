@@ -4,35 +4,28 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hedgerow_ipc::{Hub, Identity, NoRandomness, Principal, Token};
+use hedgerow_ipc::{Identity, NoRandomness, Principal, Token};
 use hedgerow_isolation::control::PATH;
 use hedgerow_isolation::moment::Moment;
 use hedgerow_isolation::plan::{FenceId, Network, Plan, Step, StepId, User};
 use hedgerow_isolation::protocol::{ErrorKind, Event, FenceReport, Request, Response};
 use nix::sys::signal::Signal;
-use sha2::{Digest, Sha256};
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::Note;
-use crate::consent::Consent;
+use super::socket::{bind, listener_from};
+use super::{Note, Surroundings};
 use crate::definition::{Definition, skip_if};
-use crate::deployment::hex;
 use crate::fault::Reason;
 use crate::launcher::{CallError, FenceEvent, FenceEvents, Launcher};
-use crate::layout::{Layout, inside, layer};
+use crate::layout::inside;
 use crate::lifecycle::{Blame, Machine, StepKind};
 use crate::log::{ComponentLog, Drain, Entries, Stream};
-use crate::records::Records;
-use crate::registry::Registry;
-use crate::services::DaemonServices;
-use crate::settings::Settings;
 
 /// The version of Greengrass that components are told they run on (`GGC_VERSION`).
 pub const NUCLEUS_VERSION: &str = "2.18.0";
@@ -43,48 +36,6 @@ const COMPONENT_VERSION: &str = "GREENGRASS_COMPONENT_VERSION";
 /// How long a closed fence's last output is waited for. It is in the pipes already, unless a component with the
 /// host's network passed one on.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-
-/// What every driver works with.
-#[derive(Debug)]
-pub struct Surroundings {
-    pub launcher: Launcher,
-    pub registry: Arc<Registry>,
-    pub records: Arc<Records>,
-    pub layout: Layout,
-    pub settings: Settings,
-    pub hub: Hub,
-    pub services: Arc<DaemonServices>,
-    /// Whom to ask before a deployment changes things.
-    pub consent: Arc<Consent>,
-    /// [`crate::os_release::identity`] of the running system.
-    pub os_image: String,
-}
-
-impl Surroundings {
-    /// Changes when, and only when, the install step of the definition must be repeated on this device.
-    pub fn install_fingerprint(&self, definition: &Definition) -> String {
-        let boot = match self.settings.compat.install_every_boot {
-            true => Moment::now().boot_id,
-            false => String::new(),
-        };
-        hex(&Sha256::digest(format!(
-            "{}\n{}\n{boot}",
-            definition.install_fingerprint, self.os_image
-        )))
-    }
-
-    pub fn is_installed(&self, definition: &Definition) -> bool {
-        // What it installed is in the layer: without that it is gone.
-        let layer = self.layout.state.join(layer(definition.slot, &definition.version));
-        self.records.is_installed(&definition.name, &self.install_fingerprint(definition))
-            && layer.exists()
-    }
-
-    /// To be called when values in a component's configuration have changed, after they are durable.
-    pub fn configuration_changed(&self, component: &str, paths: &[Vec<String>]) {
-        self.services.configuration_changed(component, paths);
-    }
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum FenceError {
@@ -552,33 +503,6 @@ fn fresh_id(slot: u32) -> FenceId {
     let milliseconds = Moment::now().boottime / 1_000_000;
     FenceId::try_from(format!("c{slot}-{milliseconds:x}"))
         .unwrap_or_else(|_| unreachable!("digits and lower-case letters, at most 28"))
-}
-
-/// The component's own socket, new, and a second descriptor of it for the launcher to keep.
-fn bind(layout: &Layout, slot: u32) -> Result<(UnixListener, OwnedFd), FenceError> {
-    let path = layout.ipc_socket(slot);
-    let bound = || -> io::Result<_> {
-        if let Some(directory) = path.parent() {
-            // Nobody on the host gets this far: the directory above is the daemon's alone.
-            fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
-        }
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = std::os::unix::net::UnixListener::bind(&path)?;
-        // Any user of the fence may connect; who is in the fence is what counts.
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o666))?;
-        let spare = OwnedFd::from(listener.try_clone()?);
-        Ok((listener_from(listener.into())?, spare))
-    };
-    bound().map_err(|source| FenceError::Socket { path: path.clone(), source })
-}
-
-fn listener_from(descriptor: OwnedFd) -> io::Result<UnixListener> {
-    let listener = std::os::unix::net::UnixListener::from(descriptor);
-    listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
 }
 
 /// What every step of the component finds in its environment (inventory 1.8).

@@ -10,6 +10,8 @@ mod note;
 mod obey;
 mod observe;
 mod pause;
+mod socket;
+mod surroundings;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,9 +24,10 @@ use alarm::Alarm;
 pub use bootstrap::{BootstrapError, bootstrap};
 pub use builtin::BuiltinDriver;
 pub use discard::discard;
-pub use fence::{Adopted, Surroundings, adopt};
+pub use fence::{Adopted, adopt};
 use fence::{Fence, FenceError, News};
 pub use note::Note;
+pub use surroundings::Surroundings;
 
 use crate::definition::Definition;
 use crate::fault::Fault;
