@@ -97,6 +97,7 @@ pub async fn remove(around: &Surroundings, names: &BTreeSet<String>) {
     around.registry.end_in_order(Goal::Remove, |status| names.contains(&status.name)).await;
     for name in names {
         around.hub.remove_policies(name);
+        around.services.metrics.forget(name);
     }
 }
 
