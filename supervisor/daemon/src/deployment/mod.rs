@@ -23,6 +23,7 @@ mod reboot;
 mod reconcile;
 mod record;
 mod refusal;
+mod select;
 mod view;
 mod wait;
 mod worker;

@@ -11,6 +11,7 @@ use super::define::define;
 use super::prepare::{self, PrepareError, Request};
 use super::reconcile::packages;
 use super::refusal::Refusal;
+use super::select;
 use super::worker::Worker;
 use crate::definition::{Change, Definition, Effect};
 use crate::packages::{Place, notices};
@@ -57,12 +58,12 @@ impl Worker {
         self.check_document(request)?;
         let (around, platform) = (&self.around, &self.platform);
         let (records, settings) = (&around.records, &around.settings);
-        let selection = prepare::select(request, records, platform)?;
+        let selection = select::select(request, records, platform)?;
         let definitions = prepare::foresee(&selection, records, platform, settings)?;
         let bytes_to_copy =
             prepare::bytes_to_copy(request, &selection, &packages(around), platform)?;
         let mut report = PlanReport { bytes_to_copy, ..PlanReport::default() };
-        let desired = prepare::wanted_to_stay(records)?;
+        let desired = select::wanted_to_stay(records)?;
         for name in &selection.removed {
             if let Some(row) = desired.get(name) {
                 report.removed.insert(name.to_string(), row.version.to_string());

@@ -18,6 +18,7 @@ use super::prepare::{self, PrepareError, Prepared, Request};
 use super::reconcile::{collect_packages, packages};
 use super::record::{DeploymentRecord, Phase};
 use super::refusal::Refusal;
+use super::select;
 use super::view::{DeploymentStatus, DetailedStatus, Stage};
 use crate::consent::Answer;
 use crate::definition::Definition;
@@ -149,7 +150,7 @@ impl Worker {
             history.advance(id, Stage::Resolving, 5);
             jobs.progress(job, 5, "reading recipes");
             let (records, settings) = (&around.records, &around.settings);
-            let selection = prepare::select(&request, records, &platform)?;
+            let selection = select::select(&request, records, &platform)?;
             prepare::foresee(&selection, records, &platform, settings)?;
             history.advance(id, Stage::Copying, 10);
             let prepared =
@@ -200,7 +201,7 @@ impl Worker {
         prepared: &Prepared,
         definitions: &BTreeMap<ComponentName, Definition>,
     ) -> Result<(), Refusal> {
-        let desired = prepare::wanted_to_stay(&self.around.records)?;
+        let desired = select::wanted_to_stay(&self.around.records)?;
         let before = self.around.records.ingredients(&desired)?;
         let settings = &self.around.settings;
         for name in prepared.order.iter().filter(|name| record.changed.contains(*name)) {

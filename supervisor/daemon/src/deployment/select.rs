@@ -1,0 +1,256 @@
+//! From what was asked for to versions and configurations: nothing is copied, nothing is written.
+
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+use hedgerow_component::artifacts;
+use hedgerow_component::configuration::{Configuration, Origin};
+use hedgerow_component::platform::Platform;
+use hedgerow_component::recipe::Invalid;
+use hedgerow_component::resolve::{Requirement, Requirer};
+use hedgerow_component::{ComponentName, Recipe, Version, resolve};
+use serde_json::Value;
+
+use super::document::{Change, Document, Group, RunWith};
+use super::prepare::{PrepareError, Request};
+use crate::lifecycle::Goal;
+use crate::packages::{Package, Place, builtin_package};
+use crate::records::{Desired, GroupRow, Records, RecordsError};
+
+/// When an image's values are from: after every recipe's defaults, before everything that anybody said to the device.
+const IMAGE_TIME: i64 = 2;
+
+/// What it comes to, before anything is brought into the store.
+#[derive(Debug)]
+pub struct Selection {
+    pub components: BTreeMap<ComponentName, Selected>,
+    /// Their names, each after those it depends on.
+    pub order: Vec<ComponentName>,
+    pub removed: BTreeSet<ComponentName>,
+    pub group: GroupRow,
+}
+
+#[derive(Debug)]
+pub struct Selected {
+    pub candidate: Candidate,
+    pub before: Configuration,
+    pub after: Configuration,
+    pub run_with: RunWith,
+}
+
+/// A recipe that may be chosen.
+#[derive(Debug)]
+pub struct Candidate {
+    pub recipe: Recipe,
+    pub text: String,
+    pub is_from_directory: bool,
+    /// What the store has of the same text.
+    pub stored: Option<Package>,
+}
+
+impl Candidate {
+    fn stored(package: Package) -> Result<Self, Invalid> {
+        let (recipe, text) = (package.parse()?, package.recipe.clone());
+        Ok(Self { recipe, text, is_from_directory: false, stored: Some(package) })
+    }
+}
+
+/// Reads recipes, resolves versions and works out configurations. Blocks on files.
+pub fn select(
+    request: &Request,
+    records: &Records,
+    platform: &Platform,
+) -> Result<Selection, PrepareError> {
+    let document = &request.document;
+    let desired = wanted_to_stay(records)?;
+    let mut candidates = candidates(request, records)?;
+    let (group, required) = roots(document, &desired, records.groups()?)?;
+    let running: BTreeMap<_, _> =
+        desired.iter().map(|(name, row)| (name.clone(), row.version.clone())).collect();
+    let mut chosen: Vec<(ComponentName, Version)>;
+    let builtins = {
+        let available = |name: &ComponentName| -> Vec<&Recipe> {
+            candidates.values().map(|c| &c.recipe).filter(|recipe| recipe.name == *name).collect()
+        };
+        let resolution = resolve(&required, &available, &running, platform)
+            .map_err(|conflict| PrepareError::Conflict(Box::new(conflict)))?;
+        let key = |resolved: &resolve::Resolved<'_>| {
+            (resolved.recipe.name.clone(), resolved.recipe.version.clone())
+        };
+        chosen = resolution.components.iter().map(key).collect();
+        resolution.builtins
+    };
+    for resolve::ResolvedBuiltin { builtin, version, .. } in builtins {
+        let candidate = Candidate::stored(builtin_package(builtin, &version))?;
+        let key = (candidate.recipe.name.clone(), version);
+        chosen.push(key.clone());
+        candidates.insert(key, candidate);
+    }
+    let (mut components, mut order) = (BTreeMap::new(), Vec::new());
+    for (name, version) in chosen {
+        let Some(candidate) = candidates.remove(&(name.clone(), version)) else { continue };
+        let before = records.configuration_of(&name)?;
+        let mut after = before.clone();
+        configure(document, &candidate.recipe, &mut after)?;
+        let run_with = run_with(document, &name, desired.get(&name))?;
+        order.push(name.clone());
+        components.insert(name, Selected { candidate, before, after, run_with });
+    }
+    let mut updated = document.configuration.keys().chain(document.run_with.keys());
+    if let Some(name) = updated.find(|name| !components.contains_key(*name)) {
+        return Err(PrepareError::UpdateOfNothing(name.clone()));
+    }
+    let removed = desired.into_keys().filter(|name| !components.contains_key(name)).collect();
+    Ok(Selection { components, order, removed, group })
+}
+
+/// What is desired but for what is being removed.
+pub fn wanted_to_stay(records: &Records) -> Result<BTreeMap<ComponentName, Desired>, RecordsError> {
+    let mut desired = records.desired()?;
+    desired.retain(|_, row| row.goal != Goal::Remove);
+    Ok(desired)
+}
+
+/// A delta leaves what it does not name as it was; a complete document is all there is.
+fn run_with(
+    document: &Document,
+    name: &ComponentName,
+    old: Option<&Desired>,
+) -> Result<RunWith, PrepareError> {
+    if let Some(run_with) = document.run_with.get(name) {
+        let invalid = |source| PrepareError::RunWith { component: name.clone(), source };
+        run_with.check().map_err(invalid)?;
+        return Ok(run_with.clone());
+    }
+    let is_reset = match &document.change {
+        Change::Delta { .. } => false,
+        Change::Complete { components } => components.contains_key(name),
+    };
+    let kept = old.filter(|_| !is_reset).map(|row| row.run_with.clone());
+    Ok(kept.unwrap_or_default())
+}
+
+/// Reset, then the recipe's defaults, then merge: in Greengrass's order. A refused reset does not stop it.
+fn configure(
+    document: &Document,
+    recipe: &Recipe,
+    configuration: &mut Configuration,
+) -> Result<(), PrepareError> {
+    let update = document.configuration.get(&recipe.name);
+    for pointer in update.iter().flat_map(|update| &update.reset) {
+        if let Err(refused) = configuration.reset(pointer) {
+            tracing::warn!(component = recipe.name.as_str(), "reset: {refused}");
+        }
+    }
+    configuration.fill(&recipe.default_configuration, &recipe.version);
+    if let Some(map) = update.and_then(|update| update.merge.as_ref()) {
+        let (at, origin) = match document.group {
+            Group::Image => (IMAGE_TIME, Origin::Image),
+            Group::Local | Group::ThingGroup(_) | Group::Thing(_) => {
+                (document.created, Origin::Deployment { id: document.id.to_string() })
+            }
+        };
+        let whole: [&str; 0] = [];
+        configuration
+            .merge(&whole, &Value::Object(map.clone()), at, &origin)
+            .map_err(|source| PrepareError::Merge { component: recipe.name.clone(), source })?;
+    }
+    Ok(())
+}
+
+/// Recipes of the directory, and those in the store that the directory does not replace.
+fn candidates(
+    request: &Request,
+    records: &Records,
+) -> Result<BTreeMap<(ComponentName, Version), Candidate>, PrepareError> {
+    let mut candidates: BTreeMap<_, Candidate> = BTreeMap::new();
+    let mut findings = Vec::new();
+    let files = match &request.recipe_dir {
+        Some(directory) => artifacts::recipes_in(request.source(directory))?,
+        None => vec![],
+    };
+    for file in files {
+        let recipe = match file.parsed {
+            Ok(parsed) => parsed.recipe,
+            Err(invalid) => {
+                findings.extend(invalid.findings);
+                continue;
+            }
+        };
+        let (name, version) = (recipe.name.clone(), recipe.version.clone());
+        let text = String::from_utf8_lossy(&file.text).into_owned();
+        let candidate = Candidate { recipe, text, is_from_directory: true, stored: None };
+        if let Some(first) = candidates.insert((name.clone(), version.clone()), candidate) {
+            let (first, second) = (first.recipe.file, file.file);
+            return Err(PrepareError::Twice { name, version, first, second });
+        }
+    }
+    if !findings.is_empty() {
+        return Err(Invalid { findings }.into());
+    }
+    for package in records.packages()? {
+        // A built-in is a candidate in every version that it claims, not only in the one it was last.
+        if package.place == Place::BuiltIn {
+            continue;
+        }
+        let candidate = Candidate::stored(package)?;
+        match candidates.entry((candidate.recipe.name.clone(), candidate.recipe.version.clone())) {
+            Entry::Vacant(entry) => {
+                entry.insert(candidate);
+            }
+            Entry::Occupied(mut entry) if entry.get().text == candidate.text => {
+                entry.get_mut().stored = candidate.stored;
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+    Ok(candidates)
+}
+
+/// What the document's group asks for from now on, and what all groups together require.
+fn roots(
+    document: &Document,
+    desired: &BTreeMap<ComponentName, Desired>,
+    mut groups: BTreeMap<Group, GroupRow>,
+) -> Result<(GroupRow, Vec<Requirement>), PrepareError> {
+    let old = groups.remove(&document.group);
+    let mut roots = old.as_ref().map(|row| row.roots.clone()).unwrap_or_default();
+    match &document.change {
+        Change::Delta { add, remove } => {
+            for name in remove {
+                if !desired.contains_key(name) {
+                    return Err(PrepareError::NotDeployed(name.clone()));
+                }
+                roots.remove(name);
+            }
+            roots.extend(add.clone());
+        }
+        Change::Complete { components } => roots = components.clone(),
+    }
+    let is_delta = matches!(document.change, Change::Delta { .. });
+    let group = match old {
+        // A delta is no statement of the whole that a later one could be older than.
+        Some(row) if row.roots == roots && (is_delta || row.created == document.created) => row,
+        old => {
+            let before = old.map_or(0, |row| row.created);
+            let created = document.created.max(before);
+            GroupRow { deployment: document.id.clone(), created, roots }
+        }
+    };
+    groups.insert(document.group.clone(), group.clone());
+    yield_to_others(&mut groups);
+    let required = groups.into_iter().flat_map(|(group, row)| {
+        let by = Requirer::Group(group.to_string());
+        let require = move |(component, range)| Requirement { component, range, by: by.clone() };
+        row.roots.into_iter().map(require)
+    });
+    Ok((group, required.collect()))
+}
+
+/// Whoever names a component of the image decides about its version: an image's range would stand in the way of every
+/// update.
+fn yield_to_others(groups: &mut BTreeMap<Group, GroupRow>) {
+    let Some(mut image) = groups.remove(&Group::Image) else { return };
+    image.roots.retain(|name, _| !groups.values().any(|row| row.roots.contains_key(name)));
+    groups.insert(Group::Image, image);
+}
