@@ -57,6 +57,7 @@ struct Plan {
     network: String,
     limits: Limits,
     mounts: Vec<Mount>,
+    layer: Option<Layer>,
     #[serde(flatten)]
     more: BTreeMap<String, Value>,
 }
@@ -71,6 +72,13 @@ struct Limits {
     memory: Option<u64>,
     cpu: Option<u64>,
     pids: Option<u64>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Layer {
+    quota: Option<u64>,
+    #[serde(flatten)]
+    more: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -121,7 +129,7 @@ impl Fence {
     fn rows(&self, name: &str) -> Vec<Row> {
         let first = self.plan.ids.first;
         let user = format!(
-            "ggc_user, {} on the host, without capabilities; root of the fence is {first}",
+            "ggc_user, {} on the host, without capabilities; privileged steps and sudo: root of the fence alone, {first}",
             first + 1000
         );
         let mut rows = vec![row("user", user), row("network", self.network(name))];
@@ -131,10 +139,16 @@ impl Fence {
         }
         rows.extend(self.granted().into_iter().map(|line| row("granted", line)));
         rows.push(row("limits", self.plan.limits.people()));
+        let layer = self.plan.layer.as_ref().map(|layer| match layer.quota {
+            Some(quota) => format!("to a layer of the component's own, {} at most", bytes(quota)),
+            None => "to a layer of the component's own".to_owned(),
+        });
+        rows.push(row("writes", layer.unwrap_or_else(|| "to its mounts only".to_owned())));
         rows.extend(self.plan.mounts.iter().map(|mount| {
             let access = match mount.access.as_str() {
                 "readonly" => "read only",
                 "readwrite" => "read and write",
+                "layered" => "writes go to the layer",
                 other => other,
             };
             row("mount", format!("{} ({access})", mount.target))

@@ -1,9 +1,13 @@
 //! What the launcher tells of the machine and of a fence, for people who ask why.
 
-use hedgerow_isolation::plan::FenceId;
+use std::os::fd::AsFd;
+
+use hedgerow_isolation::plan::{FenceId, IdRange};
 use hedgerow_isolation::protocol::{Error, Facts, Machine, Response};
 
 use super::Server;
+use crate::idmap::IdMap;
+use crate::mount::{self, Reach};
 
 impl Server {
     pub(super) fn describe(&mut self, fence: Option<FenceId>) -> Result<Response, Error> {
@@ -19,7 +23,7 @@ impl Server {
         Machine {
             unified_cgroups: self.cgroups.are_unified(),
             range: self.network.range().ok(),
-            lacks: no_nat.into_iter().chain(no_grants).collect(),
+            lacks: no_nat.into_iter().chain(no_grants).chain(no_id_mapping()).collect(),
         }
     }
 
@@ -29,4 +33,20 @@ impl Server {
         let grant = self.grants.of(&report.plan.name).grant;
         Ok(Facts { plan: *report.plan, grant, address, ended: report.ended })
     }
+}
+
+/// Asked seldom, so that it is tried each time.
+fn no_id_mapping() -> Option<String> {
+    let anybody = IdRange { first: IdRange::COUNT };
+    let applied = mount::copy_path("/usr", Reach::One)
+        .and_then(|usr| IdMap::host(anybody)?.apply(usr.as_fd()));
+    let why = match applied {
+        Ok(true) => return None,
+        Ok(false) => "the kernel or its file system cannot".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Some(format!(
+        "the root of a fence does not own what is in /usr and /etc: package managers work badly there; id-mapped \
+         mounts need Linux 5.19: {why}"
+    ))
 }
