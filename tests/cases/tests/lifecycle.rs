@@ -227,6 +227,18 @@ fn what_an_install_put_there_is_put_there_again_where_it_is_lost() -> Result<()>
     hedgerow.finish()
 }
 
+#[test]
+fn a_stop_of_everything_ends_in_its_time() -> Result<()> {
+    let mut hedgerow = Hedgerow::start("[stop]\ntimeout = 1\n")?;
+    let draft = Draft::new()?;
+    let lifecycle = "run: exec sleep 1000\nshutdown:\n  timeout: 600\n  script: exec sleep 1000";
+    draft.component("test.endless", "1.0.0", "", lifecycle)?;
+    hedgerow.deploy(&draft.source(), &["test.endless=1.0.0"])?;
+    let stopped = hedgerow.stop_daemon()?;
+    ensure!(stopped.success(), "{stopped}");
+    eventually("nothing is left", PATIENCE, || Ok(hedgerow.traces().is_empty().then_some(())))
+}
+
 /// Seconds since the boot, from the line that the component wrote.
 fn moment(hedgerow: &Hedgerow, name: &str) -> Result<f64> {
     let log = hedgerow.log(name)?;
