@@ -188,13 +188,15 @@ fn become_program(
     limit_resources();
     rustix::process::umask(Mode::from_raw_mode(0o022));
 
+    // Where somebody is already, as another user too: sudo(8) does the same.
+    if let Directory::Open(directory) = launch.directory {
+        rustix::process::fchdir(directory).map_err(Stage::Directory.failed())?;
+    }
     become_user(&launch.identity)?;
     // As that user: it enters no directory that it could not enter itself.
-    match launch.directory {
-        Directory::Path(path) => rustix::process::chdir(path),
-        Directory::Open(directory) => rustix::process::fchdir(directory),
+    if let Directory::Path(path) = launch.directory {
+        rustix::process::chdir(path).map_err(Stage::Directory.failed())?;
     }
-    .map_err(Stage::Directory.failed())?;
     install(filter).map_err(Stage::Filter.failed())?;
     Err(execute(image))
 }
