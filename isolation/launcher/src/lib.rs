@@ -8,7 +8,7 @@
 //!   through; [`daemon`]: the connection.
 //! - [`check`], [`grants`], [`source`]: whether a plan may be carried out; [`granted`]: what is more than ordinary.
 //! - [`cgroup`], [`root`], [`network`]: what fences are made in and of; [`view`], [`idmap`], [`mount`]: the root that
-//!   one sees.
+//!   one sees; [`layer`]: how much of it one may write.
 //! - [`builder`], [`stage`], [`spec`]: the one-shot process that makes a fence; [`filter`]: the one that compiles the
 //!   seccomp filter of steps; [`discard`]: the one that removes what fences wrote.
 
@@ -23,6 +23,7 @@ mod filter;
 mod granted;
 mod grants;
 mod idmap;
+mod layer;
 mod mount;
 mod network;
 mod notify;

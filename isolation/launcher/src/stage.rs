@@ -13,6 +13,7 @@ use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 use crate::builder::Blueprint;
 use crate::granted::{self, Granted};
 use crate::idmap::IdMap;
+use crate::layer;
 use crate::mount::{self, Reach};
 use crate::view::{self, LAYER, Place, SKELETON};
 
@@ -104,6 +105,9 @@ impl Stage {
         place.attach(SKELETON, &materials.skeleton)?;
         if let Some(layer) = &materials.layer {
             place.attach(LAYER, layer)?;
+            let quota = plan.layer.as_ref().and_then(|layer| layer.quota);
+            let within = quota.map(|quota| layer::measure(&Path::new(STAGE).join(LAYER), quota));
+            within.transpose().map_err(io::Error::other)?;
         }
         place.make_root(&prepared.trees)?;
         let mounts = plan.mounts.iter().zip(prepared.mounts).enumerate();

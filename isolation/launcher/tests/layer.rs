@@ -186,3 +186,23 @@ fn a_layer_that_others_could_have_made_is_refused() {
         assert!(refused.message.contains("layer"), "{refused}");
     }
 }
+
+#[test]
+fn a_fence_whose_layer_is_full_does_not_open_before_it_may_take_more() {
+    let launcher = Launcher::start();
+    let mut client = launcher.client();
+    let with_quota = |quota| {
+        let layer = Some(Layer { source: "layer-full".into(), quota: Some(quota) });
+        Plan { layer, ..plan("full") }
+    };
+    let fence = client.open(with_quota(1 << 20));
+    client.say_privileged(&fence, 1, "head -c 2000000 /dev/urandom > /opt/much");
+    client.close(&fence);
+    let refused = client.try_open(with_quota(1 << 20)).unwrap_err();
+    for part in ["of 1048576", "`layer` of a [[component]]"] {
+        assert!(refused.message.contains(part), "{refused}");
+    }
+    let fence = client.open(with_quota(4 << 20));
+    client.say(&fence, 1, "cat /opt/much > /dev/null");
+    launcher.stop();
+}

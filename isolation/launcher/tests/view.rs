@@ -128,7 +128,7 @@ except OSError as e: print("vsock", errno.errorcode[e.errno])
 fn no_file_is_readable_inside_that_a_stranger_on_the_host_could_not_read() {
     let launcher = Launcher::start();
     let mut client = launcher.client();
-    let fence = client.open(plan("walk"));
+    let fence = client.open(layered("walk"));
     let hidden = [
         "-path",
         "/proc/[0-9]*",
@@ -152,11 +152,14 @@ fn no_file_is_readable_inside_that_a_stranger_on_the_host_could_not_read() {
     let mut argv = vec!["find", "/", "("];
     argv.extend(hidden);
     argv.extend([")", "-prune", "-o", "-xtype", "f", "-type", "f", "-readable", "-print"]);
-    // Nobody inside reads more than this one.
-    let walk = Step { privileged: true, ..step(1, &argv) };
-    let inside: BTreeSet<String> =
-        client.start(&fence, walk).output().0.lines().map(str::to_owned).collect();
-    assert!(inside.len() > 1000, "the walk went wrong: {} files", inside.len());
+    let mut walk = |id, privileged| -> BTreeSet<String> {
+        let walk = Step { privileged, ..step(id, &argv) };
+        client.start(&fence, walk).output().0.lines().map(str::to_owned).collect()
+    };
+    let (inside, ordinary) = (walk(1, true), walk(2, false));
+    assert!(ordinary.len() > 1000, "the walk went wrong: {} files", ordinary.len());
+    let more: Vec<_> = ordinary.difference(&inside).collect();
+    assert!(more.is_empty(), "an ordinary step reads more than root: {more:#?}");
 
     let trees = [
         "/usr", "/opt", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/sys", "/proc",
@@ -200,19 +203,23 @@ fn no_file_is_readable_inside_that_a_stranger_on_the_host_could_not_read() {
 fn a_file_that_is_hidden_from_strangers_later_is_hidden_inside_too() {
     let launcher = Launcher::start();
     let mut client = launcher.client();
-    let fence = client.open(plan("later"));
+    let fence = client.open(layered("later"));
     let secret = tempfile::Builder::new().prefix("hedgerow-test-").tempdir_in("/opt").unwrap();
     fs::set_permissions(secret.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let file = secret.path().join("file");
     fs::write(&file, "secret").unwrap();
     let mut number = 0;
-    let mut read = |mode| {
+    let mut say = |mode, script: &str| {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         number += 1;
-        let cat = step(number, &["cat", file.to_str().unwrap()]);
-        client.start(&fence, Step { privileged: true, ..cat }).output().0
+        let script = format!("cd {}; {{ {script}; }} 2>/dev/null", secret.path().display());
+        client.start(&fence, privileged(number, &script)).output().0
     };
-    assert_eq!([read(0o644), read(0o600)], ["secret", ""]);
+    assert_eq!([say(0o644, "cat file"), say(0o600, "cat file")], ["secret", ""]);
+    // Its owner, as which the fence's root is shown, may change the permissions: of its own copy.
+    let attempts = "chmod 666 file; cat file; chown 1000 file; cat file; ln file link; cat link; cp file copy; cat copy; \
+        mv file moved; cat moved; dd if=file; setpriv --reuid 1000 cat file; echo tried";
+    assert_eq!(say(0o600, attempts), "tried\n");
 }
 
 trait GroupsEmpty {
