@@ -39,12 +39,12 @@ impl Stage {
         let bundle = launcher.directory().join("bundle");
         let root = bundle.join("root");
         fs::create_dir_all(&root)?;
-        mount(Some(&launcher.root().join(BASE)), &root, none, MsFlags::MS_BIND, none)?;
+        bind_read_only(&launcher.root().join(BASE), &root)?;
         // A root of plain mounts, where a fence has overlays.
         for tree in TREES.iter().filter(|tree| fs::symlink_metadata(tree).is_ok_and(|t| t.is_dir()))
         {
             let target = root.join(tree.trim_start_matches('/'));
-            mount(Some(*tree), &target, none, MsFlags::MS_BIND, none)?;
+            bind_read_only(Path::new(tree), &target)?;
         }
         let sources = Sources {
             root: &root,
@@ -60,6 +60,14 @@ impl Stage {
         fs::write(bundle.join("config.json"), config)?;
         Ok(Stage { bundle })
     }
+}
+
+/// Whoever removes the bundle, in whatever namespace, must not remove what the host has.
+fn bind_read_only(source: &Path, target: &Path) -> Result<()> {
+    let none = None::<&str>;
+    mount(Some(source), target, none, MsFlags::MS_BIND, none)?;
+    let read_only = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+    Ok(mount(none, target, none, read_only, none)?)
 }
 
 fn is_v2(directory: &Path) -> Result<bool> {
