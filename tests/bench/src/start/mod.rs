@@ -37,6 +37,7 @@ pub fn measure(rounds: usize) -> Result<Vec<Figure>> {
             runcs.push(took.2);
         }
     }
+    drop(stage);
     launcher.stop().context("the launcher does not end")?;
 
     let [ours, cruns, runcs] = [ours, cruns, runcs].map(milliseconds);

@@ -20,12 +20,15 @@ const UNIFIED: &str = "/sys/fs/cgroup/unified";
 
 /// A bundle (config.json), in a mount namespace that has what it refers to.
 pub struct Stage {
+    /// Left last: what is mounted in the bundle must be out of sight before its directory is removed.
+    _home: Home,
     bundle: PathBuf,
 }
 
 impl Stage {
-    /// Takes this process there for good: it must have one thread.
+    /// Takes this process there until the stage is dropped: it must have one thread.
     pub fn enter(launcher: &Launcher, plan: &Plan) -> Result<Stage> {
+        let home = Home(File::open("/proc/self/ns/mnt")?);
         let namespace = File::open(format!("/proc/{}/ns/mnt", launcher.pid()))?;
         setns(namespace, CloneFlags::CLONE_NEWNS).context("the launcher's mount namespace")?;
         unshare(CloneFlags::CLONE_NEWNS)?;
@@ -58,7 +61,20 @@ impl Stage {
         };
         let config = serde_json::to_vec(&spec(plan, sources, &["/bin/true"])?)?;
         fs::write(bundle.join("config.json"), config)?;
-        Ok(Stage { bundle })
+        Ok(Stage { bundle, _home: home })
+    }
+}
+
+/// The mount namespace that this process came from, and goes back to when this is dropped.
+struct Home(File);
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if let Err(errno) = setns(&self.0, CloneFlags::CLONE_NEWNS) {
+            // Whoever went on would remove the launcher's directory, and with it what of the host is mounted there.
+            eprintln!("error: cannot leave the launcher's mounts: {errno}");
+            std::process::exit(1);
+        }
     }
 }
 
