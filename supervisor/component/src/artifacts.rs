@@ -6,8 +6,10 @@
 //!
 //! Artifacts lie as Greengrass's tools lay them: `<component>/<version>/<file>`, the file named by
 //! the last segment of its URI. [`Delivery::examine`] reads one without keeping anything; the [`Store`] keeps them.
+//! [`Delivery::beside`] finds what else lies there.
 
 mod beneath;
+mod beside;
 mod blob;
 mod delivery;
 mod error;

@@ -292,10 +292,15 @@ fn recipes_run_however_their_authors_write_them() -> Result<()> {
         \x20   Run:\r\n      Setenv: {<<: *env, A: '{test.base:configuration:/Field/name}'}\r\n\
         \x20     script: |\r\n        echo $A $B {test.base:configuration:/none}\r\n        exec sleep 1000\r\n";
     draft.recipe("top.YAML", top)?;
-    hedgerow.deploy(&draft.source(), &["test.top=0.1.0"])?;
-    for (name, line) in
-        [("test.base", "wet [1,2]"), ("test.top", "north yes {test.base:configuration:/none}")]
-    {
+    // Whoever develops on a device hands the directory over and lists no artifact.
+    draft.component("test.unlisted", "1.0.0", "", "run: . {artifacts:path}/lib/main.sh")?;
+    draft.artifact("test.unlisted", "1.0.0", "lib/main.sh", "echo found; exec sleep 1000\n")?;
+    hedgerow.deploy(&draft.source(), &["test.top=0.1.0", "test.unlisted=1.0.0"])?;
+    for (name, line) in [
+        ("test.base", "wet [1,2]"),
+        ("test.top", "north yes {test.base:configuration:/none}"),
+        ("test.unlisted", "found"),
+    ] {
         eventually("the values in its log", PATIENCE, || {
             Ok(hedgerow.log(name)?.contains(line).then_some(()))
         })?;

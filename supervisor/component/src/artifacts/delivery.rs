@@ -86,7 +86,12 @@ impl<'a> Delivery<'a> {
 
     /// Relative to the artifact directory.
     pub(super) fn path(&self, artifact: &Artifact) -> PathBuf {
-        [self.component.as_str(), &self.version.to_string(), &artifact.file_name].iter().collect()
+        self.root().join(&artifact.file_name)
+    }
+
+    /// The version's own directory, relative to the artifact directory.
+    pub(super) fn root(&self) -> PathBuf {
+        [self.component.as_str(), &self.version.to_string()].iter().collect()
     }
 
     pub(super) fn open(&self, artifact: &Artifact) -> Result<File, Failure> {

@@ -135,7 +135,9 @@ fn stage(staging: &mut Staging<'_>, id: &str, contents: &[Content<'_>]) -> Resul
     for content in contents {
         let artifact = content.artifact;
         let mut bring_in = || -> Result<(), Failure> {
-            let archive = copy(content, staging, &artifacts.join(&artifact.file_name))?;
+            let target = artifacts.join(&artifact.file_name);
+            make_directories(staging, &artifacts, &target)?;
+            let archive = copy(content, staging, &target)?;
             match artifact.unarchive {
                 Unarchive::None => Ok(()),
                 Unarchive::Zip => {
@@ -148,6 +150,13 @@ fn stage(staging: &mut Staging<'_>, id: &str, contents: &[Content<'_>]) -> Resul
             .map_err(|failure| failure.of(&artifact.uri, &content.delivery.path(artifact)))?;
     }
     Ok(())
+}
+
+/// Those between `root` and the file, where it lies deeper.
+fn make_directories(staging: &mut Staging<'_>, root: &Path, file: &Path) -> io::Result<()> {
+    let above = file.ancestors().skip(1).take_while(|directory| *directory != root);
+    let missing: Vec<_> = above.take_while(|directory| !directory.is_dir()).collect();
+    missing.into_iter().rev().try_for_each(|directory| staging.make_directory(directory))
 }
 
 /// Has the file in the tree, and open for reading.

@@ -1,4 +1,4 @@
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
@@ -534,4 +534,36 @@ fn what_the_caller_did_not_open_must_be_public() {
         refused.push(invalid.to_string().contains("not every user may read it"));
     }
     assert_eq!(refused, [true, false]);
+}
+
+#[test]
+fn what_lies_beside_the_artifacts_comes_along() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.file("lib/deep")).unwrap();
+    for (file, mode) in
+        [("named.py", 0o644), ("main.sh", 0o755), ("lib/deep/a.py", 0o644), ("key", 0o600)]
+    {
+        fs::write(bench.file(file), file).unwrap();
+        fs::set_permissions(bench.file(file), Permissions::from_mode(mode)).unwrap();
+    }
+    symlink("/etc/passwd", bench.file("link")).unwrap();
+    let named = plain("named.py");
+    let beside = bench
+        .deliver(&Limits::default(), |delivery| delivery.beside(std::slice::from_ref(&named)))
+        .unwrap();
+    let names: Vec<_> = beside.iter().map(|artifact| artifact.file_name.as_str()).collect();
+    assert_eq!(names, ["lib/deep/a.py", "main.sh"]);
+    let all: Vec<_> = beside.into_iter().chain([named]).collect();
+    let (tree, _) = bench.import_all(&all, &Limits::default()).unwrap();
+    let mode = |file: &str| fs::metadata(tree.join("artifacts").join(file)).unwrap().mode() & 0o777;
+    assert_eq!(fs::read(tree.join("artifacts/lib/deep/a.py")).unwrap(), b"lib/deep/a.py");
+    assert_eq!((mode("main.sh"), mode("lib/deep"), mode("lib/deep/a.py")), (0o755, 0o755, 0o644));
+}
+
+#[test]
+fn a_version_without_a_directory_has_nothing_beside() {
+    let bench = Bench::new();
+    fs::remove_dir_all(bench.file("x").parent().unwrap()).unwrap();
+    let beside = bench.deliver(&Limits::default(), |delivery| delivery.beside(&[])).unwrap();
+    assert!(beside.is_empty(), "{beside:?}");
 }

@@ -13,7 +13,8 @@ use super::image::Image;
 pub struct Artifact {
     /// As written.
     pub uri: String,
-    /// The last segment of the URI: one file name, not `.` or `..`, no slash.
+    /// The last segment of the URI: one file name, not `.` or `..`, no slash. Of a file that no
+    /// recipe names, its path below the version's directory.
     pub file_name: String,
     pub unarchive: Unarchive,
     pub permission: Permission,

@@ -67,7 +67,8 @@ impl Packages {
             watch(u32::try_from(percent).unwrap_or(100).min(100))
         };
         let deliveries = deliveries(wanted, &count);
-        let contents = examine(wanted, &deliveries)?;
+        let files = files(wanted, &deliveries)?;
+        let contents = examine(&deliveries, &files)?;
         let needed = self.needed(wanted, &contents);
         room::check(&self.directory, &self.store, self.settings, needed)?;
         done.set(0);
@@ -97,7 +98,8 @@ impl Packages {
     /// The most bytes that [`Packages::import`] would copy. Reads and checks everything, as it does.
     pub fn bytes_to_copy(&self, wanted: &[Wanted<'_>]) -> Result<u64, PackageError> {
         let deliveries = deliveries(wanted, &|_| ControlFlow::Continue(()));
-        Ok(self.needed(wanted, &examine(wanted, &deliveries)?))
+        let files = files(wanted, &deliveries)?;
+        Ok(self.needed(wanted, &examine(&deliveries, &files)?))
     }
 
     /// Removes artifacts that nothing refers to: those of failed deployments, and of replaced versions. Greengrass
@@ -127,21 +129,36 @@ fn deliveries<'a>(
     wanted.iter().map(delivery).collect()
 }
 
-fn examine<'a>(
-    wanted: &[Wanted<'a>],
-    deliveries: &'a [Option<Delivery<'a>>],
-) -> Result<Vec<Vec<Content<'a>>>, PackageError> {
-    let each = |(wanted, delivery): (&Wanted<'a>, &'a Option<Delivery<'a>>)| {
-        let examine = |artifact: &'a Artifact| match delivery {
-            Some(delivery) => Ok(delivery.examine(artifact)?),
-            None => {
-                let component = wanted.recipe.name.clone();
-                Err(PackageError::NoArtifactDirectory { component })
-            }
-        };
-        wanted.artifacts.iter().map(examine).collect()
+/// Of each version the artifacts that its recipe names, and what lies beside them.
+fn files(
+    wanted: &[Wanted<'_>],
+    deliveries: &[Option<Delivery<'_>>],
+) -> Result<Vec<Vec<Artifact>>, PackageError> {
+    let each = |(wanted, delivery): (&Wanted<'_>, &Option<Delivery<'_>>)| match delivery {
+        Some(delivery) => {
+            let beside = delivery.beside(wanted.artifacts)?;
+            Ok(wanted.artifacts.iter().cloned().chain(beside).collect())
+        }
+        None if wanted.artifacts.is_empty() => Ok(Vec::new()),
+        None => {
+            let component = wanted.recipe.name.clone();
+            Err(PackageError::NoArtifactDirectory { component })
+        }
     };
     wanted.iter().zip(deliveries).map(each).collect()
+}
+
+fn examine<'a>(
+    deliveries: &'a [Option<Delivery<'a>>],
+    files: &'a [Vec<Artifact>],
+) -> Result<Vec<Vec<Content<'a>>>, PackageError> {
+    let each = |(delivery, files): (&'a Option<Delivery<'a>>, &'a Vec<Artifact>)| {
+        let contents = |delivery: &'a Delivery<'a>| {
+            files.iter().map(|file| Ok(delivery.examine(file)?)).collect()
+        };
+        delivery.as_ref().map_or_else(|| Ok(Vec::new()), contents)
+    };
+    deliveries.iter().zip(files).map(each).collect()
 }
 
 impl Wanted<'_> {
