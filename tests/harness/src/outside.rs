@@ -3,6 +3,7 @@
 
 use std::io::{self, Read};
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// Ends with this.
@@ -45,6 +46,15 @@ while True:
     server.sendto(header + question + (answer if wants_address else b""), peer)
 "#;
 
+/// Serves the files of a directory.
+const FILES: &str = r#"
+import functools, http.server, sys
+handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=sys.argv[3])
+server = http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), handler)
+print("ready", flush=True)
+server.serve_forever()
+"#;
+
 impl Outside {
     /// `block` (0 to 63) tells those apart that are there at the same time.
     pub fn new(block: u8) -> io::Result<Self> {
@@ -77,6 +87,12 @@ impl Outside {
     /// A server that answers each connection to `port` with the address that it comes from.
     pub fn serve(&self, port: u16) -> io::Result<Server> {
         self.start(ECHO_ADDRESS, &[&self.address.to_string(), &port.to_string()])
+    }
+
+    /// A web server of the directory's files.
+    pub fn serve_files(&self, directory: &Path, port: u16) -> io::Result<Server> {
+        let directory = directory.to_string_lossy();
+        self.start(FILES, &[&self.address.to_string(), &port.to_string(), &directory])
     }
 
     /// A name server to which every name is this machine.

@@ -1,0 +1,3 @@
+import acme_sensors
+
+print("reads", acme_sensors.read())

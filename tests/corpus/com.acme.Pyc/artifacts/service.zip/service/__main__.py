@@ -1,0 +1,3 @@
+from .reading import read
+
+print("service reads", read())

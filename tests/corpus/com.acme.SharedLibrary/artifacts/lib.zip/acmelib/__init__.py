@@ -1,0 +1,2 @@
+def greet(whom):
+    return f"shared greeting for {whom}"
