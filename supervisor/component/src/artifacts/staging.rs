@@ -14,24 +14,23 @@ use super::blob::Blob;
 /// less.
 const FLUSHED_SINGLY: usize = 16;
 
-/// Trees at a temporary place; removed unless they are finished.
+/// Trees at a temporary place, which is removed at the end.
 pub(super) struct Staging<'a> {
     blobs: &'a Path,
     root: PathBuf,
     directories: Vec<PathBuf>,
     /// What the store did not have.
     fresh: BTreeMap<Blob, PathBuf>,
-    is_finished: bool,
 }
 
 impl<'a> Staging<'a> {
-    /// Takes the temporary place, removing what an interrupted import left there.
+    /// Takes the temporary place, removing what an import of an earlier process left there.
     pub fn new(root: PathBuf, blobs: &'a Path) -> io::Result<Self> {
         remove_tree(&root)?;
         fs::create_dir_all(blobs)?;
         fs::create_dir(&root)?;
         let (directories, fresh) = (Vec::new(), BTreeMap::new());
-        Ok(Self { blobs, root, directories, fresh, is_finished: false })
+        Ok(Self { blobs, root, directories, fresh })
     }
 
     pub fn root(&self) -> &Path {
@@ -78,7 +77,7 @@ impl<'a> Staging<'a> {
 
     /// Moves the trees of these names to where they stay.
     pub fn finish<'n>(
-        mut self,
+        self,
         target: &Path,
         names: impl IntoIterator<Item = &'n str>,
     ) -> io::Result<()> {
@@ -96,13 +95,13 @@ impl<'a> Staging<'a> {
             let _ = fs::hard_link(path, self.blobs.join(blob.to_string()));
         }
         for name in names {
-            fs::rename(self.root.join(name), target.join(name))?;
+            match fs::rename(self.root.join(name), target.join(name)) {
+                // Another import was faster; trees of one name are the same.
+                Err(_) if target.join(name).is_dir() => {}
+                renamed => renamed?,
+            }
         }
-        sync(target)?;
-        self.is_finished = true;
-        // Empty by now; what cannot be removed is removed by the next import.
-        let _ = fs::remove_dir(&self.root);
-        Ok(())
+        sync(target)
     }
 
     /// Of two files with one name the last wins; the first may be a blob's link and must not be written to.
@@ -118,10 +117,8 @@ impl<'a> Staging<'a> {
 
 impl Drop for Staging<'_> {
     fn drop(&mut self) {
-        if !self.is_finished {
-            // What cannot be removed now is removed by the next import.
-            let _ = remove_tree(&self.root);
-        }
+        // What cannot be removed now is removed by the next collection.
+        let _ = remove_tree(&self.root);
     }
 }
 

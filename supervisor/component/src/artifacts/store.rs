@@ -15,6 +15,7 @@ use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
@@ -26,9 +27,13 @@ use super::unarchive::unarchive;
 use crate::recipe::Unarchive;
 
 const BLOBS: &str = ".blobs";
-const STAGING: &str = ".new";
+const STAGING: &str = ".new-";
 
-/// A directory of trees. One import or collection at a time.
+/// Imports since this process started. One that was given up may end only when the next is at work, so each has a
+/// place of its own.
+static IMPORTS: AtomicU64 = AtomicU64::new(0);
+
+/// A directory of trees. One import or collection at a time, but for imports whose end nobody waits for.
 #[derive(Clone, Debug)]
 pub struct Store {
     directory: PathBuf,
@@ -73,7 +78,9 @@ impl Store {
             return Ok(trees);
         }
         let here = |error: io::Error| ImportError::of_device(&self.directory, error);
-        let mut staging = Staging::new(self.directory.join(STAGING), &self.blobs).map_err(here)?;
+        let number = IMPORTS.fetch_add(1, Ordering::Relaxed);
+        let place = self.directory.join(format!("{STAGING}{number}"));
+        let mut staging = Staging::new(place, &self.blobs).map_err(here)?;
         for (id, contents) in &missing {
             stage(&mut staging, id, contents)?;
         }

@@ -232,10 +232,10 @@ fn what_nothing_refers_to_is_collected() {
     };
     let (old, new) = (put("old"), put("new!"));
     // As an interrupted import leaves it.
-    fs::create_dir_all(bench.kept().join(".new/artifacts")).unwrap();
+    fs::create_dir_all(bench.kept().join(".new-7/artifacts")).unwrap();
     let id = new.file_name().unwrap().to_str().unwrap().to_owned();
     bench.store().collect(&[id].into()).unwrap();
-    assert!(!old.exists() && !bench.kept().join(".new").exists());
+    assert!(!old.exists() && !bench.kept().join(".new-7").exists());
     assert_eq!(fs::read(new.join("artifacts/a")).unwrap(), b"new!");
     assert_eq!(bench.store().bytes().unwrap(), 4);
     bench.store().collect(&[].into()).unwrap();
@@ -566,4 +566,36 @@ fn a_version_without_a_directory_has_nothing_beside() {
     fs::remove_dir_all(bench.file("x").parent().unwrap()).unwrap();
     let beside = bench.deliver(&Limits::default(), |delivery| delivery.beside(&[])).unwrap();
     assert!(beside.is_empty(), "{beside:?}");
+}
+
+/// A deployment that is canceled while its source hangs does not wait for the source, nor does the next one.
+#[test]
+fn an_import_that_was_given_up_does_not_touch_the_next() {
+    let bench = Bench::new();
+    fs::write(bench.file("a"), vec![7; 1 << 20]).unwrap();
+    let artifact = plain("a");
+    let is_examined = std::cell::Cell::new(false);
+    let tree = std::cell::RefCell::new(None);
+    let result = bench.deliver(&Limits::default(), |given_up| {
+        let watch = |_| {
+            if !is_examined.get() {
+                return ControlFlow::Continue(());
+            }
+            // Half of the first is copied when the second begins and ends.
+            bench.store().collect(&[].into()).unwrap();
+            tree.borrow_mut()
+                .get_or_insert_with(|| bench.import(&artifact, &Limits::default()).unwrap());
+            ControlFlow::Break(())
+        };
+        let given_up = Delivery { watch: &watch, ..*given_up };
+        let contents = vec![given_up.examine(&artifact).unwrap()];
+        is_examined.set(true);
+        bench.store().import(&[contents])
+    });
+    assert!(matches!(result, Err(ImportError::Canceled)), "{result:?}");
+    let tree = tree.take().unwrap();
+    assert_eq!(fs::read(tree.join("artifacts/a")).unwrap(), vec![7; 1 << 20]);
+    let mut left = bench.left();
+    left.retain(|name| name.starts_with(".new"));
+    assert_eq!(left, [] as [String; 0]);
 }
