@@ -92,6 +92,20 @@ fn a_version_that_does_not_come_up_gives_way_to_the_one_before() -> Result<()> {
 }
 
 #[test]
+fn an_edited_recipe_of_the_same_version_gives_way_to_the_one_before() -> Result<()> {
+    let (draft, hedgerow) = started()?;
+    draft.component(GOOD, "1.0.0", "", "install: echo edited; exit 3")?;
+    let said = hedgerow.say_deploy(&draft.source(), &[&format!("{GOOD}=1.0.0")])?;
+    ensure!(said.code == Some(1), "{said:?}");
+    assert_eq!(hedgerow.last_deployment()?.detailed_status, "FAILED_ROLLBACK_COMPLETE");
+    assert_eq!(hedgerow.component(GOOD)?.state, "RUNNING");
+    let log = hedgerow.log(GOOD)?;
+    ensure!(log.contains("edited"), "{log}");
+    ensure!(log.trim_end().ends_with("runs 1.0.0 says one"), "{log}");
+    hedgerow.finish()
+}
+
+#[test]
 fn do_nothing_leaves_what_came_of_it() -> Result<()> {
     let (draft, hedgerow) = started()?;
     let recipes = draft.recipes();

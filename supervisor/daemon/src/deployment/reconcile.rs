@@ -108,8 +108,8 @@ pub(super) fn packages(around: &Surroundings) -> Packages {
 
 /// Removes what no stored package refers to. Nothing is lost if it fails: the next time does it.
 pub fn collect_packages(around: &Surroundings) {
-    let kept = match around.records.packages() {
-        Ok(packages) => packages.into_iter().map(|package| package.id).collect(),
+    let kept = match around.records.needed_packages() {
+        Ok(kept) => kept,
         Err(error) => return tracing::error!("cannot read the packages: {error}"),
     };
     if let Err(error) = packages(around).collect(&kept) {

@@ -37,6 +37,9 @@ struct Snapshot {
     desired: BTreeMap<ComponentName, Option<Desired>>,
     group: Option<GroupRow>,
     configuration: BTreeMap<ComponentName, Vec<Leaf>>,
+    /// Those whose rows another recipe, or other artifacts, of the same version took.
+    #[serde(default)]
+    packages: BTreeMap<String, Package>,
 }
 
 /// Paths of the leaves that changed, by component.
@@ -62,6 +65,14 @@ impl Records {
                 Ok((key.parse().map_err(invalid)?, row))
             })
             .collect()
+    }
+
+    /// Ids of the packages whose artifacts are needed: those of the desired versions, and those that a rollback brings
+    /// back.
+    pub fn needed_packages(&self) -> Result<BTreeSet<String>, RecordsError> {
+        let snapshots = self.store.read(|tx| tx.rows_json::<Snapshot>(SNAPSHOTS))?;
+        let old = snapshots.into_iter().flat_map(|(_, snapshot)| snapshot.packages.into_values());
+        Ok(self.packages()?.into_iter().chain(old).map(|package| package.id).collect())
     }
 
     /// In the order of their jobs.
@@ -156,6 +167,9 @@ impl Records {
                     None => mark_removed(tx, &name)?,
                 }
             }
+            for (key, package) in &snapshot.packages {
+                tx.put_json(PACKAGES, key, package)?;
+            }
             for (name, leaves) in snapshot.configuration {
                 let now = configuration(tx, &name)?;
                 let changes = Configuration::from_leaves(name.clone(), leaves).changes_since(&now);
@@ -215,6 +229,7 @@ fn snapshot(
         desired: BTreeMap::new(),
         group: tx.get_json(GROUPS, &record.group.to_string())?,
         configuration: BTreeMap::new(),
+        packages: BTreeMap::new(),
     };
     for (name, chosen) in &prepared.components {
         let row = tx.get_json::<Desired>(DESIRED, name.as_str())?;
@@ -223,6 +238,13 @@ fn snapshot(
         if row.is_some() && is_touched {
             let leaves = configuration(tx, name)?.leaves().cloned().collect();
             snapshot.configuration.insert(name.clone(), leaves);
+        }
+        if let Some(row) = &row {
+            let key = Package::key(name, &row.version);
+            let package = tx.get_json::<Package>(PACKAGES, &key)?;
+            if let Some(package) = package.filter(|package| *package != chosen.package) {
+                snapshot.packages.insert(key, package);
+            }
         }
         snapshot.desired.insert(name.clone(), row);
     }

@@ -116,6 +116,28 @@ fn a_rollback_brings_back_what_was() {
 }
 
 #[test]
+fn a_rollback_brings_back_the_recipe_and_artifacts_of_the_same_version() {
+    let (_directory, records) = opened();
+    let first = deploy(&records, &[("a", "1.0.0")], "hello");
+    finish(&records, &first, &[]);
+    let before = state(&records);
+
+    let (mut edited, record) = prepared(&records, &[("a", "1.0.0")], "hello");
+    let chosen = edited.components.get_mut(&name("a")).expect("prepared");
+    chosen.package.id = "edited".to_owned();
+    chosen.package.recipe = chosen.package.recipe.replace("sleep 1", "exit 1");
+    assert!(records.deploy(&edited, &record, &job()).expect("committed"));
+    let needed = records.needed_packages().expect("readable");
+    assert_eq!(needed, ["a-1.0.0".to_owned(), "edited".to_owned()].into());
+
+    records.roll_back(&record).expect("rolled back");
+    finish(&records, &record, &[]);
+    assert_eq!(state(&records), before);
+    let needed = records.needed_packages().expect("readable");
+    assert_eq!(needed, ["a-1.0.0".to_owned()].into());
+}
+
+#[test]
 fn what_nobody_asks_for_goes_with_the_end() {
     let (_directory, records) = opened();
     let first = deploy(&records, &[("a", "1.0.0"), ("b", "1.0.0")], "hello");
