@@ -78,6 +78,49 @@ fn one_that_fails_takes_the_deployment_back() -> Result<()> {
 }
 
 #[test]
+fn where_nothing_is_to_be_done_about_it_what_waited_goes_on() -> Result<()> {
+    let (draft, hedgerow) = (Draft::new()?, Hedgerow::start("")?);
+    version(&draft, BASE, "1.0.0", "", "exit 7")?;
+    let (recipes, add) = (draft.recipes(), format!("{BASE}=1.0.0"));
+    let recipes = recipes.to_string_lossy();
+    let words = ["deploy", "--recipe-dir", &recipes, "--add", &add];
+    let said =
+        hedgerow.say(&[&words[..], &["--failure-handling-policy", "DO_NOTHING"]].concat())?;
+    ensure!(said.code == Some(1), "{said:?}");
+    hedgerow.wait_for(BASE, "RUNNING", |now| now.state == "RUNNING")?;
+    hedgerow.finish()
+}
+
+#[test]
+fn a_reboot_that_does_not_come_is_canceled_and_not_asked_for_again() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o777))?;
+    let asked = directory.path().join("asked");
+    let settings = format!(
+        "[deployment]\nreboot-command = ['/bin/sh', '-c', 'echo reboot >> {}; exec sleep 1000']\n",
+        asked.display()
+    );
+    let (draft, mut hedgerow) = (Draft::new()?, Hedgerow::start(&settings)?);
+    let old = "\n  bootstrapOnRollback: true\n  script: echo boots 1";
+    version(&draft, BASE, "1.0.0", "", old)?;
+    version(&draft, BASE, "2.0.0", "", "echo boots 2; exit 101")?;
+    hedgerow.deploy(&draft.source(), &[&format!("{BASE}=1.0.0")])?;
+    let (recipes, add) = (draft.recipes(), format!("{BASE}=2.0.0"));
+    let recipes = recipes.to_string_lossy();
+    hedgerow.run(&["deploy", "--no-wait", "--recipe-dir", &recipes, "--add", &add])?;
+    let count = || fs::read_to_string(&asked).map_or(0, |text| text.lines().count());
+    eventually("a reboot is asked for", PATIENCE, || Ok((count() == 1).then_some(())))?;
+    hedgerow.run(&["deployment", "cancel", &hedgerow.last_deployment()?.id])?;
+    eventually("it is taken back", PATIENCE, || {
+        Ok((hedgerow.last_deployment()?.status == "CANCELED").then_some(()))
+    })?;
+    assert_eq!(hedgerow.component(BASE)?.version, "1.0.0");
+    assert_eq!(count(), 1);
+    hedgerow.wait_for_no_orphans()?;
+    hedgerow.finish()
+}
+
+#[test]
 fn after_a_reboot_that_it_asked_for_the_deployment_goes_on() -> Result<()> {
     let directory = tempfile::tempdir()?;
     fs::set_permissions(directory.path(), Permissions::from_mode(0o777))?;

@@ -86,18 +86,20 @@ impl Worker {
         let settings = &self.around.settings.deployment;
         self.jobs.progress(record.job, 58, "rebooting");
         tracing::info!(deployment = record.id.as_str(), "rebooting, as a bootstrap step wants it");
-        let asked = reboot::ask(&settings.reboot_command).await;
         let limit = settings.reboot_timeout();
-        let cause = match asked {
-            Ok(()) => {
-                if timeout(limit, self.cancellation_of(record)).await.is_ok() {
-                    return Err(Setback::canceled());
-                }
-                not_rebooted(limit)
-            }
-            Err(error) => error.to_string(),
+        let asked = async {
+            let Err(error) = reboot::ask(&settings.reboot_command).await else {
+                return std::future::pending().await;
+            };
+            error.to_string()
         };
+        let ended = tokio::select! {
+            asked = timeout(limit, asked) => Some(asked.unwrap_or_else(|_| not_rebooted(limit))),
+            () = self.cancellation_of(record) => None,
+        };
+        // Whatever comes now, a rollback included, does not ask for it again.
         record.reboot = None;
+        let cause = ended.ok_or_else(Setback::canceled)?;
         let failure = Failure::of(&Error::DeploymentFailed(cause.clone()));
         let fault = Fault::new(&[ErrorCode::ComponentUpdate, ErrorCode::ComponentBootstrap], cause);
         Err(Setback { fault, failure, canceled: false })

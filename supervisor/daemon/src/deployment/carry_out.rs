@@ -53,7 +53,14 @@ impl Worker {
         let removed = self.removed();
         let mut outcome = self.outcome(&record, kept);
         outcome.removed = record.removed.iter().map(ToString::to_string).collect();
+        let (phase, is_held) = (record.phase, !record.bootstraps.is_empty());
         self.end(record, outcome, removed);
+        if is_held && let Err(error) = reconcile(&self.around, &self.platform).await {
+            tracing::error!("cannot let go on what waited for a bootstrap: {error}");
+        }
+        if phase == failed(DetailedStatus::FailedUnableToRollback) {
+            self.sweep().await;
+        }
         collect_packages(&self.around);
         release::unused(&self.around).await;
     }

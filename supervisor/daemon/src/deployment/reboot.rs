@@ -23,11 +23,12 @@ pub enum RebootError {
     Failed { program: String, status: ExitStatus },
 }
 
-/// By `command`, program and arguments, or where it is empty by logind.
+/// By `command`, program and arguments, or where it is empty by logind. Dropping the future ends the command.
 pub async fn ask(command: &[String]) -> Result<(), RebootError> {
     let Some((program, arguments)) = command.split_first() else { return Ok(logind().await?) };
     let start = |source| RebootError::Start { program: program.clone(), source };
-    let status = Command::new(program).args(arguments).status().await.map_err(start)?;
+    let status =
+        Command::new(program).args(arguments).kill_on_drop(true).status().await.map_err(start)?;
     match status.success() {
         true => Ok(()),
         false => Err(RebootError::Failed { program: program.clone(), status }),
