@@ -254,7 +254,8 @@ impl Registry {
     /// Whether the first attempt of each to start has ended, one way or another, or none is to be expected.
     pub fn have_had_their_turn(&self, names: &[String]) -> bool {
         let entries = self.lock();
-        names.iter().all(|name| has_had_its_turn(&entries, name, entries.len()))
+        let mut known = BTreeMap::new();
+        names.iter().all(|name| has_had_its_turn(&entries, name, &mut known))
     }
 
     fn lock_awaited(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
@@ -285,16 +286,28 @@ impl Drop for Awaiting {
     }
 }
 
-/// `depth` ends what a cycle of dependencies would make endless.
-fn has_had_its_turn(entries: &BTreeMap<String, Entry>, name: &str, depth: usize) -> bool {
+/// `known` has the answers so far, each of which is asked for once.
+fn has_had_its_turn<'a>(
+    entries: &'a BTreeMap<String, Entry>,
+    name: &'a str,
+    known: &mut BTreeMap<&'a str, bool>,
+) -> bool {
+    if let Some(known) = known.get(name) {
+        return *known;
+    }
     let Some(Entry { status, .. }) = entries.get(name) else { return true };
-    let is_held_up = |needed: &String| {
+    // What a cycle of dependencies comes back to.
+    known.insert(name, true);
+    let mut is_held_up = |needed: &'a String| {
         let is_ready = entries.get(needed).is_some_and(|entry| entry.status.state.is_ready());
-        !is_ready && (depth == 0 || has_had_its_turn(entries, needed, depth - 1))
+        !is_ready && has_had_its_turn(entries, needed, known)
     };
-    status.tried
+    let answer = status.tried
         || status.goal != Goal::Run
-        || (status.state == State::Installed && status.hard_dependencies.iter().any(is_held_up))
+        || (status.state == State::Installed
+            && status.hard_dependencies.iter().any(&mut is_held_up));
+    known.insert(name, answer);
+    answer
 }
 
 #[cfg(test)]

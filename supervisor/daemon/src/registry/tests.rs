@@ -59,6 +59,24 @@ fn a_turn_ends_with_the_first_attempt_or_when_none_is_to_be_expected() {
     assert!(has_had_its_turn(&registry, "round"));
 }
 
+/// Each of two needs both of the next two: there are more ways down than anybody could walk.
+#[test]
+fn many_ways_to_a_component_are_walked_once() {
+    let mut ladder = vec![
+        component("a60", State::Startup, false, &[]),
+        component("b60", State::Startup, false, &[]),
+    ];
+    for rung in 0..60 {
+        let next = [format!("a{}", rung + 1), format!("b{}", rung + 1)];
+        let next = next.each_ref().map(String::as_str);
+        for side in ["a", "b"] {
+            let name = format!("{side}{rung}");
+            ladder.push(component(&name, State::Installed, false, &next));
+        }
+    }
+    assert!(!has_had_its_turn(&registry(ladder), "a0"));
+}
+
 #[test]
 fn one_is_awaited_for_as_long_as_anybody_waits() {
     let registry = registry(vec![]);
