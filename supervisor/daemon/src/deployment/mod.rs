@@ -153,7 +153,7 @@ async fn work(worker: Arc<Worker>, at_work: Option<DeploymentRecord>, mut queue:
     while let Some(task) = queue.next().await {
         match worker.deploy(task).await {
             Progress::Ended => {}
-            Progress::Deferred(wait, task) => queue.defer(wait, task),
+            Progress::Deferred(wait, task) => queue.defer(wait, *task),
         }
     }
 }

@@ -53,7 +53,7 @@ pub(super) struct Task {
 pub(super) enum Progress {
     Ended,
     /// Components put it off for this long.
-    Deferred(Duration, Task),
+    Deferred(Duration, Box<Task>),
 }
 
 /// What is known once everything is there that the deployment needs.
@@ -84,7 +84,7 @@ impl Worker {
                     }
                     decided => break decided,
                 },
-                Ok(Err(wait)) => return Progress::Deferred(wait, task),
+                Ok(Err(wait)) => return Progress::Deferred(wait, Box::new(task)),
                 Err(refusal) => break Err(refusal),
             }
         };

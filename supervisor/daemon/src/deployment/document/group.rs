@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[expect(clippy::enum_variant_names, reason = "AWS IoT calls it a thing group")]
 pub enum Group {
     /// `LOCAL_DEPLOYMENTS`
     Local,

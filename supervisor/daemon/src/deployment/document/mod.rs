@@ -172,5 +172,5 @@ impl Document {
 
 /// Milliseconds since 1970.
 pub fn now() -> i64 {
-    i64::try_from(Moment::now().realtime / 1_000_000).unwrap_or(i64::MAX)
+    Moment::now().realtime / 1_000_000
 }
