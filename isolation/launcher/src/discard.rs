@@ -8,8 +8,10 @@ use std::process::{Command, Stdio};
 
 use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::protocol::{Error, ErrorKind, Response};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use crate::daemon::{Output, Ticket};
@@ -97,7 +99,13 @@ impl Discards {
 
 /// The one-shot process; the launcher is at the other end of stdin.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // The next launcher knows nothing of this removal, and would let a fence have the directory meanwhile.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let channel = Connection::from(rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 100)?);
+    let mut launcher = [PollFd::new(&channel, PollFlags::empty())];
+    if poll(&mut launcher, Some(&Timespec::default()))? > 0 {
+        return Err("the launcher is gone".into());
+    }
     let Some((Names(names), parents)) = channel.recv::<Names>()? else { return Ok(()) };
     let outcome: Outcome = names.iter().zip(&parents).try_for_each(|(name, parent)| {
         remove(parent.as_fd(), name).map_err(|e| format!("cannot remove {name:?}: {e}"))

@@ -56,6 +56,27 @@ fn a_launcher_that_was_killed_leaves_nothing_frozen() {
 }
 
 #[test]
+fn a_removal_ends_with_the_launcher_that_began_it() {
+    let mut launcher = Launcher::start();
+    let mut client = launcher.client();
+    let tree = launcher.path().join("state/tree");
+    fs::create_dir(&tree).unwrap();
+    for number in 0..5_000 {
+        fs::write(tree.join(number.to_string()), "").unwrap();
+    }
+    client.send(Request::Discard { sources: vec!["tree".into()] }, &[]);
+    let begun = || fs::read_dir(&tree).map_or(true, |left| left.count() < 5_000);
+    eventually("it has begun", || begun().then_some(()));
+    launcher.kill();
+    launcher.replace_after_kill();
+    launcher.client();
+    let left = || fs::read_dir(&tree).map_or(0, Iterator::count);
+    let before = left();
+    assert!(before > 0 && (0..50).all(|_| left() == before), "it goes on: {before}, {}", left());
+    launcher.stop();
+}
+
+#[test]
 fn limits_change_while_it_runs() {
     let launcher = Launcher::start();
     let mut client = launcher.client();
@@ -143,4 +164,7 @@ fn a_file_is_opened_as_the_fence_sees_it() {
     refused(open("relative", User::GGC), "absolute");
     open("/greengrass/v2/work/a/out", User::GGC).unwrap_err();
     open("/proc/1/root/etc/shadow", User::ROOT).unwrap_err();
+    // What this file tells depends on who opens it: root learns where the kernel is.
+    let symbol = read_line(&mut open("/proc/kallsyms", User::GGC).unwrap());
+    assert_eq!(symbol, client.say(&fence, 2, "head -n 1 /proc/kallsyms").trim_end());
 }
