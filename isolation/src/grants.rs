@@ -58,7 +58,7 @@ pub enum HostAccess {
     #[default]
     #[serde(rename = "ro")]
     ReadOnly,
-    /// Refused where the path belongs to root: who writes as root, and lets others run it, is root.
+    /// Refused where the path belongs to root or to root's group: who writes as root, and lets others run it, is root.
     #[serde(rename = "rw")]
     ReadWrite,
 }

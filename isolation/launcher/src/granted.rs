@@ -57,12 +57,13 @@ fn open_path(wanted: &HostPath, ids: IdRange) -> io::Result<Opened> {
     let how = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let found = rustix::fs::openat2(CWD, wanted.path.as_path(), flags, Mode::empty(), how)?;
     let about = rustix::fs::fstat(&found)?;
-    let root = about.st_uid == 0;
+    // A program that is given root's group is as dangerous as root's own.
+    let root = about.st_uid == 0 || about.st_gid == 0;
     let mut restrictions = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     match wanted.access {
         HostAccess::ReadOnly => restrictions |= MountAttrFlags::MOUNT_ATTR_RDONLY,
         HostAccess::ReadWrite if root => {
-            let message = "belongs to root: give it to another user, or grant access = \"ro\"";
+            let message = "belongs to root or to root's group: give it to others (chown USER:GROUP), or grant access = \"ro\"";
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
         }
         HostAccess::ReadWrite => {}

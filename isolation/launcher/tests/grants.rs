@@ -73,7 +73,12 @@ fn nobody_writes_as_the_hosts_root() {
     fs::create_dir(&data).unwrap();
     std::os::unix::fs::symlink(&data, launcher.path().join("link")).unwrap();
     let mut client = launcher.client();
-    for (name, reason) in [("data", "belongs to root"), ("link", "symbolic links")] {
+    let groups = launcher.path().join("groups");
+    fs::create_dir(&groups).unwrap();
+    chown(&groups, Some(OWNER), Some(0)).unwrap();
+    let cases =
+        [("data", "belongs to root"), ("groups", "root's group"), ("link", "symbolic links")];
+    for (name, reason) in cases {
         let path = launcher.path().join(name);
         launcher.grant(&format!(
             "[[grant]]\ncomponent = '*'\n\
