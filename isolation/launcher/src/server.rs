@@ -56,6 +56,7 @@ enum Source {
     Signals,
     Listener,
     Daemon,
+    Rules,
     Fence(FenceId, fence::Source),
 }
 
@@ -110,6 +111,7 @@ impl Server {
                     Source::Signals => self.handle_signals(),
                     Source::Listener => self.accept(),
                     Source::Daemon => self.hear_daemon(),
+                    Source::Rules => self.network.mend(),
                     Source::Fence(id, source) => self.hear_fence(&id, source),
                 }
             }
@@ -129,6 +131,10 @@ impl Server {
             let out = if daemon.has_waiting() { PollFlags::OUT } else { PollFlags::empty() };
             names.push(Source::Daemon);
             sources.push(PollFd::from_borrowed_fd(daemon.as_fd(), PollFlags::IN | out));
+        }
+        if let Some(changes) = self.network.changes() {
+            names.push(Source::Rules);
+            sources.push(PollFd::from_borrowed_fd(changes, PollFlags::IN));
         }
         for (id, fence) in &self.fences {
             for (source, descriptor) in fence.sources() {

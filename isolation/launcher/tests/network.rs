@@ -6,7 +6,7 @@ mod common;
 mod outside;
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
@@ -101,6 +101,55 @@ fn a_port_of_a_program_of_the_host_is_not_taken_from_it() {
     launcher.grant(&format!("[[grant]]\ncomponent = '*'\nports = ['{port}']\n"));
     let refused = launcher.client().try_open(joined("server")).unwrap_err();
     assert!(refused.message.contains(&format!("port {port}:{port}/tcp")), "{refused}");
+}
+
+#[test]
+fn a_firewall_that_is_loaded_anew_does_not_open_the_fences() {
+    let launcher = Launcher::start();
+    launcher.grant("[[grant]]\ncomponent = 'com.example.server'\nports = ['41081:80/tcp']\n");
+    let mut client = launcher.client();
+    let fence = client.open(joined("server"));
+    let serve = "exec python3 -c 'import socket; s = socket.create_server((\"\", 80))\n\
+                 print(\"up\", flush=True)\n\
+                 while True: c, a = s.accept(); c.sendall(b\"in\"); c.close()'";
+    assert_eq!(client.start(&fence, shell(1, serve)).line(), "up");
+    // The launchers of other tests have tables of their own, which stay.
+    let table = launcher.cgroup_name();
+    let rules = || Command::new("nft").args(["list", "table", "inet", &table]).output().unwrap();
+    let before = rules();
+    assert!(before.status.success() && String::from_utf8_lossy(&before.stdout).contains("41081"));
+    for _ in 0..3 {
+        shell_out(&format!("nft delete table inet {table}"));
+        eventually("the rules are there again", || rules().status.success().then_some(()));
+    }
+    assert_eq!(ask((Ipv4Addr::LOCALHOST, 41081).into()), "in");
+    launcher.stop();
+    let listed = shell_out("nft list tables");
+    assert!(!listed.contains(&table), "{listed}");
+}
+
+#[test]
+fn nobody_says_that_it_comes_from_the_hosts_loopback() {
+    let launcher = Launcher::start();
+    launcher.grant(
+        "[[grant]]\ncomponent = 'com.example.liar'\nports = ['41082']\n\
+         [[grant]]\ncomponent = 'com.example.other'\nports = ['41083']\n",
+    );
+    let mut client = launcher.client();
+    let fence = client.open(joined("liar"));
+    let gateway = client.say(&fence, 1, "ip route show default | cut -d' ' -f3").trim().to_owned();
+    // The one port of the host that a fence may ask.
+    let names = UdpSocket::bind((gateway.as_str(), 53)).unwrap();
+    names.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    for (id, from) in [(2, "127.0.0.5"), (3, "")] {
+        let send = format!(
+            "python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n\
+             s.bind((\"{from}\", 0)); s.sendto(b\"x\", (\"{gateway}\", 53))'"
+        );
+        client.say(&fence, id, &send);
+    }
+    let (_, from) = names.recv_from(&mut [0]).unwrap();
+    assert!(!from.ip().is_loopback(), "{from}");
 }
 
 #[test]

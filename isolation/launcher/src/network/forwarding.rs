@@ -25,16 +25,32 @@ pub fn check() -> io::Result<()> {
     if is_on()? { Ok(()) } else { File::options().write(true).open(SWITCH).map(drop) }
 }
 
-/// Turns it on where it is off.
-pub fn turn_on(netfilter: &Netlink) -> io::Result<()> {
+/// Turns it on where it is off; the interfaces that it is then guarded against.
+pub fn turn_on(netfilter: &Netlink) -> io::Result<Vec<String>> {
     let _alone = lock()?;
     if is_on()? {
-        return Ok(());
+        return Ok(Vec::new());
     }
+    let guarded = interfaces()?;
+    guard(netfilter, &guarded)?;
+    fs::write(SWITCH, "1")?;
+    Ok(guarded)
+}
+
+fn guard(netfilter: &Netlink, interfaces: &[String]) -> io::Result<()> {
     let mut batch = Batch::new();
-    rules::guard(&mut batch, GUARD, &interfaces()?);
-    netfilter.run(&batch.finish())?;
-    fs::write(SWITCH, "1")
+    rules::guard(&mut batch, GUARD, interfaces);
+    Ok(netfilter.run(&batch.finish())?)
+}
+
+/// Puts the guard back where somebody has removed it, and tells whether the launcher's own table is still there.
+pub fn mend(netfilter: &Netlink, guarded: &[String], table: &str) -> io::Result<bool> {
+    let _alone = lock()?;
+    let tables = tables(netfilter)?;
+    if !guarded.is_empty() && !tables.iter().any(|table| table == GUARD) {
+        guard(netfilter, guarded)?;
+    }
+    Ok(tables.iter().any(|found| found == table))
 }
 
 /// Turns it off where a launcher turned it on, and none is left that needs it.

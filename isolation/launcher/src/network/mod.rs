@@ -15,7 +15,7 @@ mod rules;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use hedgerow_isolation::moment::Moment;
 use hedgerow_isolation::network::{DEFAULT_RANGES, NetworkSettings, Port, Range, Transport};
@@ -79,11 +79,19 @@ struct Nat {
     range: Range,
     link_local: bool,
     netfilter: Netlink,
-    /// Whether the rules are there.
-    laid_down: bool,
+    /// Once the rules are there.
+    laid_down: Option<LaidDown>,
     /// Of the last link.
     number: u32,
     fences: BTreeMap<FenceId, Joined>,
+}
+
+#[derive(Debug)]
+struct LaidDown {
+    /// Readable when somebody changes the machine's rules.
+    watch: Netlink,
+    /// Interfaces that this launcher guards forwarding against: none where it was on.
+    guarded: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -134,6 +142,21 @@ impl Network {
         }
     }
 
+    /// To be waited for; then [`Self::mend`].
+    pub fn changes(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.nat.as_ref().ok()?.laid_down.as_ref()?.watch.as_fd())
+    }
+
+    /// Lays the rules down again where somebody has removed them, as a firewall does that is loaded anew: without
+    /// them fences would reach the host and each other.
+    pub fn mend(&self) {
+        if let Ok(nat) = &self.nat
+            && let Err(error) = nat.mend()
+        {
+            eprintln!("the nftables rules of fences cannot be looked after: {error}");
+        }
+    }
+
     /// For an orderly end. (After any other, the next launcher takes over what is there.)
     pub fn leave(self) {
         if let Ok(nat) = self.nat
@@ -155,7 +178,7 @@ impl Nat {
             range: choose(settings.range)?,
             link_local: settings.link_local,
             netfilter: Netlink::open(Family::Netfilter).map_err(rules)?,
-            laid_down: false,
+            laid_down: None,
             number: somewhere(launcher),
             fences: BTreeMap::new(),
         };
@@ -175,13 +198,14 @@ impl Nat {
     }
 
     fn join(&mut self, fence: &FenceId, ports: Vec<Port>) -> Result<Link, Error> {
-        if !self.laid_down {
+        if self.laid_down.is_none() {
+            let watch = Netlink::watch_rules().map_err(|e| Error::System("nftables", e))?;
             self.netfilter
                 .run(&self.rules().finish())
                 .map_err(|e| Error::System("nftables", e.into()))?;
-            forwarding::turn_on(&self.netfilter)
+            let guarded = forwarding::turn_on(&self.netfilter)
                 .map_err(|e| Error::System("net.ipv4.ip_forward", e))?;
-            self.laid_down = true;
+            self.laid_down = Some(LaidDown { watch, guarded });
         }
         let reserved = self.reserve(&ports)?;
         let address = self.free_address()?;
@@ -232,13 +256,27 @@ impl Nat {
     }
 
     fn publish(&self) -> io::Result<()> {
-        let ports = self
-            .fences
-            .values()
-            .flat_map(|fence| fence.ports.iter().map(|port| (fence.address, *port)));
         let mut batch = Batch::new();
-        rules::publish(&mut batch, self.names(), ports);
+        rules::publish(&mut batch, self.names(), self.published());
         Ok(self.netfilter.run(&batch.finish())?)
+    }
+
+    fn published(&self) -> impl Iterator<Item = (Ipv4Addr, Port)> + Clone {
+        let fences = self.fences.values();
+        fences.flat_map(|fence| fence.ports.iter().map(|port| (fence.address, *port)))
+    }
+
+    fn mend(&self) -> io::Result<()> {
+        let Some(laid_down) = &self.laid_down else { return Ok(()) };
+        laid_down.watch.drain()?;
+        if forwarding::mend(&self.netfilter, &laid_down.guarded, &self.table)? {
+            return Ok(());
+        }
+        let mut batch = self.rules();
+        rules::publish(&mut batch, self.names(), self.published());
+        self.netfilter.run(&batch.finish())?;
+        eprintln!("somebody removed the nftables rules of fences: they are there again");
+        Ok(())
     }
 
     fn leave(self) -> io::Result<()> {

@@ -2,12 +2,12 @@
 //! them is read. It works on a message before sendmsg(2) returns, so nothing here waits.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
-    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto,
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto,
     socket_with,
 };
 
@@ -154,6 +154,28 @@ impl Netlink {
         let kind = SocketType::RAW;
         let socket = socket_with(AddressFamily::NETLINK, kind, flags, family.protocol())?;
         Ok(Self { socket })
+    }
+
+    /// One that is readable once somebody has changed what this machine has of nftables.
+    pub fn watch_rules() -> io::Result<Self> {
+        // linux/netfilter/nfnetlink.h: the group NFNLGRP_NFTABLES, as a bit.
+        const NFTABLES: u32 = 1 << (7 - 1);
+        let watch = Self::open(Family::Netfilter)?;
+        bind(&watch.socket, &SocketAddrNetlink::new(0, NFTABLES))?;
+        Ok(watch)
+    }
+
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Forgets what has arrived.
+    pub fn drain(&self) -> Result<(), Errno> {
+        match self.receive(|_, _| {}) {
+            // More than it keeps: what it was does not matter.
+            Err(Errno::NOBUFS) => self.receive(|_, _| {}),
+            drained => drained,
+        }
     }
 
     /// Sends the messages; the first refusal is the error.

@@ -49,7 +49,10 @@ pub fn lay_down(batch: &mut Batch, names: Names<'_>, range: Range, link_local: b
     }
     let (from, to) = (Part::From(links), Part::To(links));
 
-    batch.add_rule(table, "arrival", &[from, TO_LOOPBACK, Part::Drop]);
+    // Neither to the host's own loopback nor as if from there.
+    for loopback in [TO_LOOPBACK, LOOPBACK] {
+        batch.add_rule(table, "arrival", &[from, loopback, Part::Drop]);
+    }
 
     batch.add_rule(table, "input", &[from, Part::Established, Part::Accept]);
     for transport in [UDP, TCP] {
