@@ -79,7 +79,7 @@ impl Daemon {
                 Ok(()) => {}
                 Err(failure) if failure.would_block() => return true,
                 // The message is at fault, not the daemon: the limits elsewhere keep this from happening.
-                Err(Failure::TooLarge(size)) => eprintln!("a message of {size} bytes was not sent"),
+                Err(Failure::TooLarge(size)) => say!("a message of {size} bytes was not sent"),
                 Err(_) => return false,
             }
             self.waiting.pop_front();

@@ -219,7 +219,7 @@ impl Fence {
             return false;
         }
         let gone = self.cgroup.remove().unwrap_or_else(|error| {
-            eprintln!("fence {}: {error}", self.plan.fence);
+            say!("fence {}: {error}", self.plan.fence);
             true
         });
         if gone {
@@ -410,7 +410,7 @@ impl Fence {
             };
             match serde_json::from_slice(&packet.bytes) {
                 Ok(report) => self.note_report(report, packet.sender.unwrap_or(0), out),
-                Err(error) => eprintln!("fence {}: its init said: {error}", self.plan.fence),
+                Err(error) => say!("fence {}: its init said: {error}", self.plan.fence),
             }
         }
     }

@@ -40,7 +40,7 @@ pub fn open(grant: &Grant, ids: IdRange) -> io::Result<Vec<Opened>> {
         match open_path(wanted, ids) {
             Ok(tree) => opened.push(tree),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                eprintln!("{:?} is granted and does not exist", wanted.path.as_path());
+                say!("{:?} is granted and does not exist", wanted.path.as_path());
             }
             Err(error) => {
                 let path = wanted.path.as_path().display();
@@ -120,7 +120,7 @@ fn devices(granted: &DevicePattern) -> Vec<PathBuf> {
         .collect();
     found.sort();
     if found.is_empty() {
-        eprintln!("{:?} is granted and no device has such a name", directory.join(names));
+        say!("{:?} is granted and no device has such a name", directory.join(names));
     }
     found
 }

@@ -72,7 +72,7 @@ impl Grants {
                 Granted { grant, elsewhere, unusable: None }
             }
             Err(unusable) => {
-                eprintln!("nothing is granted to {component}: {unusable}");
+                say!("nothing is granted to {component}: {unusable}");
                 let grant = granted(&[], component);
                 Granted { grant, elsewhere: Vec::new(), unusable: Some(unusable) }
             }

@@ -12,6 +12,15 @@
 //! - [`builder`], [`stage`], [`spec`]: the one-shot process that makes a fence; [`filter`]: the one that compiles the
 //!   seccomp filter of steps; [`discard`]: the one that removes what fences wrote.
 
+/// `eprintln!` without its panic: what cannot be written (a full disk, a journal that is gone) is lost, and no fence with
+/// it.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod builder;
 mod cgroup;
 mod check;
@@ -65,7 +74,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("hedgerow-launch: {error}");
+            say!("hedgerow-launch: {error}");
             ExitCode::FAILURE
         }
     }

@@ -29,7 +29,7 @@ pub fn respawn(options: &[OsString]) -> Result<(), Box<dyn Error>> {
             None if status.signal() == Some(Signal::TERM.as_raw()) => return Ok(()),
             Some(_) => return Err(format!("the launcher ended with {status}").into()),
             None => {
-                eprintln!("hedgerow-launch: the launcher was killed ({status}), starting another")
+                say!("hedgerow-launch: the launcher was killed ({status}), starting another")
             }
         }
         std::thread::sleep(PAUSE);

@@ -123,6 +123,18 @@ fn when_the_launcher_is_killed_every_fence_ends_and_the_next_launcher_cleans_up(
 }
 
 #[test]
+fn a_launcher_that_cannot_write_its_log_goes_on() {
+    let mut launcher = Launcher::start();
+    launcher.replace_by_one_without_a_log();
+    let mut client = launcher.client();
+    let fence = client.open(plan("going"));
+    launcher.grant("this is no TOML");
+    client.open(plan("next"));
+    assert_eq!(client.run(&fence, 1, "exit 7").0, ExitStatus::Code(7));
+    launcher.stop();
+}
+
+#[test]
 fn a_launcher_killed_while_it_opens_fences_leaves_nothing() {
     for _ in 0..10 {
         let mut launcher = Launcher::start();

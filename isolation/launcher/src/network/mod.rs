@@ -138,7 +138,7 @@ impl Network {
             && !joined.ports.is_empty()
             && let Err(error) = nat.publish()
         {
-            eprintln!("fence {fence}: its ports stay published: {error}");
+            say!("fence {fence}: its ports stay published: {error}");
         }
     }
 
@@ -153,7 +153,7 @@ impl Network {
         if let Ok(nat) = &self.nat
             && let Err(error) = nat.mend()
         {
-            eprintln!("the nftables rules of fences cannot be looked after: {error}");
+            say!("the nftables rules of fences cannot be looked after: {error}");
         }
     }
 
@@ -162,7 +162,7 @@ impl Network {
         if let Ok(nat) = self.nat
             && let Err(error) = nat.leave()
         {
-            eprintln!("the network's rules stay: {error}");
+            say!("the network's rules stay: {error}");
         }
     }
 }
@@ -275,7 +275,7 @@ impl Nat {
         let mut batch = self.rules();
         rules::publish(&mut batch, self.names(), self.published());
         self.netfilter.run(&batch.finish())?;
-        eprintln!("somebody removed the nftables rules of fences: they are there again");
+        say!("somebody removed the nftables rules of fences: they are there again");
         Ok(())
     }
 

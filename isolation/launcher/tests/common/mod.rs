@@ -94,6 +94,13 @@ impl Launcher {
         self.child = command(self.path(), self.linger).spawn().unwrap();
     }
 
+    /// Puts one in its place whose messages go nowhere: the disk of its log is full.
+    pub fn replace_by_one_without_a_log(&mut self) {
+        self.kill();
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        self.child = command(self.path(), self.linger).stderr(full).spawn().unwrap();
+    }
+
     /// Runs another one in the same place, which is expected not to last.
     pub fn second(&self) -> std::process::Output {
         command(self.path(), self.linger).output().unwrap()
