@@ -24,8 +24,8 @@ use hedgerow_component::{ComponentName, Version, VersionReq};
 use sha2::{Digest, Sha256};
 
 use crate::deployment::{
-    Change, DeploymentId, DeploymentStatus, Deployments, Document, FailurePolicy, Group,
-    InvalidDocument, Request, UpdateAction, hex,
+    Change, DeploymentId, DeploymentStatus, DeploymentView, Deployments, DetailedStatus, Document,
+    FailurePolicy, Group, InvalidDocument, Request, UpdateAction, hex, now,
 };
 use crate::driver::Surroundings;
 use crate::layout::Image;
@@ -66,19 +66,25 @@ async fn try_adopt(
     let found = tokio::task::spawn_blocking(move || changed(&image, seen.as_deref())).await;
     let Some((fingerprint, request)) = found.unwrap_or(Ok(None))? else { return Ok(()) };
     let id = deployments.submit(request)?;
-    if ended(deployments, &id).await != Some(DeploymentStatus::Canceled) {
+    let ended = ended(deployments, &id).await;
+    // What changed nothing, for want of room say, is tried again at the next start.
+    let is_there = ended.is_none_or(|view| {
+        view.status != DeploymentStatus::Canceled
+            && view.detailed != Some(DetailedStatus::FailedNoStateChange)
+    });
+    if is_there {
         around.records.set_image(&fingerprint)?;
     }
     Ok(())
 }
 
-async fn ended(deployments: &Deployments, id: &DeploymentId) -> Option<DeploymentStatus> {
+async fn ended(deployments: &Deployments, id: &DeploymentId) -> Option<DeploymentView> {
     let mut changes = deployments.watch();
     loop {
         changes.mark_unchanged();
-        let status = deployments.status(id)?.status;
-        if status.is_final() {
-            return Some(status);
+        let view = deployments.status(id)?;
+        if view.status.is_final() {
+            return Some(view);
         }
         changes.changed().await.ok()?;
     }
@@ -115,6 +121,8 @@ fn document(image: &Image, recipes: &File) -> Result<Document, ImageError> {
         }
         Err(source) => return Err(ImageError::File { path, source }),
     };
+    // An image does not compete with the one before it: an older one, or one whose document has the same id, counts.
+    (document.id, document.created) = (DeploymentId::made(), now());
     document.group = Group::Image;
     document.failure_policy = FailurePolicy::DoNothing;
     document.update_policy.action = UpdateAction::SkipNotify;

@@ -9,6 +9,8 @@ use serde_json::json;
 
 /// Puts a version of `test.baked` into the image, in place of the one that was there.
 fn bake(root: &Path, version: &str, greeting: &str) -> Result<()> {
+    // A later one has an older time.
+    let created = if version == "1.0.0" { 2_000_000 } else { 1_000_000 };
     let image = root.join("usr/lib/hedgerow");
     let _ = fs::remove_dir_all(&image);
     let artifacts = image.join(format!("components/artifacts/test.baked/{version}"));
@@ -17,9 +19,10 @@ fn bake(root: &Path, version: &str, greeting: &str) -> Result<()> {
     fs::create_dir_all(&recipes)?;
     fs::write(artifacts.join("greet.sh"), format!("echo $1 from {version}\nexec sleep 1000\n"))?;
     fs::write(recipes.join("test.baked.yaml"), recipe(version))?;
-    let document = json!({"components": {"test.baked": {
-        "version": version, "configurationUpdate": {"merge": {"greeting": greeting}}
-    }}});
+    // The same in every image, as a file that is only edited has it.
+    let document = json!({"deploymentId": "baked", "creationTimestamp": created, "components": {
+        "test.baked": {"version": version, "configurationUpdate": {"merge": {"greeting": greeting}}}
+    }});
     fs::write(image.join("deployment.json"), document.to_string())?;
     Ok(())
 }

@@ -38,7 +38,7 @@ use tokio::task::JoinHandle;
 pub use define::{Ingredients, hex};
 pub use document::{
     Change, ConfigurationUpdate, DeploymentId, Document, FailurePolicy, Group, InvalidDocument,
-    RunWith, UpdateAction, UpdatePolicy,
+    RunWith, UpdateAction, UpdatePolicy, now,
 };
 pub use plan::PlanReport;
 #[cfg(test)]
@@ -98,11 +98,17 @@ impl Deployments {
             return Err(busy());
         }
         let id = request.document.id.clone();
+        let taken = || Error::InvalidArgument(format!("there is a deployment {id} already"));
         if history.get(&id).is_some() {
-            return Err(Error::InvalidArgument(format!("there is a deployment {id} already")));
+            return Err(taken());
         }
         let job = jobs.create(JobKind::Deploy);
-        history.insert(DeploymentView::of(&request.document, job.id));
+        if !history.insert(DeploymentView::of(&request.document, job.id)) {
+            // Of two at once, the other was faster.
+            let failure = Some(Failure::of(&taken()));
+            jobs.finish_unstored(job.id, Outcome { failure, ..Outcome::default() });
+            return Err(taken());
+        }
         place.send(Task { job, request: Arc::new(request), deferred: None, overtaken: 0 });
         Ok(id)
     }
