@@ -190,6 +190,21 @@ fn a_plan_says_what_the_deployment_does() -> Result<()> {
     let planned = plan(&hedgerow, &draft, &["--remove", SPEAKER])?;
     assert_eq!(planned["removed"], json!({SPEAKER: "2.0.0"}));
     assert_eq!(planned["unchanged"], json!([NEIGHBOUR]));
+    // An edited recipe restarts only what runs by it.
+    for (run, restarted) in
+        [("exec sleep 1000", json!([])), ("exec sleep 2000", json!([NEIGHBOUR]))]
+    {
+        draft.component(
+            NEIGHBOUR,
+            "1.0.0",
+            "ComponentDescription: edited",
+            &format!("run: {run}"),
+        )?;
+        let planned = plan(&hedgerow, &draft, &["--add", &format!("{NEIGHBOUR}=1.0.0")])?;
+        let names: Vec<&String> =
+            planned["restarted"].as_object().context("no object")?.keys().collect();
+        assert_eq!(json!(names), restarted, "{planned}");
+    }
     let said = hedgerow.say(&["plan", "--remove", "test.not-there"])?;
     assert!(said.code != Some(0) && said.stderr.contains("test.not-there"), "{said:?}");
     hedgerow.finish()

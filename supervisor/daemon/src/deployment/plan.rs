@@ -58,10 +58,9 @@ impl Worker {
         self.check_document(request)?;
         let (around, platform) = (&self.around, &self.platform);
         let (records, settings) = (&around.records, &around.settings);
-        let selection = select::select(request, records, platform)?;
+        let mut selection = select::select(request, records, platform)?;
+        let bytes_to_copy = prepare::examine(request, &mut selection, &packages(around), platform)?;
         let definitions = prepare::foresee(&selection, records, platform, settings)?;
-        let bytes_to_copy =
-            prepare::bytes_to_copy(request, &selection, &packages(around), platform)?;
         let mut report = PlanReport { bytes_to_copy, ..PlanReport::default() };
         let desired = select::wanted_to_stay(records)?;
         for name in &selection.removed {

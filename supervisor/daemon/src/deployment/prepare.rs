@@ -106,14 +106,23 @@ pub fn bring(
     Ok(Prepared { components, order, removed, group })
 }
 
-/// Bytes of artifacts that are not in the store yet. Reads and checks all of them.
-pub fn bytes_to_copy(
+/// Notes in the selection what [`bring`] would bring, without bringing it. Returns the bytes of artifacts that are not
+/// in the store yet. Reads and checks all of them.
+pub fn examine(
     request: &Request,
-    selection: &Selection,
+    selection: &mut Selection,
     packages: &Packages,
     platform: &Platform,
 ) -> Result<u64, PrepareError> {
-    Ok(packages.bytes_to_copy(&wanted(request, selection, platform)?)?)
+    let wanted = wanted(request, selection, platform)?;
+    let (found, bytes) = packages.foresee(&wanted)?;
+    let names: Vec<_> = wanted.iter().map(|wanted| wanted.recipe.name.clone()).collect();
+    for (name, package) in names.into_iter().zip(found) {
+        if let Some(selected) = selection.components.get_mut(&name) {
+            selected.candidate.stored = Some(package);
+        }
+    }
+    Ok(bytes)
 }
 
 /// What of the selection is not known to be in the store.

@@ -73,33 +73,24 @@ impl Packages {
         room::check(&self.directory, &self.store, self.settings, needed)?;
         done.set(0);
         total.set(needed);
-        let stays: Vec<bool> = wanted
-            .iter()
-            .zip(&contents)
-            .map(|(wanted, contents)| wanted.stays_in_image(contents))
-            .collect();
-        let ids: Vec<String> = contents.iter().map(|contents| artifacts::id(contents)).collect();
+        let packages = packages(wanted, &contents);
         let brought: Vec<_> = contents
             .into_iter()
-            .zip(&stays)
-            .filter(|(_, stays)| !**stays)
-            .map(|(c, _)| c)
+            .zip(&packages)
+            .filter(|(_, package)| package.place != Place::Image)
+            .map(|(contents, _)| contents)
             .collect();
         self.store.import(&brought)?;
-        let package = |((wanted, id), stays): ((&Wanted<'_>, String), bool)| Package {
-            id,
-            place: if stays { Place::Image } else { Place::Store },
-            file: wanted.recipe.file.clone(),
-            recipe: wanted.text.to_owned(),
-        };
-        Ok(wanted.iter().zip(ids).zip(stays).map(package).collect())
+        Ok(packages)
     }
 
-    /// The most bytes that [`Packages::import`] would copy. Reads and checks everything, as it does.
-    pub fn bytes_to_copy(&self, wanted: &[Wanted<'_>]) -> Result<u64, PackageError> {
+    /// What [`Packages::import`] would bring, and the most bytes that it would copy. Reads and checks everything, as
+    /// it does.
+    pub fn foresee(&self, wanted: &[Wanted<'_>]) -> Result<(Vec<Package>, u64), PackageError> {
         let deliveries = deliveries(wanted, &|_| ControlFlow::Continue(()));
         let files = files(wanted, &deliveries)?;
-        Ok(self.needed(wanted, &examine(&deliveries, &files)?))
+        let contents = examine(&deliveries, &files)?;
+        Ok((packages(wanted, &contents), self.needed(wanted, &contents)))
     }
 
     /// Removes artifacts that nothing refers to: those of failed deployments, and of replaced versions. Greengrass
@@ -114,6 +105,16 @@ impl Packages {
         };
         wanted.iter().zip(contents).map(lacks).sum()
     }
+}
+
+fn packages(wanted: &[Wanted<'_>], contents: &[Vec<Content<'_>>]) -> Vec<Package> {
+    let package = |(wanted, contents): (&Wanted<'_>, &Vec<Content<'_>>)| Package {
+        id: artifacts::id(contents),
+        place: if wanted.stays_in_image(contents) { Place::Image } else { Place::Store },
+        file: wanted.recipe.file.clone(),
+        recipe: wanted.text.to_owned(),
+    };
+    wanted.iter().zip(contents).map(package).collect()
 }
 
 /// `None` where there is no artifact directory.

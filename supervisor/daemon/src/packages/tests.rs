@@ -79,10 +79,10 @@ fn what_is_there_needs_no_room() {
     let bench = Bench::new();
     let roomy = bench.packages(settings::Store::default());
     let wanted = [bench.wanted()];
-    assert_eq!(roomy.bytes_to_copy(&wanted).unwrap(), 1000);
+    assert_eq!(roomy.foresee(&wanted).unwrap().1, 1000);
     let first = roomy.import(&wanted, &go_on).unwrap();
     let full = bench.packages(settings::Store { max_size: 0, keep_free: u64::MAX });
-    assert_eq!(full.bytes_to_copy(&wanted).unwrap(), 0);
+    assert_eq!(full.foresee(&wanted).unwrap(), (first.clone(), 0));
     assert_eq!(full.import(&wanted, &go_on).unwrap(), first);
 }
 
