@@ -115,10 +115,12 @@ ggc_user:x:1000:1000:Greengrass component:/tmp:/bin/sh
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 ";
 
+/// Where `useradd` made the user it made a group of the same name, so recipes say `chown ggc_user:ggc_user` too.
 const GROUP: &str = "\
 root:x:0:
 tty:x:5:
 ggc_group:x:1000:
+ggc_user:x:1000:
 nogroup:x:65534:
 ";
 

@@ -24,6 +24,11 @@ fn a_step_is_its_user_with_no_privilege_at_all() {
         client.say(&fence, 1, "id"),
         "uid=1000(ggc_user) gid=1000(ggc_group) groups=1000(ggc_group)\n"
     );
+    // The group of the same name, which recipes use as well.
+    assert_eq!(
+        client.say(&fence, 90, "cd /tmp; touch x; chgrp ggc_user x; stat -c %g x"),
+        "1000\n"
+    );
     let mut root = shell(2, "id -u; grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status");
     for (user, uid) in [(User::GGC, "1000"), (User::ROOT, "0")] {
         root.user = user;
