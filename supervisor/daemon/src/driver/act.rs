@@ -1,8 +1,13 @@
 //! Carrying out what the machine answers.
 
 use std::collections::hash_map::RandomState;
+use std::fs::File;
 use std::hash::BuildHasher;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
+
+use nix::unistd::syncfs;
 
 use super::fence::{Begun, Fence, FenceError};
 use super::{Driver, plus};
@@ -27,7 +32,7 @@ impl Driver {
                 self.thaw().await;
                 self.close().await;
             }
-            Action::RecordInstalled => self.record_installed(),
+            Action::RecordInstalled => self.record_installed().await,
             Action::Arm(timer, wait) => self.arm(timer, wait),
             Action::Disarm => {
                 self.alarm.disarm();
@@ -99,10 +104,16 @@ impl Driver {
         self.pending.push_back(Event::Closed);
     }
 
-    fn record_installed(&self) {
+    async fn record_installed(&self) {
         let Some(fence) = &self.fence else { return };
         let print = self.around.install_fingerprint(&fence.definition);
-        if let Err(error) = self.around.records.set_installed(&self.definition.name, &print) {
+        let (around, name) = (Arc::clone(&self.around), self.definition.name.clone());
+        let recorded = tokio::task::spawn_blocking(move || {
+            // A power cut must not keep the record and lose what the step wrote.
+            syncfs(File::open(&around.layout.state)?)?;
+            around.records.set_installed(&name, &print).map_err(io::Error::other)
+        });
+        if let Err(error) = recorded.await.unwrap_or_else(|error| Err(error.into())) {
             // The component runs all the same; its install step runs again after a restart.
             tracing::error!(component = self.definition.name, "cannot record the install: {error}");
         }
