@@ -139,6 +139,9 @@ const HOSTS: &str = "\
 
 const RESOLV: &str = "resolv.conf";
 
+/// Of the file system that it is in, at most.
+pub const SIZE: &str = "16m";
+
 /// Largest file that is copied.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -157,7 +160,7 @@ impl Root {
     /// Makes it and mounts it on `directory`, which must exist and be this process's alone to see: see
     /// [`crate::setup`] for the mount namespace.
     pub fn make(directory: &Path) -> io::Result<Self> {
-        let tree = mount::tmpfs("16m")?;
+        let tree = mount::tmpfs(SIZE)?;
         let target = rustix::fs::open(
             directory,
             rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC,

@@ -15,6 +15,7 @@ use crate::granted::{self, Granted};
 use crate::idmap::IdMap;
 use crate::layer;
 use crate::mount::{self, Reach};
+use crate::skeleton;
 use crate::view::{self, LAYER, Place, SKELETON};
 
 /// Directory over which the builder mounts its own tmpfs. Every parent must be open to all: the fence's root, who is
@@ -78,6 +79,7 @@ pub struct Stage {
 
 /// Detached mounts, mapped for the fence, and what goes above some of them.
 struct Prepared {
+    skeleton: OwnedFd,
     trees: Vec<view::Tree>,
     mounts: Vec<OwnedFd>,
     dependencies: Vec<(OwnedFd, Option<OwnedFd>)>,
@@ -102,7 +104,7 @@ impl Stage {
         mount::attach_path(mount::tmpfs("1m")?.as_fd(), STAGE)?;
 
         let place = Place { stage: STAGE, has_layer: plan.layer.is_some(), ids: plan.ids };
-        place.attach(SKELETON, &materials.skeleton)?;
+        place.attach(SKELETON, &prepared.skeleton)?;
         if let Some(layer) = &materials.layer {
             place.attach(LAYER, layer)?;
             let quota = plan.layer.as_ref().and_then(|layer| layer.quota);
@@ -140,8 +142,7 @@ impl Stage {
 fn prepare(blueprint: &Blueprint, materials: &Materials) -> io::Result<Prepared> {
     let plan = &blueprint.plan;
     let host = IdMap::host(plan.ids)?;
-    // Not by every kernel: see `view`.
-    host.apply(materials.skeleton.as_fd())?;
+    let skeleton = skeleton::for_fence(&materials.skeleton, &host, plan.ids)?;
     let trees = view::trees(&host)?;
 
     let show_to_owner = |mount: &Mount, source: &OwnedFd| {
@@ -170,7 +171,7 @@ fn prepare(blueprint: &Blueprint, materials: &Materials) -> io::Result<Prepared>
             dependencies.push((source, changes));
         }
     }
-    Ok(Prepared { trees, mounts, dependencies })
+    Ok(Prepared { skeleton, trees, mounts, dependencies })
 }
 
 fn restricted(

@@ -8,6 +8,7 @@ use hedgerow_isolation::protocol::{Error, Facts, Machine, Response};
 use super::Server;
 use crate::idmap::IdMap;
 use crate::mount::{self, Reach};
+use crate::skeleton;
 
 impl Server {
     pub(super) fn describe(&mut self, fence: Option<FenceId>) -> Result<Response, Error> {
@@ -23,7 +24,12 @@ impl Server {
         Machine {
             unified_cgroups: self.cgroups.are_unified(),
             range: self.network.range().ok(),
-            lacks: no_nat.into_iter().chain(no_grants).chain(no_id_mapping()).collect(),
+            lacks: no_nat
+                .into_iter()
+                .chain(no_grants)
+                .chain(no_id_mapping())
+                .chain(no_tmpfs_mapping())
+                .collect(),
         }
     }
 
@@ -48,5 +54,17 @@ fn no_id_mapping() -> Option<String> {
     Some(format!(
         "the root of a fence does not own what is in /usr and /etc: package managers work badly there; id-mapped \
          mounts need Linux 5.19: {why}"
+    ))
+}
+
+fn no_tmpfs_mapping() -> Option<String> {
+    let why = match skeleton::is_mapped() {
+        Ok(true) => return None,
+        Ok(false) => "the kernel cannot".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Some(format!(
+        "a fence that is open does not learn of the host's new name servers: it has a copy of the files that are not \
+         the host's; an id-mapped tmpfs needs Linux 6.3: {why}"
     ))
 }
