@@ -24,7 +24,7 @@ pub struct DeploymentRecord {
     pub changed: BTreeSet<ComponentName>,
     /// Components that nobody asks for any more. They stay until the others are up.
     pub removed: BTreeSet<ComponentName>,
-    /// Were broken before it began, so that no rollback waits for them.
+    /// Were broken, or failing, before it began, so that no rollback waits for them.
     pub broken_before: BTreeSet<ComponentName>,
     /// Whose `bootstrap` is still to run, in this order.
     pub bootstraps: Vec<ComponentName>,

@@ -181,12 +181,15 @@ impl Worker {
         for (name, definition) in definitions {
             let status = self.around.registry.status(name.as_str());
             let is_broken = status.as_ref().is_some_and(|status| status.state == State::Broken);
+            let is_failing = status
+                .as_ref()
+                .is_some_and(|status| status.fault.is_some() && !status.state.is_ready());
             let is_same = status.is_some_and(|status| status.digest == definition.digest);
             // A broken component gets another chance, but only who names it waits for that.
             if !is_same || (is_broken && named.contains_key(name)) {
                 record.changed.insert(name.clone());
             }
-            if is_broken {
+            if is_broken || is_failing {
                 record.broken_before.insert(name.clone());
             }
         }
