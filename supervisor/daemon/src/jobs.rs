@@ -123,23 +123,29 @@ impl Jobs {
 
     /// Stores how the job ended and shows it.
     pub fn finish(&self, id: u64, outcome: Outcome) {
-        self.finish_with(id, outcome, |job, forgotten| self.records.put_job(job, forgotten));
+        let store = |job: &Job, forgotten: &[u64]| self.records.put_job(job, forgotten);
+        if let Err(error) = self.finish_with(id, outcome.clone(), store) {
+            tracing::error!("cannot store the end of job {id}: {error}");
+            self.finish_unstored(id, outcome);
+        }
     }
 
     /// Shows how the job ended, once `store` has stored it and removed the rows of the jobs that are given to it.
+    ///
+    /// # Errors
+    /// Those of `store`; the job has not ended then.
     pub fn finish_with(
         &self,
         id: u64,
         outcome: Outcome,
         store: impl FnOnce(&Job, &[u64]) -> Result<(), RecordsError>,
-    ) {
-        let Some(job) = self.ended(id, outcome) else { return };
+    ) -> Result<(), RecordsError> {
+        let Some(job) = self.ended(id, outcome) else { return Ok(()) };
         let forgotten = self.lock().forgotten.clone();
-        match store(&job, &forgotten) {
-            Ok(()) => self.lock().forgotten.retain(|id| !forgotten.contains(id)),
-            Err(error) => tracing::error!("cannot store the end of job {id}: {error}"),
-        }
+        store(&job, &forgotten)?;
+        self.lock().forgotten.retain(|id| !forgotten.contains(id));
         self.show(job);
+        Ok(())
     }
 
     /// Shows how a job ended that changed nothing and leaves no trace.

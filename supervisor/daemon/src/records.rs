@@ -15,7 +15,7 @@ use hedgerow_store::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::deployment::{Ingredients, RunWith};
+use crate::deployment::{DeploymentId, Ingredients, RunWith};
 use crate::jobs::Job;
 use crate::lifecycle::Goal;
 use crate::packages::Package;
@@ -47,6 +47,10 @@ pub enum RecordsError {
     Missing(String),
     #[error("the configuration of {0} changes all the time; deploy again when it rests")]
     Overtaken(ComponentName),
+    #[error(
+        "how deployment {0} ended is not stored yet, so no other can be decided; make room where the store is"
+    )]
+    AtWork(DeploymentId),
 }
 
 /// Row of [`META`]: the fingerprint of the image.

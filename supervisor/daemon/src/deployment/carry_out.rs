@@ -1,10 +1,11 @@
 //! A deployment from its commit to its end, in this daemon or in the next: the record says where to go on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use hedgerow_api::Error;
 use hedgerow_component::ComponentName;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::document::FailurePolicy;
 use super::fault::{ErrorCode, Fault};
@@ -15,9 +16,12 @@ use super::wait::{self, Awaited, all_up, failure_of};
 use super::worker::{Worker, until};
 use crate::jobs::{Failure, Outcome};
 use crate::lifecycle::Goal;
-use crate::records::Forgotten;
+use crate::records::{Forgotten, RecordsError};
 use crate::registry::Status;
 use crate::release;
+
+/// How long until the end of a deployment that could not be stored is stored again.
+const STORE_AGAIN: Duration = Duration::from_secs(5);
 
 /// Why what was desired did not come about.
 pub(super) struct Setback {
@@ -54,7 +58,7 @@ impl Worker {
         let mut outcome = self.outcome(&record, kept);
         outcome.removed = record.removed.iter().map(ToString::to_string).collect();
         let (phase, is_held) = (record.phase, !record.bootstraps.is_empty());
-        self.end(record, outcome, removed);
+        self.end_decided(record, outcome, removed).await;
         if is_held && let Err(error) = reconcile(&self.around, &self.platform).await {
             tracing::error!("cannot let go on what waited for a bootstrap: {error}");
         }
@@ -337,13 +341,28 @@ impl Worker {
         });
     }
 
-    /// Stores and shows how it ended.
-    pub(super) fn end(
+    /// Stores and shows how it ended. What was decided stays at work until that is stored: it is tried again until
+    /// it is, and no other deployment is taken meanwhile.
+    async fn end_decided(
         &self,
         record: DeploymentRecord,
         outcome: Outcome,
         removed: BTreeSet<ComponentName>,
     ) {
+        while let Err(error) = self.end(&record, outcome.clone(), removed.clone()) {
+            tracing::error!(deployment = record.id.as_str(), "cannot store how it ended: {error}");
+            self.jobs.progress(record.job, 99, format!("cannot store how it ended: {error}"));
+            sleep(STORE_AGAIN).await;
+        }
+    }
+
+    /// Stores and shows how it ended.
+    pub(super) fn end(
+        &self,
+        record: &DeploymentRecord,
+        outcome: Outcome,
+        removed: BTreeSet<ComponentName>,
+    ) -> Result<(), RecordsError> {
         let kept = self.around.settings.deployment.history as usize;
         self.jobs.finish_with(record.job, outcome, |job, jobs| {
             let forgotten = Forgotten {
@@ -351,10 +370,11 @@ impl Worker {
                 jobs: jobs.to_vec(),
                 kept: kept.saturating_sub(1),
             };
-            self.around.records.finish(&record, job, &forgotten)
-        });
+            self.around.records.finish(record, job, &forgotten)
+        })?;
         self.history.update(&record.id, |now| *now = record.view());
         self.history.keep(kept);
+        Ok(())
     }
 }
 

@@ -327,7 +327,13 @@ impl Worker {
         record.phase = Phase::Ended { status, detailed };
         record.fault = Some(refusal.fault());
         let failure = Some(Failure::of(&refusal.error()));
-        self.end(record, Outcome { failure, ..Outcome::default() }, BTreeSet::new());
+        let outcome = Outcome { failure, ..Outcome::default() };
+        if let Err(error) = self.end(&record, outcome.clone(), BTreeSet::new()) {
+            // Nothing was decided, so nothing is left to be done by anybody.
+            tracing::error!(deployment = record.id.as_str(), "cannot store the refusal: {error}");
+            self.history.update(&record.id, |now| *now = record.view());
+            self.jobs.finish_unstored(record.job, outcome);
+        }
     }
 }
 

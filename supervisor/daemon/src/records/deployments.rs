@@ -91,7 +91,7 @@ impl Records {
     /// Everything that a deployment decides: what is desired, its packages, its configuration leaf by leaf, its id
     /// ranges, what the group asks for, what was before, and how to go on. Returns `false`, and has written nothing,
     /// where all of it is so already. A configuration that has changed since it was prepared is
-    /// [`RecordsError::Overtaken`].
+    /// [`RecordsError::Overtaken`]; another deployment that has not ended is [`RecordsError::AtWork`].
     pub fn deploy(
         &self,
         prepared: &Prepared,
@@ -99,6 +99,11 @@ impl Records {
         job: &Job,
     ) -> Result<bool, RecordsError> {
         self.store.write_two_phase("deploy", |tx| {
+            let rows = tx.rows_json::<DeploymentRecord>(DEPLOYMENTS)?;
+            let mut others = rows.into_iter().map(|(_, other)| other).filter(|o| o.id != record.id);
+            if let Some(other) = others.find(|other| !other.is_ended()) {
+                return Err(RecordsError::AtWork(other.id));
+            }
             let snapshot = snapshot(tx, prepared, record)?;
             let mut is_news = !prepared.removed.is_empty();
             for (name, chosen) in &prepared.components {

@@ -7,7 +7,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::deployment::Chosen;
-use crate::deployment::{Change, DeploymentRecord, Document, Group, Prepared, RunWith};
+use crate::deployment::{
+    Change, DeploymentRecord, DeploymentStatus, Document, Group, Phase, Prepared, RunWith,
+};
 use crate::jobs::Outcome;
 use crate::packages::Place;
 
@@ -91,7 +93,12 @@ fn deploy(records: &Records, versions: &[(&str, &str)], greeting: &str) -> Deplo
 fn finish(records: &Records, record: &DeploymentRecord, gone: &[&str]) {
     let components = gone.iter().map(|gone| name(gone)).collect();
     let forgotten = Forgotten { components, ..Forgotten::default() };
-    records.finish(record, &job(), &forgotten).expect("committed");
+    records.finish(&ended(record), &job(), &forgotten).expect("committed");
+}
+
+fn ended(record: &DeploymentRecord) -> DeploymentRecord {
+    let phase = Phase::Ended { status: DeploymentStatus::Succeeded, detailed: None };
+    DeploymentRecord { phase, ..record.clone() }
 }
 
 #[test]
@@ -113,6 +120,20 @@ fn a_rollback_brings_back_what_was() {
     finish(&records, &second, &["a", "b", "c"]);
     assert_eq!(state(&records), before, "only what was to be removed is forgotten");
     assert_eq!(records.configuration("c", &[]).expect("readable"), Some(json!({})));
+}
+
+#[test]
+fn only_one_deployment_is_at_work() {
+    let (_directory, records) = opened();
+    let first = deploy(&records, &[("a", "1.0.0")], "hello");
+    let before = state(&records);
+    let (prepared, second) = prepared(&records, &[("a", "2.0.0")], "good morning");
+    let refused = records.deploy(&prepared, &second, &job()).expect_err("the first has not ended");
+    assert!(matches!(refused, RecordsError::AtWork(id) if id == first.id));
+    assert_eq!(state(&records), before);
+
+    finish(&records, &first, &[]);
+    records.deploy(&prepared, &second, &job()).expect("its turn has come");
 }
 
 #[test]
@@ -183,12 +204,8 @@ fn only_so_many_ended_deployments_are_remembered() {
     for version in ["1.0.0", "2.0.0", "3.0.0", "4.0.0"] {
         let mut record = deploy(&records, &[("a", version)], version);
         record.job = version.bytes().map(u64::from).sum();
-        record.phase = crate::deployment::Phase::Ended {
-            status: crate::deployment::DeploymentStatus::Succeeded,
-            detailed: None,
-        };
         let forgotten = Forgotten { kept: 2, ..Forgotten::default() };
-        records.finish(&record, &job(), &forgotten).expect("committed");
+        records.finish(&ended(&record), &job(), &forgotten).expect("committed");
     }
     assert_eq!(records.deployments().expect("readable").len(), 3);
     assert_eq!(records.deployment_at_work().expect("readable"), None);
