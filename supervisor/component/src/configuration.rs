@@ -212,6 +212,16 @@ impl Configuration {
         Ok(())
     }
 
+    /// Gives each leaf that has the same value as `before` its time and origin from there: what came to the same again
+    /// did not change.
+    pub fn keep_equal(&mut self, before: &Self) {
+        for (path, leaf) in &mut self.leaves {
+            if let Some(old) = before.leaves.get(path).filter(|old| old.value == leaf.value) {
+                leaf.clone_from(old);
+            }
+        }
+    }
+
     /// What to store so that a store that holds `before` holds `self`.
     pub fn changes_since(&self, before: &Self) -> Changes {
         let changed =

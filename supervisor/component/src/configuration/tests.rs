@@ -73,6 +73,18 @@ fn an_equal_value_keeps_its_time_and_origin() {
 }
 
 #[test]
+fn what_is_reset_and_comes_to_the_same_again_has_not_changed() {
+    let before = of(json!({"same": 1, "other": 1, "gone": 1}));
+    let mut after = before.clone();
+    after.reset("").unwrap();
+    merge(&mut after, json!({"same": 1, "other": 2}), 200);
+    after.keep_equal(&before);
+    let changes = after.changes_since(&before);
+    assert_eq!(changes.paths(), [["other"], ["gone"]]);
+    assert_eq!(changes.written[0].timestamp, 200);
+}
+
+#[test]
 fn a_value_can_be_merged_at_a_path_but_not_in_place_of_all() {
     let mut configuration = of(json!({"a": {"b": 1}}));
     configuration.merge(&["A", "c", "d"], &json!("x"), 100, &Origin::Component).unwrap();

@@ -130,12 +130,14 @@ fn run_with(
     Ok(kept.unwrap_or_default())
 }
 
-/// Reset, then the recipe's defaults, then merge: in Greengrass's order. A refused reset does not stop it.
+/// Reset, then the recipe's defaults, then merge: in Greengrass's order. A refused reset does not stop it. Where all
+/// three come to the value that was there, its leaf stays as it was.
 fn configure(
     document: &Document,
     recipe: &Recipe,
     configuration: &mut Configuration,
 ) -> Result<(), PrepareError> {
+    let before = configuration.clone();
     let update = document.configuration.get(&recipe.name);
     for pointer in update.iter().flat_map(|update| &update.reset) {
         if let Err(refused) = configuration.reset(pointer) {
@@ -155,6 +157,7 @@ fn configure(
             .merge(&whole, &Value::Object(map.clone()), at, &origin)
             .map_err(|source| PrepareError::Merge { component: recipe.name.clone(), source })?;
     }
+    configuration.keep_equal(&before);
     Ok(())
 }
 
