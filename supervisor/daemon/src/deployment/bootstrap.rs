@@ -11,7 +11,7 @@ use super::carry_out::Setback;
 use super::fault::{ErrorCode, Fault};
 use super::reboot;
 use super::reconcile::definitions;
-use super::record::DeploymentRecord;
+use super::record::{DeploymentRecord, Phase};
 use super::view::Stage;
 use super::worker::Worker;
 use crate::driver::{self, BootstrapError};
@@ -63,7 +63,15 @@ impl Worker {
                 Fault::of_component(name.as_str(), &[ErrorCode::ComponentUpdate, code], cause);
             Setback { fault, failure, canceled: false }
         };
-        match driver::bootstrap(&self.around, &definition, self.cancellation_of(record)).await {
+        // A rollback cannot be canceled, so the recipe does not say how long it takes.
+        let most = match record.phase {
+            Phase::RollingBack => self.around.settings.deployment.apply_timeout(),
+            Phase::Bootstrap | Phase::Applying | Phase::Removing | Phase::Ended { .. } => {
+                Duration::MAX
+            }
+        };
+        let canceled = self.cancellation_of(record);
+        match driver::bootstrap(&self.around, &definition, most, canceled).await {
             Ok(Some(code @ (0 | RESTART | REBOOT))) => Ok(code),
             Ok(Some(code)) => Err(failed(
                 ErrorCode::ComponentBootstrap,

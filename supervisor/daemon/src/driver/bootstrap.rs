@@ -27,15 +27,18 @@ pub enum BootstrapError {
 
 /// Runs it and returns its exit code; 0 where there is none, or its `Skipif` holds. The component must have no fence.
 ///
+/// It takes `most` at most, whatever the recipe says.
+///
 /// Dropping the future leaves the fence to the next [`super::discard`] of what nobody knows, so it is not to be
 /// dropped: cancel by `canceled`, which ends the step.
 pub async fn bootstrap(
     around: &Arc<Surroundings>,
     definition: &Definition,
+    most: Duration,
     canceled: impl Future<Output = ()>,
 ) -> Result<Option<i32>, BootstrapError> {
     let Some(step) = definition.steps.get(&StepKind::Bootstrap) else { return Ok(Some(0)) };
-    let limit = step.timeout.or(StepKind::Bootstrap.default_timeout()).unwrap_or(Duration::MAX);
+    let limit = limit(step.timeout, most);
     // No daemon takes this fence for the component's own.
     let apart = Definition { digest: String::new(), ..definition.clone() };
     let machine = Machine::new(Goal::Stop, definition.steps(), true);
@@ -58,6 +61,10 @@ pub async fn bootstrap(
     }
     fence.close().await;
     ended
+}
+
+fn limit(own: Option<Duration>, most: Duration) -> Duration {
+    own.or(StepKind::Bootstrap.default_timeout()).unwrap_or(most).min(most)
 }
 
 async fn run(fence: &mut Fence) -> Result<i32, BootstrapError> {
@@ -109,5 +116,19 @@ fn is_end(news: &News) -> bool {
         | News::LauncherEnded
         | News::Gone => true,
         News::Event(protocol::Event::StepExited { .. }) | News::Drained => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_recipe_makes_a_bootstrap_take_longer_than_it_may() {
+        let second = Duration::from_secs(1);
+        assert_eq!(limit(Some(second * 9), second * 5), second * 5);
+        assert_eq!(limit(Some(second), second * 5), second);
+        assert_eq!(limit(None, second), second);
+        assert_eq!(limit(Some(second * 9), Duration::MAX), second * 9);
     }
 }
