@@ -4,7 +4,7 @@
 //! connection that made it, and whoever does not answer in time is not waited for (an update) or stops the deployment
 //! (a configuration that nobody found valid).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ struct State {
 struct Subscriber {
     component: String,
     events: mpsc::Sender<Event>,
+    /// Deployments that it was asked about and that are not over.
+    asked: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -239,12 +241,12 @@ impl Consent {
         }
     }
 
-    /// Tells every subscriber that the deployment is over, whatever came of it.
+    /// Tells every subscriber that was asked about the deployment that it is over, whatever came of it.
     pub fn announce_done(&self, deployment: &str) {
         let event = PostComponentUpdateEvent { deployment_id: deployment.to_owned() };
         let event = ComponentUpdatePolicyEvents::PostUpdateEvent(event);
         let event = Event::SubscribeToComponentUpdates(event);
-        self.state().updates.retain(|subscriber| subscriber.send(&event));
+        self.state().updates.retain_mut(|one| !one.asked.remove(deployment) || one.send(&event));
     }
 
     /// Sends the question; what is returned ends once every asked component has answered or hung up.
@@ -257,7 +259,10 @@ impl Consent {
         let event = ComponentUpdatePolicyEvents::PreUpdateEvent(event);
         let event = Event::SubscribeToComponentUpdates(event);
         let mut state = self.state();
-        state.updates.retain(|subscriber| subscriber.send(&event));
+        state.updates.retain_mut(|subscriber| {
+            subscriber.asked.insert(deployment.to_owned());
+            subscriber.send(&event)
+        });
         let mut asked: HashMap<&str, Vec<mpsc::Sender<Event>>> = HashMap::new();
         for subscriber in &state.updates {
             asked.entry(&subscriber.component).or_default().push(subscriber.events.clone());
@@ -317,7 +322,11 @@ fn subscribe(
         return Err(TooMany { component: component.to_owned(), limit: SUBSCRIPTIONS });
     }
     let (events, receiver) = mpsc::channel(UNREAD);
-    subscribers.push(Subscriber { component: component.to_owned(), events });
+    subscribers.push(Subscriber {
+        component: component.to_owned(),
+        events,
+        asked: BTreeSet::new(),
+    });
     Ok(receiver)
 }
 

@@ -47,6 +47,24 @@ async fn the_longest_deferral_counts() {
 }
 
 #[tokio::test]
+async fn only_who_was_asked_is_told_of_the_end() {
+    let consent = Arc::new(Consent::default());
+    let mut a = consent.subscribe_updates("a").expect("room");
+    let answer = asking(&consent, LONG).await;
+    let mut late = consent.subscribe_updates("b").expect("room");
+    a.recv().await.expect("asked");
+    consent.defer("a", "d", None, None).expect("taken");
+    answer.await.expect("no panic");
+    consent.announce_done("nobody was asked about this one");
+    consent.announce_done("d");
+    consent.announce_done("d");
+    let event = a.recv().await.expect("told");
+    assert_eq!(serde_json::to_value(&event).expect("JSON")["postUpdateEvent"]["deploymentId"], "d");
+    assert!(a.try_recv().is_err(), "it is told once");
+    assert!(late.try_recv().is_err(), "it was not asked");
+}
+
+#[tokio::test]
 async fn silence_and_hanging_up_are_consent() {
     let consent = Arc::new(Consent::default());
     let silent = consent.subscribe_updates("a").expect("room");
@@ -110,7 +128,8 @@ async fn a_configuration_is_valid_when_its_component_says_so() {
 async fn who_does_not_read_is_not_asked_for_ever() {
     let consent = Consent::default();
     let _unread = consent.subscribe_updates("a").expect("room");
-    for _ in 0..=UNREAD {
+    for _ in 0..=UNREAD / 2 {
+        assert_eq!(consent.ask_update("d", &one(), SHORT).await, Answer::Proceed);
         consent.announce_done("d");
     }
     assert_eq!(consent.ask_update("d", &one(), LONG).await, Answer::Proceed);

@@ -66,6 +66,7 @@ impl Worker {
     pub async fn deploy(&self, mut task: Task) -> Progress {
         let id = task.request.document.id.clone();
         if !self.history.begin(&id) {
+            self.around.consent.announce_done(id.as_str());
             return Progress::Ended;
         }
         let mut canceled = self.history.cancellation(&id);
