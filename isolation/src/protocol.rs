@@ -29,6 +29,9 @@ pub const MAX_STEPS: usize = 64;
 /// Most directories that one [`Request::Discard`] names.
 pub const MAX_DISCARDED: usize = 64;
 
+/// How the names begin that directories have while they are removed: never half of one under its own name.
+pub const DISCARDED: &str = "discarded-";
+
 /// Most fences at once.
 pub const MAX_FENCES: usize = 1024;
 
@@ -106,7 +109,7 @@ pub enum Request {
     },
     /// Removes directories of [`crate::plan::Base::State`] with all that is in them, whoever in a fence owns it.
     /// What is not there counts as removed. Refused while an open fence uses one of them. The reply comes when they
-    /// are gone.
+    /// are gone. A removal that is cut short leaves [`DISCARDED`] beside the directory, to be discarded as well.
     Discard {
         sources: Vec<PathBuf>,
     },

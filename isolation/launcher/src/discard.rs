@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use hedgerow_isolation::connection::Connection;
-use hedgerow_isolation::protocol::{Error, ErrorKind, Response};
+use hedgerow_isolation::protocol::{DISCARDED, Error, ErrorKind, Response};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -118,6 +118,7 @@ fn remove(parent: BorrowedFd<'_>, name: &CString) -> Result<(), Errno> {
         Err(Errno::NOENT) => return Ok(()),
         opened => opened?,
     };
+    let name = set_aside(parent, name)?;
     // A tree may be deeper than there are descriptors or stack: what lies two levels down comes one level up
     // until nothing does.
     let mut moved = 0u64;
@@ -130,7 +131,25 @@ fn remove(parent: BorrowedFd<'_>, name: &CString) -> Result<(), Errno> {
             }
         }
         if is_flat {
-            return rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR);
+            return rustix::fs::unlinkat(parent, &name, AtFlags::REMOVEDIR);
+        }
+    }
+}
+
+/// Gives a directory another name beside itself, so that whatever ends the removal, its own is free and no half of it
+/// is taken for the whole. Returns the name; what is set aside already stays where it is.
+fn set_aside(parent: BorrowedFd<'_>, name: &CString) -> Result<CString, Errno> {
+    if name.to_bytes().starts_with(DISCARDED.as_bytes()) {
+        return Ok(name.clone());
+    }
+    let mut number = 0u64;
+    loop {
+        number += 1;
+        let free = CString::new(format!("{DISCARDED}{number}")).map_err(|_| Errno::INVAL)?;
+        match rustix::fs::renameat_with(parent, name, parent, &free, RenameFlags::NOREPLACE) {
+            // Another removal's.
+            Err(Errno::EXIST) => {}
+            renamed => return renamed.map(|()| free),
         }
     }
 }
@@ -207,5 +226,21 @@ mod tests {
         std::os::unix::fs::symlink(at("kept"), at("link")).unwrap();
         remove(parent.as_fd(), &c"link".to_owned()).unwrap_err();
         assert!(at("kept/file").exists());
+    }
+
+    #[test]
+    fn what_is_being_removed_does_not_have_its_name_any_more() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |path: &str| home.path().join(path);
+        let parent = rustix::fs::open(home.path(), OFlags::PATH, Mode::empty()).unwrap();
+        for expected in [c"discarded-1", c"discarded-2"] {
+            fs::create_dir_all(at("layer/usr/upper")).unwrap();
+            let aside = set_aside(parent.as_fd(), &c"layer".to_owned()).unwrap();
+            assert_eq!((aside.as_c_str(), at("layer").exists()), (expected, false));
+        }
+        // As for one that was cut short.
+        assert!(at("discarded-1/usr/upper").exists());
+        remove(parent.as_fd(), &c"discarded-1".to_owned()).unwrap();
+        assert!(!at("discarded-1").exists() && at("discarded-2/usr").exists());
     }
 }

@@ -106,7 +106,12 @@ pub fn ipc_directory(slot: u32) -> PathBuf {
 
 /// Relative to [`Layout::state`].
 pub fn work_directory(slot: u32) -> PathBuf {
-    format!("work/c{slot}").into()
+    work_directories().join(format!("c{slot}"))
+}
+
+/// Relative to [`Layout::state`].
+pub fn work_directories() -> PathBuf {
+    "work".into()
 }
 
 /// What one version of a component writes outside its work directory. Relative to [`Layout::state`].

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hedgerow_isolation::protocol::{MAX_DISCARDED, Request};
+use hedgerow_isolation::protocol::{DISCARDED, MAX_DISCARDED, Request};
 
 use crate::driver::Surroundings;
 use crate::layout;
@@ -25,15 +25,15 @@ pub async fn unused(around: &Surroundings) {
             tracing::error!(component, "cannot release its ids: {error}");
         }
     }
-    discard(around, &left.layers).await;
+    discard(around, &left.others).await;
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Leftovers {
     /// Components that are not desired but have ids, with the directories of theirs.
     components: BTreeMap<String, Vec<PathBuf>>,
-    /// Layers of versions that are not the desired one.
-    layers: Vec<PathBuf>,
+    /// Layers of versions that are not the desired one, and what removals that were cut short have left.
+    others: Vec<PathBuf>,
 }
 
 impl Leftovers {
@@ -47,7 +47,8 @@ impl Leftovers {
                 Some(layout::layer(*slot, &row.version.to_string()))
             })
             .collect();
-        let mut layers = layers(&around.layout.state);
+        let state = &around.layout.state;
+        let mut layers = entries(state, &layout::layers());
         layers.retain(|layer| !kept.contains(layer));
         let is_desired = |name: &str| desired.keys().any(|desired| desired.as_str() == name);
         let mut left = Self::default();
@@ -61,16 +62,25 @@ impl Leftovers {
             layers.retain(|layer| !is_of(layer, slot));
             left.components.insert(name, directories);
         }
-        left.layers = layers;
+        left.others = layers;
+        left.others.extend(discarded(state));
         Ok(left)
     }
 }
 
-/// Every layer there is, relative to the state directory.
-fn layers(state: &Path) -> Vec<PathBuf> {
-    let directory = layout::layers();
+/// Work directories whose removal was cut short. (Of layers it is one among [`entries`].)
+fn discarded(state: &Path) -> impl Iterator<Item = PathBuf> {
+    let is_discarded = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(DISCARDED.as_bytes()))
+    };
+    entries(state, &layout::work_directories()).into_iter().filter(is_discarded)
+}
+
+/// What is in a directory of the state directory, relative to that.
+fn entries(state: &Path, directory: &Path) -> Vec<PathBuf> {
     // Where there are none yet there is nothing to remove.
-    let Ok(entries) = fs::read_dir(state.join(&directory)) else { return vec![] };
+    let Ok(entries) = fs::read_dir(state.join(directory)) else { return vec![] };
     entries.filter_map(|entry| Some(directory.join(entry.ok()?.file_name()))).collect()
 }
 
@@ -89,4 +99,20 @@ async fn discard(around: &Surroundings, directories: &[PathBuf]) -> bool {
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_removal_left_of_a_work_directory_is_found_again() {
+        let state = tempfile::tempdir().unwrap();
+        assert_eq!(discarded(state.path()).count(), 0);
+        for name in ["c1", "discarded-1"] {
+            fs::create_dir_all(state.path().join("work").join(name)).unwrap();
+        }
+        let found: Vec<_> = discarded(state.path()).collect();
+        assert_eq!(found, [PathBuf::from("work/discarded-1")]);
+    }
 }
