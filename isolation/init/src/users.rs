@@ -1,7 +1,8 @@
 //! The users and groups of the fence: its own /etc/passwd and /etc/group, which its packages and steps may have changed.
 
-use std::fs;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 
 use hedgerow_isolation::plan::{IdRange, User};
 
@@ -59,12 +60,16 @@ struct Group {
 const PASSWD: &str = "/etc/passwd";
 const GROUP: &str = "/etc/group";
 
+/// Bytes of either that are read at most.
+const MAX_FILE: u64 = 1 << 20;
+
 /// Ids for users whom a deployment names and the fence does not know.
 const FREE: std::ops::Range<u32> = 1001..60_000;
 
 impl Users {
     pub fn read() -> Self {
-        let text = |path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+        let read = |path| open(File::options().read(true), path).map(|(_, text)| text);
+        let text = |path| String::from_utf8_lossy(&read(path).unwrap_or_default()).into_owned();
         Self::parse(&text(PASSWD), &text(GROUP))
     }
 
@@ -163,12 +168,25 @@ impl Users {
 }
 
 fn append(path: &str, line: &str) -> io::Result<()> {
-    let text = fs::read(path).unwrap_or_default();
+    let (mut file, text) = open(File::options().read(true).append(true).create(true), path)?;
     let end = if text.is_empty() || text.ends_with(b"\n") { "" } else { "\n" };
-    io::Write::write_all(
-        &mut fs::File::options().append(true).create(true).open(path)?,
-        format!("{end}{line}").as_bytes(),
-    )
+    file.write_all(format!("{end}{line}").as_bytes())
+}
+
+/// A file and what is in it. A component may have put anything in its place: what is no regular file, or is larger than
+/// [`MAX_FILE`], is refused, and nothing waits for somebody at the other end.
+fn open(how: &mut OpenOptions, path: &str) -> io::Result<(File, Vec<u8>)> {
+    let file = how.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    let refused = |why: &str| Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    if !file.metadata()?.is_file() {
+        return refused("it is no regular file");
+    }
+    let mut text = Vec::new();
+    (&file).take(MAX_FILE + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_FILE {
+        return refused("it is larger than 1 MiB");
+    }
+    Ok((file, text))
 }
 
 fn id(text: &str) -> Option<u32> {
@@ -232,6 +250,29 @@ mod tests {
         let identity = users.identity(User::GGC);
         assert_eq!((identity.groups, identity.privileged), (vec![44], false));
         assert_eq!(users.identity(User { uid: 0, gid: 5 }), Identity::root());
+    }
+
+    #[test]
+    fn what_a_component_put_in_place_of_the_files_neither_holds_up_nor_fills_the_init() {
+        let home = std::env::temp_dir().join(format!("hedgerow-users-{}", std::process::id()));
+        std::fs::create_dir(&home).unwrap();
+        let at = |name: &str| home.join(name).to_str().unwrap().to_owned();
+        let fifo = std::ffi::CString::new(at("fifo")).unwrap();
+        // SAFETY: the kernel reads a string that outlives the call.
+        assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
+        std::os::unix::fs::symlink("/dev/zero", at("zero")).unwrap();
+        std::fs::write(at("large"), vec![b'\n'; (1 << 20) + 1]).unwrap();
+        std::fs::write(at("good"), "a:x:1:").unwrap();
+        for name in ["fifo", "zero", "large"] {
+            open(File::options().read(true), &at(name)).unwrap_err();
+            append(&at(name), "b:x:2:\n").unwrap_err();
+        }
+        for name in ["good", "missing"] {
+            append(&at(name), "b:x:2:\n").unwrap();
+        }
+        assert_eq!(std::fs::read(at("good")).unwrap(), b"a:x:1:\nb:x:2:\n");
+        assert_eq!(std::fs::read(at("missing")).unwrap(), b"b:x:2:\n");
+        std::fs::remove_dir_all(&home).unwrap();
     }
 
     #[test]
