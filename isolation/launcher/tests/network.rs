@@ -174,6 +174,21 @@ fn nothing_is_left_of_the_network() {
 }
 
 #[test]
+fn a_launcher_that_was_killed_publishes_nothing_any_more_and_its_filters_stay() {
+    let mut launcher = Launcher::start();
+    launcher.grant("[[grant]]\ncomponent = 'com.example.server'\nports = ['41084:80/tcp']\n");
+    launcher.client().open(joined("server"));
+    let list = format!("nft list table inet {}", launcher.cgroup_name());
+    assert!(shell_out(&list).contains("41084"));
+    launcher.kill();
+    launcher.replace_after_kill();
+    launcher.client();
+    let left = shell_out(&list);
+    assert!(!left.contains("41084") && left.contains("169.254.0.0/16"), "{left}");
+    launcher.stop();
+}
+
+#[test]
 fn a_machine_that_cannot_says_so() {
     let outside = Outside::new(2).unwrap();
     let launcher = Launcher::start_with_settings("[network]\nrange = '198.51.100.0/24'\n");

@@ -184,6 +184,12 @@ impl Nat {
         };
         // Without its end, the kernel looks at a batch and drops it.
         nat.netfilter.run(&nat.rules().unfinished()).map_err(|e| rules(e.into()))?;
+        // A predecessor that was killed has published what leads nowhere now, or to another fence. Its filters stay,
+        // for the links that are still going. Without it there is nothing to do.
+        match nat.publish() {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(rules(e)),
+            Ok(()) | Err(_) => {}
+        }
         Ok(nat)
     }
 
