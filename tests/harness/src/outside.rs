@@ -49,7 +49,10 @@ while True:
 /// Serves the files of a directory.
 const FILES: &str = r#"
 import functools, http.server, sys
-handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=sys.argv[3])
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+handler = functools.partial(Quiet, directory=sys.argv[3])
 server = http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), handler)
 print("ready", flush=True)
 server.serve_forever()
