@@ -70,26 +70,19 @@ impl Bases {
             Err(Errno::NOENT) => create(self.state.as_fd(), source).map_err(refused)?,
             opened => opened.map_err(refused)?,
         };
-        self.copy_layer(&directory, source)
+        check_layer(&directory, source)?;
+        mount::copy(directory.as_fd(), "", Reach::One)
+            .map_err(|e| Error::new(ErrorKind::System, format!("layer {source:?}: {e}")))
     }
 
-    /// The layer of a dependency, where it has one.
+    /// The directory of a dependency's layer, where it has one. Not a mount: parts of it are copied, which the kernel
+    /// refuses for a detached one before Linux 6.15.
     pub fn dependencys_layer(&self, source: &Path) -> Result<Option<OwnedFd>, Error> {
         match open(self.state.as_fd(), source) {
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(refused("layer", source, errno)),
-            Ok(directory) => self.copy_layer(&directory, source).map(Some),
+            Ok(directory) => check_layer(&directory, source).map(|()| Some(directory)),
         }
-    }
-
-    fn copy_layer(&self, directory: &OwnedFd, source: &Path) -> Result<OwnedFd, Error> {
-        let found = rustix::fs::fstat(directory).map_err(|e| refused("layer", source, e))?;
-        if found.st_uid != 0 || found.st_mode & 0o077 != 0 {
-            let message = format!("layer {source:?}: not made by the launcher: discard it");
-            return Err(Error::new(ErrorKind::Invalid, message));
-        }
-        mount::copy(directory.as_fd(), "", Reach::One)
-            .map_err(|e| Error::new(ErrorKind::System, format!("layer {source:?}: {e}")))
     }
 
     /// A detached mount of a dependency's directory, where it exists.
@@ -144,6 +137,15 @@ impl Bases {
             give(directory, owner, ids).map_err(|e| refusal(wanted, e))
         }
     }
+}
+
+fn check_layer(directory: &OwnedFd, source: &Path) -> Result<(), Error> {
+    let found = rustix::fs::fstat(directory).map_err(|e| refused("layer", source, e))?;
+    if found.st_uid == 0 && found.st_mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let message = format!("layer {source:?}: not made by the launcher: discard it");
+    Err(Error::new(ErrorKind::Invalid, message))
 }
 
 fn refusal(wanted: &Mount, errno: Errno) -> Error {
