@@ -117,7 +117,8 @@ impl Init {
             names.push(name);
             sources.push(PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
         }
-        rustix::io::retry_on_intr(|| poll(&mut sources, None))
+        let patience = self.sudo.patience();
+        rustix::io::retry_on_intr(|| poll(&mut sources, patience.as_ref()))
             .map_err(|e| Error::System("cannot wait", e.into()))?;
         let mut ready = sources.iter().map(|source| !source.revents().is_empty());
         let (commands, children) = (ready.next() == Some(true), ready.next() == Some(true));

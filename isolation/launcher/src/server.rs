@@ -15,6 +15,7 @@ use hedgerow_isolation::protocol::{
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use rustix::process::{WaitOptions, WaitStatus};
 
@@ -32,6 +33,9 @@ use crate::root::Root;
 use crate::setup::{self, Compilation, Failure, Files};
 use crate::source::Bases;
 
+/// How long it takes at most until it is tried again to let somebody in when there were no descriptors left.
+const CROWDED: Duration = Duration::from_secs(1);
+
 pub struct Server {
     linger: Option<Duration>,
     daemon_uid: u32,
@@ -46,6 +50,8 @@ pub struct Server {
     signals: SignalFd,
     daemon: Option<Daemon>,
     connections: u64,
+    /// Nobody more could be let in: they wait for something to happen, or for [`CROWDED`].
+    is_crowded: bool,
     alone_since: Instant,
     fences: BTreeMap<FenceId, Fence>,
     discards: Discards,
@@ -94,6 +100,7 @@ impl Server {
             signals,
             daemon: None,
             connections: 0,
+            is_crowded: false,
             alone_since: Instant::now(),
             fences: BTreeMap::new(),
             discards: Discards::default(),
@@ -106,7 +113,9 @@ impl Server {
     /// Serves until a signal, or until it has been alone for too long; then every fence has ended.
     pub fn run(mut self) -> Result<(), Failure> {
         while !(self.stopping && self.fences.is_empty()) {
-            for source in self.wait()? {
+            let ready = self.wait()?;
+            self.is_crowded = false;
+            for source in ready {
                 match source {
                     Source::Signals => self.handle_signals(),
                     Source::Listener => self.accept(),
@@ -122,11 +131,12 @@ impl Server {
     }
 
     fn wait(&self) -> Result<Vec<Source>, Failure> {
-        let mut names = vec![Source::Signals, Source::Listener];
-        let mut sources = vec![
-            PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.files.listener.as_fd(), PollFlags::IN),
-        ];
+        let mut names = vec![Source::Signals];
+        let mut sources = vec![PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
+        if !self.is_crowded {
+            names.push(Source::Listener);
+            sources.push(PollFd::from_borrowed_fd(self.files.listener.as_fd(), PollFlags::IN));
+        }
         if let Some(daemon) = &self.daemon {
             let out = if daemon.has_waiting() { PollFlags::OUT } else { PollFlags::empty() };
             names.push(Source::Daemon);
@@ -144,7 +154,7 @@ impl Server {
         }
         let timeout = self.timeout();
         match poll(&mut sources, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(Failure::System("cannot wait", errno.into())),
         }
         let ready = names.into_iter().zip(&sources);
@@ -153,7 +163,9 @@ impl Server {
 
     fn timeout(&self) -> Option<Timespec> {
         let lonely = self.linger.filter(|_| self.daemon.is_none()).map(|l| self.alone_since + l);
-        let next = self.fences.values().filter_map(Fence::deadline).chain(lonely).min()?;
+        let crowded = self.is_crowded.then(|| Instant::now() + CROWDED);
+        let next = self.fences.values().filter_map(Fence::deadline);
+        let next = next.chain(lonely).chain(crowded).min()?;
         let left = next.saturating_duration_since(Instant::now());
         // Rounded up, so that the deadline has passed when this returns.
         Timespec::try_from(left + Duration::from_millis(1)).ok()
@@ -200,7 +212,14 @@ impl Server {
 
     fn accept(&mut self) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let Ok(socket) = rustix::net::accept_with(&self.files.listener, flags) else { return };
+        let socket = match rustix::net::accept_with(&self.files.listener, flags) {
+            Ok(socket) => socket,
+            Err(errno) => {
+                // Whoever is refused for want of descriptors or memory is still there to be waited for.
+                self.is_crowded = errno != Errno::AGAIN;
+                return;
+            }
+        };
         let uid = rustix::net::sockopt::socket_peercred(&socket).map(|peer| peer.uid.as_raw());
         if !uid.is_ok_and(|uid| uid == 0 || uid == self.daemon_uid) {
             return;

@@ -350,3 +350,47 @@ fn descriptors_that_the_launcher_inherits_go_no_further() {
     (&reader).read_to_string(&mut nothing).unwrap();
     assert_eq!(nothing, "");
 }
+
+#[test]
+fn a_launcher_without_descriptors_leaves_no_cgroup_and_does_not_spin_while_somebody_waits() {
+    let launcher = Launcher::start();
+    let mut client = launcher.client();
+    let process = format!("/proc/{}", launcher.child.id());
+    let allow = |files: usize| {
+        let pid = launcher.child.id().to_string();
+        let status = std::process::Command::new("prlimit")
+            .args(["--pid", &pid, &format!("--nofile={files}:")])
+            .status();
+        assert!(status.unwrap().success());
+    };
+    let held = fs::read_dir(format!("{process}/fd")).unwrap().count();
+    let opened = (held..held + 100).find(|files| {
+        allow(*files);
+        let opened = client.try_open(plan("tight")).is_ok();
+        if !opened {
+            eventually("no cgroup is left", || launcher.fence_cgroups().is_empty().then_some(()));
+        }
+        opened
+    });
+    assert!(opened.is_some_and(|files| files > held));
+
+    allow(1024);
+    let fence = client.open(plan("roomy"));
+    let mut running = client.start(&fence, shell(1, "echo up; sleep 0.5; echo over"));
+    assert_eq!(running.line(), "up");
+    let is_free = |number: &usize| fs::symlink_metadata(format!("{process}/fd/{number}")).is_err();
+    allow((0..1024).find(is_free).unwrap());
+    let mut stranger = launcher.stranger();
+    let spent = || {
+        let text = fs::read_to_string(format!("{process}/schedstat")).unwrap();
+        let nanoseconds = text.split(' ').next().unwrap().parse().unwrap();
+        std::time::Duration::from_nanos(nanoseconds)
+    };
+    let (before, begin) = (spent(), std::time::Instant::now());
+    assert_eq!(running.line(), "over");
+    let (took, passed) = (spent() - before, begin.elapsed());
+    assert!(took < passed / 5, "{took:?} of {passed:?}");
+    allow(1024);
+    stranger.hello().unwrap();
+    launcher.stop();
+}

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::protocol::ExitStatus;
+use rustix::event::Timespec;
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::arguments::{Order, Shell};
@@ -19,10 +21,15 @@ use crate::users::{Account, Users};
 /// Most of them at once; the next one waits until another has ended.
 const MAX_CALLERS: usize = 64;
 
+/// Until somebody is let in again after there were no descriptors left.
+const CROWDED: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
 #[derive(Debug)]
 pub struct Sudo {
     listener: OwnedFd,
     callers: Vec<Caller>,
+    /// Nobody more could be let in: not to be tried again before something has happened, or [`CROWDED`] has passed.
+    is_crowded: bool,
 }
 
 #[derive(Debug)]
@@ -50,19 +57,25 @@ impl Sudo {
         // Whoever is in the fence may: see the module.
         fs::set_permissions(SOCKET, Permissions::from_mode(0o666))?;
         rustix::net::listen(&listener, 16)?;
-        Ok(Self { listener, callers: Vec::new() })
+        Ok(Self { listener, callers: Vec::new(), is_crowded: false })
     }
 
     pub fn sources(&self) -> impl Iterator<Item = (Source, BorrowedFd<'_>)> {
-        let room = self.callers.len() < MAX_CALLERS;
+        let room = self.callers.len() < MAX_CALLERS && !self.is_crowded;
         let listener = room.then(|| (Source::Listener, self.listener.as_fd()));
         let callers = self.callers.iter().enumerate();
         let callers = callers.map(|(number, c)| (Source::Caller(number), c.connection.as_fd()));
         listener.into_iter().chain(callers)
     }
 
+    /// How long to wait for [`Self::sources`] at most.
+    pub fn patience(&self) -> Option<Timespec> {
+        self.is_crowded.then_some(CROWDED)
+    }
+
     /// Serves what was ready, in the numbering of [`Self::sources`].
     pub fn serve(&mut self, ready: &[Source], filter: &[libc::sock_filter]) {
+        self.is_crowded = false;
         let mut gone = Vec::new();
         for source in ready {
             match source {
@@ -96,7 +109,14 @@ impl Sudo {
 
     fn accept(&mut self) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let Ok(socket) = rustix::net::accept_with(&self.listener, flags) else { return };
+        let socket = match rustix::net::accept_with(&self.listener, flags) {
+            Ok(socket) => socket,
+            Err(errno) => {
+                // Whoever is refused for want of descriptors or memory is still there to be waited for.
+                self.is_crowded = errno != Errno::AGAIN;
+                return;
+            }
+        };
         let Ok(peer) = rustix::net::sockopt::socket_peercred(&socket) else { return };
         let (connection, uid) = (socket.into(), peer.uid.as_raw());
         self.callers.push(Caller { connection, uid, command: None });

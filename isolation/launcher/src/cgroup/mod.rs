@@ -99,11 +99,7 @@ impl Cgroups {
             }
         };
         let cgroup = Cgroup { kind };
-        limited.inspect_err(|_| {
-            // Nothing is in it yet, so that it can go at once.
-            let _ = cgroup.remove();
-        })?;
-        Ok(cgroup)
+        limited.map(|()| cgroup)
     }
 
     /// Removes what [`Self::take`] made; for when no fence is left.
@@ -189,6 +185,13 @@ impl Cgroup {
             Kind::V1(cgroup) => cgroup.oom_kills(),
             Kind::V2(cgroup) => cgroup.oom_kills(),
         }
+    }
+}
+
+/// One that nothing was put into, since a fence could not be started, goes at once. (Any other is removed before.)
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = self.remove();
     }
 }
 
