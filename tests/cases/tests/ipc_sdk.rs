@@ -229,6 +229,12 @@ fn lifecycle(own: &str) -> Vec<Step> {
             named(own),
             json!({"componentDetails": {"componentName": own, "version": "1.0.0"}}),
         ),
+        ok(
+            "details of who may not be read",
+            GetComponentDetails,
+            named("test.stranger"),
+            json!({"componentDetails": {"version": "1.0.0", "configuration": null}}),
+        ),
         refused(
             "no details",
             GetComponentDetails,
@@ -592,7 +598,7 @@ fn has_all(answer: &Value, wanted: &Value) -> bool {
     match (answer, wanted) {
         (Value::Object(answer), Value::Object(wanted)) => wanted
             .iter()
-            .all(|(key, wanted)| answer.get(key).is_some_and(|answer| has_all(answer, wanted))),
+            .all(|(key, wanted)| has_all(answer.get(key).unwrap_or(&Value::Null), wanted)),
         _ => answer == wanted,
     }
 }
@@ -729,7 +735,10 @@ fn recipe(name: &str, script: &str, run: &str) -> Value {
                     "1": policy(&["PutComponentMetric"], &["sdk.*"]),
                 },
                 "io.hedgerow.ipc.configuration": {
-                    "1": policy(&["GetConfiguration"], &["test.allowing"]),
+                    "1": policy(
+                        &["GetConfiguration"],
+                        &["test.allowing", &format!("test.made.by.{name}")],
+                    ),
                 },
             },
         }},

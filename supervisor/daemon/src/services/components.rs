@@ -3,7 +3,7 @@
 use hedgerow_api::Error;
 use hedgerow_ipc::model::{
     ComponentDetails, ErrorKind, GetComponentDetailsRequest, GetComponentDetailsResponse,
-    LifecycleState, ListComponentsResponse, OperationError, PauseComponentRequest,
+    LifecycleState, ListComponentsResponse, Operation, OperationError, PauseComponentRequest,
     PauseComponentResponse, ReportedLifecycleState, RequestStatus, Response,
     RestartComponentRequest, RestartComponentResponse, ResumeComponentRequest,
     ResumeComponentResponse, StopComponentRequest, StopComponentResponse, UpdateStateRequest,
@@ -32,19 +32,21 @@ impl DaemonServices {
         Ok(Response::UpdateState(UpdateStateResponse {}))
     }
 
-    pub(super) fn list_components(&self) -> Response {
-        let components = self.registry.all().iter().map(|status| self.details(status)).collect();
+    pub(super) fn list_components(&self, caller: &str) -> Response {
+        let all = self.registry.all();
+        let components = all.iter().map(|status| self.details(caller, status)).collect();
         Response::ListComponents(ListComponentsResponse { components: Some(components) })
     }
 
     pub(super) fn get_component_details(
         &self,
+        caller: &str,
         request: &GetComponentDetailsRequest,
     ) -> Result<Response, OperationError> {
         let name = &request.component_name;
         let status = self.registry.status(name).ok_or_else(|| unknown(name))?;
         Ok(Response::GetComponentDetails(GetComponentDetailsResponse {
-            component_details: self.details(&status),
+            component_details: self.details(caller, &status),
         }))
     }
 
@@ -91,12 +93,15 @@ impl DaemonServices {
         })
     }
 
-    fn details(&self, status: &Status) -> ComponentDetails {
+    /// Without the configuration, where the caller may not read it.
+    fn details(&self, caller: &str, status: &Status) -> ComponentDetails {
+        let may_read = self.may_read(caller, &status.name, Operation::GetConfiguration).is_ok();
+        let configuration = || self.records.configuration(&status.name, &[]).ok().flatten();
         ComponentDetails {
             component_name: status.name.clone(),
             version: status.version.clone(),
             state: lifecycle_state(status.state.published()),
-            configuration: self.records.configuration(&status.name, &[]).ok().flatten(),
+            configuration: may_read.then(configuration).flatten(),
         }
     }
 }

@@ -99,7 +99,7 @@ impl DaemonServices {
     }
 
     /// A component reads its own configuration, its direct dependencies', and what a policy allows.
-    fn may_read(
+    pub(super) fn may_read(
         &self,
         caller: &str,
         component: &str,

@@ -53,8 +53,8 @@ impl Services for DaemonServices {
         let caller = component(who)?;
         let answer = match request {
             Request::UpdateState(request) => self.update_state(caller, &request).await,
-            Request::ListComponents(_) => Ok(self.list_components()),
-            Request::GetComponentDetails(request) => self.get_component_details(&request),
+            Request::ListComponents(_) => Ok(self.list_components(caller)),
+            Request::GetComponentDetails(request) => self.get_component_details(caller, &request),
             Request::RestartComponent(request) => self.restart_component(&request),
             Request::StopComponent(request) => self.stop_component(&request),
             Request::CreateLocalDeployment(request) => {
