@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hedgerow_isolation::protocol::{DISCARDED, MAX_DISCARDED, Request};
+use tokio::time::timeout;
 
 use crate::driver::Surroundings;
 use crate::layout;
@@ -89,13 +90,21 @@ fn is_of(layer: &Path, slot: u32) -> bool {
     name.starts_with(&format!("c{slot}-"))
 }
 
-/// Whether all of them are gone.
+/// Whether all of them are gone. Each request has the time that a removal has.
 async fn discard(around: &Surroundings, directories: &[PathBuf]) -> bool {
     for part in directories.chunks(MAX_DISCARDED) {
         let request = Request::Discard { sources: part.to_vec() };
-        if let Err(error) = around.launcher.run(request, vec![]).await {
-            tracing::warn!("cannot remove {part:?}: {error}");
-            return false;
+        let limit = around.settings.deployment.remove_timeout();
+        match timeout(limit, around.launcher.run(request, vec![])).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::warn!("cannot remove {part:?}: {error}");
+                return false;
+            }
+            Err(_) => {
+                tracing::warn!("{part:?} is not removed after {} s", limit.as_secs());
+                return false;
+            }
         }
     }
     true

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hedgerow_api::Error;
 use hedgerow_component::ComponentName;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::document::FailurePolicy;
 use super::fault::{ErrorCode, Fault};
@@ -59,8 +59,14 @@ impl Worker {
         outcome.removed = record.removed.iter().map(ToString::to_string).collect();
         let (phase, is_held) = (record.phase, !record.bootstraps.is_empty());
         self.end_decided(record, outcome, removed).await;
-        if is_held && let Err(error) = reconcile(&self.around, &self.platform).await {
-            tracing::error!("cannot let go on what waited for a bootstrap: {error}");
+        if is_held {
+            let limit = self.around.settings.deployment.apply_timeout();
+            let let_go = "cannot let go on what waited for a bootstrap";
+            match timeout(limit, reconcile(&self.around, &self.platform)).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::error!("{let_go}: {error}"),
+                Err(_) => tracing::error!("{let_go} within {} s", limit.as_secs()),
+            }
         }
         if phase == failed(DetailedStatus::FailedUnableToRollback) {
             self.sweep().await;
@@ -187,9 +193,14 @@ impl Worker {
         is_awaited: impl Fn(&ComponentName) -> bool,
         before: BTreeMap<String, Status>,
     ) -> Result<(), Setback> {
-        let desired = match reconcile(&self.around, &self.platform).await {
-            Ok(desired) => desired,
-            Err(error) => return Err(Setback::internal(&error)),
+        let limit = self.around.settings.deployment.apply_timeout();
+        let deadline = Instant::now() + limit;
+        let desired = tokio::select! {
+            desired = timeout_at(deadline, reconcile(&self.around, &self.platform)) => match desired {
+                Ok(desired) => desired.map_err(|error| Setback::internal(&error))?,
+                Err(_) => return Err(Setback::untold(limit, "deployment.apply-timeout")),
+            },
+            () = self.cancellation_of(record) => return Err(Setback::canceled()),
         };
         let targets = desired
             .into_iter()
@@ -206,9 +217,8 @@ impl Worker {
             self.history.advance(&record.id, stage, percent);
             self.jobs.progress(record.job, percent, what);
         };
-        let limit = self.around.settings.deployment.apply_timeout();
         tokio::select! {
-            up = timeout(limit, all_up(&self.around, &awaited, progress)) => match up {
+            up = timeout_at(deadline, all_up(&self.around, &awaited, progress)) => match up {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(broken)) => Err(Setback::broken(failure_of(&self.around, &broken))),
                 Err(_) => Err(self.stuck(&awaited)),
@@ -239,12 +249,15 @@ impl Worker {
         if names.is_empty() {
             return Ok(());
         }
-        if let Err(error) = reconcile(&self.around, &self.platform).await {
-            return Err(Setback::internal(&error));
+        let limit = self.around.settings.deployment.remove_timeout();
+        let deadline = Instant::now() + limit;
+        match timeout_at(deadline, reconcile(&self.around, &self.platform)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(Setback::internal(&error)),
+            Err(_) => return Err(Setback::untold(limit, "deployment.remove-timeout")),
         }
         self.jobs.progress(record.job, 90, "removing what is not needed any more");
-        let limit = self.around.settings.deployment.remove_timeout();
-        match timeout(limit, wait::remove(&self.around, &names)).await {
+        match timeout_at(deadline, wait::remove(&self.around, &names)).await {
             Ok(()) => Ok(()),
             Err(_) => {
                 let left = names.iter().find(|name| self.around.registry.status(name).is_some());
@@ -303,7 +316,11 @@ impl Worker {
         if timeout(limit, wait::remove(&self.around, &names)).await.is_err() {
             tracing::warn!("not gone yet: {names:?}");
         }
-        if let Err(error) = self.around.records.forget_removed(&self.removed()) {
+        let removed = self.removed();
+        if removed.is_empty() {
+            return;
+        }
+        if let Err(error) = self.around.records.forget_removed(&removed) {
             tracing::error!("cannot forget what was removed: {error}");
         }
         collect_packages(&self.around);
@@ -384,6 +401,15 @@ impl Setback {
         let codes = [ErrorCode::ComponentUpdate, ErrorCode::ComponentBroken];
         let fault = Fault::of_component(&component, &codes, failure.message.clone());
         Self { fault, failure, canceled: false }
+    }
+
+    /// Drivers did not take what they were told.
+    fn untold(limit: Duration, key: &str) -> Self {
+        let cause =
+            format!("a component's driver takes no command after {} s ({key})", limit.as_secs());
+        let failure = Failure::of(&Error::DeploymentFailed(cause.clone()));
+        let codes = [ErrorCode::ComponentUpdate, ErrorCode::DeploymentInterrupted];
+        Self { fault: Fault::new(&codes, cause), failure, canceled: false }
     }
 
     pub(super) fn canceled() -> Self {
