@@ -307,9 +307,7 @@ impl Worker {
     /// Ends what an earlier deployment, or an earlier daemon, could not: components that were to be removed.
     pub(super) async fn sweep(&self) {
         let limit = self.around.settings.deployment.remove_timeout();
-        let desired = self.around.records.desired().unwrap_or_default();
-        let rows = desired.into_iter().filter(|(_, row)| row.goal == Goal::Remove);
-        let names: BTreeSet<String> = rows.map(|(name, _)| name.to_string()).collect();
+        let names = self.leftovers();
         if names.is_empty() {
             return;
         }
@@ -325,6 +323,25 @@ impl Worker {
         }
         collect_packages(&self.around);
         release::unused(&self.around).await;
+    }
+
+    pub(super) fn has_leftovers(&self) -> bool {
+        !self.leftovers().is_empty()
+    }
+
+    /// Resolves once [`sweep`](Self::sweep) has something to end. May be dropped at any moment: no deployment waits
+    /// for it.
+    pub(super) async fn leftovers_gone(&self) {
+        // Where it could not be stored that they are gone, that has to wait too.
+        sleep(STORE_AGAIN).await;
+        wait::remove(&self.around, &self.leftovers()).await;
+    }
+
+    /// What was to be removed, whether it is gone or not.
+    fn leftovers(&self) -> BTreeSet<String> {
+        let desired = self.around.records.desired().unwrap_or_default();
+        let rows = desired.into_iter().filter(|(_, row)| row.goal == Goal::Remove);
+        rows.map(|(name, _)| name.to_string()).collect()
     }
 
     /// What was to be removed and is.

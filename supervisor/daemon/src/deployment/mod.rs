@@ -156,7 +156,16 @@ async fn work(worker: Arc<Worker>, at_work: Option<DeploymentRecord>, mut queue:
         worker.carry_out(record, vec![], true).await;
     }
     worker.sweep().await;
-    while let Some(task) = queue.next().await {
+    loop {
+        let task = tokio::select! {
+            biased;
+            task = queue.next() => task,
+            () = worker.leftovers_gone(), if worker.has_leftovers() => {
+                worker.sweep().await;
+                continue;
+            }
+        };
+        let Some(task) = task else { return };
         match worker.deploy(task).await {
             Progress::Ended => {}
             Progress::Deferred(wait, task) => queue.defer(wait, *task),
