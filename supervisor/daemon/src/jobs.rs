@@ -250,3 +250,21 @@ pub fn moment(moment: &Moment) -> hedgerow_api::Moment {
         realtime: moment.realtime,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_has_not_ended_until_its_end_is_stored() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let records = Records::open(&directory.path().join("state.redb")).expect("a store");
+        let jobs = Jobs::load(Arc::new(records)).expect("readable");
+        let id = jobs.create(JobKind::Deploy).id;
+        let full = |_: &Job, _: &[u64]| Err(RecordsError::Missing("room".to_owned()));
+        jobs.finish_with(id, Outcome::default(), full).expect_err("it is not stored");
+        assert_eq!(jobs.unfinished().len(), 1);
+        jobs.finish_with(id, Outcome::default(), |_, _| Ok(())).expect("stored");
+        assert!(jobs.unfinished().is_empty());
+    }
+}
