@@ -14,7 +14,8 @@ pub struct NetworkSettings {
     pub range: Option<Range>,
     /// Name servers of fences. Empty: the host's own that a fence can reach.
     pub dns: Vec<IpAddr>,
-    /// Whether fences reach link-local addresses: 169.254.169.254 gives out the rights of a cloud machine.
+    /// Whether fences reach link-local addresses and 100.100.100.200: 169.254.169.254 and that give out the rights of a
+    /// cloud machine.
     pub link_local: bool,
 }
 

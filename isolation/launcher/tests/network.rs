@@ -42,10 +42,17 @@ fn a_fence_reaches_the_world_under_the_hosts_address_and_nothing_nearer() {
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let gateway = client.say(&fence, 2, "ip route show default | cut -d' ' -f3").trim().to_owned();
-    let near = ["127.0.0.1", "169.254.169.254", &gateway, &outside.host.to_string()];
+    let near =
+        ["127.0.0.1", "169.254.169.254", "100.100.100.200", &gateway, &outside.host.to_string()];
     for (id, near) in (10..).zip(near) {
         let (status, stdout, _) = client.run(&fence, id, &fetch(near, port));
         assert_eq!((status, stdout.as_str()), (ExitStatus::Code(1), ""), "{near}");
+    }
+    // Whether or not somebody is at those addresses.
+    let rules = shell_out(&format!("nft list table inet {}", launcher.cgroup_name()));
+    for near in ["169.254.0.0/16", "100.100.100.200"] {
+        let refused = |line: &str| line.contains(near) && line.contains("reject");
+        assert!(rules.lines().any(refused), "{near}: {rules}");
     }
     let nobody = client.open(joined("neighbour"));
     let serve = "python3 -u -m http.server 80 2>&1 | head -n 1; echo x";

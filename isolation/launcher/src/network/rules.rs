@@ -1,6 +1,6 @@
 //! What packets of fences may do, as one nftables table of this launcher's.
 //!
-//! Out: anything but link-local addresses, other fences and this host (DNS apart), under the host's address.
+//! Out: anything but link-local addresses and their like, other fences and this host (DNS apart), under the host's address.
 //! In: answers, and what the administrator publishes.
 
 use std::net::Ipv4Addr;
@@ -17,6 +17,9 @@ const TO_LOOPBACK: Part<'_> =
     Part::Destination(Ipv4Addr::new(127, 0, 0, 0), Ipv4Addr::new(255, 0, 0, 0));
 const TO_LINK_LOCAL: Part<'_> =
     Part::Destination(Ipv4Addr::new(169, 254, 0, 0), Ipv4Addr::new(255, 255, 0, 0));
+/// Where Alibaba Cloud's machines ask for their own rights, which is not link-local.
+const TO_METADATA: Part<'_> =
+    Part::Destination(Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::BROADCAST);
 
 const TCP: Part<'_> = Part::Protocol(libc::IPPROTO_TCP as u8);
 const UDP: Part<'_> = Part::Protocol(libc::IPPROTO_UDP as u8);
@@ -66,7 +69,9 @@ pub fn lay_down(batch: &mut Batch, names: Names<'_>, range: Range, link_local: b
     batch.add_rule(table, "forward", &[to, Part::Redirected, Part::Accept]);
     batch.add_rule(table, "forward", &[to, Part::Reject]);
     if !link_local {
-        batch.add_rule(table, "forward", &[from, TO_LINK_LOCAL, Part::Reject]);
+        for near in [TO_LINK_LOCAL, TO_METADATA] {
+            batch.add_rule(table, "forward", &[from, near, Part::Reject]);
+        }
     }
 
     let ours = Part::Source(range.network(), range.netmask());
