@@ -77,9 +77,13 @@ fn a_version_that_does_not_come_up_gives_way_to_the_one_before() -> Result<()> {
     // What came is gone, what was to go never stopped, and what was before runs with what it had.
     assert_eq!(states(&hedgerow)?, before);
     assert_eq!(hedgerow.component(OTHER)?.pid, other.pid);
-    let log = hedgerow.log(GOOD)?;
-    let runs = log.lines().filter(|line| line.ends_with("runs 1.0.0 says one")).count();
-    assert_eq!(runs, 2, "{log}");
+    // RUNNING is said before its first line is.
+    let log = eventually("its second line", PATIENCE, || {
+        let log = hedgerow.log(GOOD)?;
+        let runs = log.lines().filter(|line| line.ends_with("runs 1.0.0 says one")).count();
+        Ok((runs >= 2).then_some((runs, log)))
+    })?;
+    assert_eq!(log.0, 2, "{}", log.1);
     let configuration = hedgerow.run(&["--json", "config", "show", GOOD])?;
     let configuration: serde_json::Value = serde_json::from_str(&configuration)?;
     assert_eq!(configuration, serde_json::json!({"one": "one"}));
@@ -99,9 +103,10 @@ fn an_edited_recipe_of_the_same_version_gives_way_to_the_one_before() -> Result<
     ensure!(said.code == Some(1), "{said:?}");
     assert_eq!(hedgerow.last_deployment()?.detailed_status, "FAILED_ROLLBACK_COMPLETE");
     assert_eq!(hedgerow.component(GOOD)?.state, "RUNNING");
-    let log = hedgerow.log(GOOD)?;
-    ensure!(log.contains("edited"), "{log}");
-    ensure!(log.trim_end().ends_with("runs 1.0.0 says one"), "{log}");
+    ensure!(hedgerow.log(GOOD)?.contains("edited"), "{}", hedgerow.log(GOOD)?);
+    eventually("what was before says its line", PATIENCE, || {
+        Ok(hedgerow.log(GOOD)?.trim_end().ends_with("runs 1.0.0 says one").then_some(()))
+    })?;
     hedgerow.finish()
 }
 
