@@ -45,7 +45,7 @@ pub use schema::{DEPLOYMENTS, DESIRED, GROUPS, INSTALLS, JOBS, META, PACKAGES, R
 pub use write::Write;
 
 /// Memory for pages, in bytes, unless [`Store::open_with_cache`] says otherwise.
-pub const DEFAULT_CACHE_BYTES: usize = 1024 * 1024;
+pub const DEFAULT_CACHE_BYTES: usize = 256 * 1024;
 
 /// The moments that a commit observer is told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
