@@ -8,7 +8,7 @@ use std::os::unix::fs::symlink;
 
 use common::*;
 use hedgerow_isolation::plan::{Limits, StepId, User};
-use hedgerow_isolation::protocol::{ErrorKind, ExitStatus, Request};
+use hedgerow_isolation::protocol::{DISCARDED, ErrorKind, ExitStatus, Request};
 
 #[test]
 fn what_is_frozen_stands_still_until_it_is_thawed() {
@@ -59,20 +59,25 @@ fn a_launcher_that_was_killed_leaves_nothing_frozen() {
 fn a_removal_ends_with_the_launcher_that_began_it() {
     let mut launcher = Launcher::start();
     let mut client = launcher.client();
-    let tree = launcher.path().join("state/tree");
+    let state = launcher.path().join("state");
+    let tree = state.join("tree");
     fs::create_dir(&tree).unwrap();
-    for number in 0..5_000 {
+    for number in 0..20_000 {
         fs::write(tree.join(number.to_string()), "").unwrap();
     }
     client.send(Request::Discard { sources: vec!["tree".into()] }, &[]);
-    let begun = || fs::read_dir(&tree).map_or(true, |left| left.count() < 5_000);
-    eventually("it has begun", || begun().then_some(()));
+    // What is being removed has another name.
+    let doomed = || {
+        let entries = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+        entries.into_iter().find(|path| path.to_string_lossy().contains(DISCARDED))
+    };
+    let left = || doomed().and_then(|tree| fs::read_dir(tree).ok()).map_or(0, Iterator::count);
+    eventually("it has begun", || (!tree.exists() && left() < 20_000).then_some(()));
     launcher.kill();
     launcher.replace_after_kill();
     launcher.client();
-    let left = || fs::read_dir(&tree).map_or(0, Iterator::count);
     let before = left();
-    assert!(before > 0 && (0..50).all(|_| left() == before), "it goes on: {before}, {}", left());
+    assert!((0..50).all(|_| left() == before), "it goes on: {before}, {}", left());
     launcher.stop();
 }
 
