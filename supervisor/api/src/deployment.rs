@@ -5,8 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use zbus::Type;
 
-/// What a deployment is doing; a string on the bus.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Type)]
+/// What a deployment is doing, in the order in which it comes; a string on the bus.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Type,
+)]
 #[zbus(signature = "s")]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum DeploymentStage {

@@ -367,7 +367,7 @@ impl Worker {
 
     fn show(&self, record: &DeploymentRecord) {
         let view = record.view();
-        self.jobs.progress(record.job, view.percent, view.stage.name());
+        self.jobs.progress(record.job, view.percent, view.stage.as_str());
         self.history.update(&record.id, |now| {
             let percent = now.percent.max(view.percent);
             *now = view;

@@ -2,78 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use hedgerow_api::{DeploymentStage as Stage, DeploymentStatus};
+
 use super::document::{DeploymentId, Document, Group};
 use super::fault::Fault;
-
-/// Where a deployment is on its way. Each stage has a deadline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Stage {
-    Queued,
-    /// Reads recipes and resolves versions.
-    Resolving,
-    /// Brings artifacts into the store.
-    Copying,
-    /// Asks components whether it may go on; also while they have put it off.
-    Notifying,
-    /// Asks components whether they can live with their new configuration.
-    Validating,
-    /// It is desired; `bootstrap` steps run.
-    Bootstrap,
-    /// It is desired; components are started, replaced and removed.
-    Applying,
-    /// What was desired before is desired again.
-    RollingBack,
-    Done,
-}
-
-impl Stage {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "QUEUED",
-            Self::Resolving => "RESOLVING",
-            Self::Copying => "COPYING",
-            Self::Notifying => "NOTIFYING",
-            Self::Validating => "VALIDATING",
-            Self::Bootstrap => "BOOTSTRAP",
-            Self::Applying => "APPLYING",
-            Self::RollingBack => "ROLLING_BACK",
-            Self::Done => "DONE",
-        }
-    }
-}
-
-/// Greengrass's word for how it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum DeploymentStatus {
-    Queued,
-    InProgress,
-    Succeeded,
-    Failed,
-    Canceled,
-    Rejected,
-}
-
-impl DeploymentStatus {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "QUEUED",
-            Self::InProgress => "IN_PROGRESS",
-            Self::Succeeded => "SUCCEEDED",
-            Self::Failed => "FAILED",
-            Self::Canceled => "CANCELED",
-            Self::Rejected => "REJECTED",
-        }
-    }
-
-    pub fn is_final(self) -> bool {
-        match self {
-            Self::Queued | Self::InProgress => false,
-            Self::Succeeded | Self::Failed | Self::Canceled | Self::Rejected => true,
-        }
-    }
-}
 
 /// Greengrass's word for how it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

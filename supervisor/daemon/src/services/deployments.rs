@@ -59,7 +59,7 @@ impl DaemonServices {
                 )
             }
             CancelOutcome::Ended(status) => {
-                return Err(invalid(&format!("deployment {id} has ended: {}", status.name())));
+                return Err(invalid(&format!("deployment {id} has ended: {}", status.as_str())));
             }
             CancelOutcome::Unknown => return Err(no_deployment(id.as_str())),
         };

@@ -139,7 +139,7 @@ impl Control for Supervisor {
             CancelOutcome::Canceled | CancelOutcome::Canceling => Ok(()),
             CancelOutcome::Ended(status) => Err(Error::NotCancellable(format!(
                 "deployment {id} has ended already: {}",
-                status.name()
+                status.as_str()
             ))),
             CancelOutcome::Unknown => Err(unknown()),
         }

@@ -1,9 +1,9 @@
 //! What is known of a component or a deployment, as the bus shows it.
 
-use hedgerow_api::{ComponentState, DeploymentStage};
+use hedgerow_api::ComponentState;
 
 use crate::bus::{ComponentView, DeploymentView};
-use crate::deployment::{self, DeploymentStatus, Stage};
+use crate::deployment;
 use crate::fault::StatusCode;
 use crate::jobs;
 use crate::lifecycle::Published;
@@ -41,32 +41,14 @@ fn status_codes(status: &Status) -> Vec<String> {
 }
 
 pub fn deployment(view: &deployment::DeploymentView) -> DeploymentView {
-    use hedgerow_api::DeploymentStatus as Shown;
     DeploymentView {
         id: view.id.to_string(),
         group: view.group.to_string(),
         created: view.created,
         components: view.components.clone(),
-        stage: match view.stage {
-            Stage::Queued => DeploymentStage::Queued,
-            Stage::Resolving => DeploymentStage::Resolving,
-            Stage::Copying => DeploymentStage::Copying,
-            Stage::Notifying => DeploymentStage::Notifying,
-            Stage::Validating => DeploymentStage::Validating,
-            Stage::Bootstrap => DeploymentStage::Bootstrap,
-            Stage::Applying => DeploymentStage::Applying,
-            Stage::RollingBack => DeploymentStage::RollingBack,
-            Stage::Done => DeploymentStage::Done,
-        },
+        stage: view.stage,
         progress: view.percent,
-        status: match view.status {
-            DeploymentStatus::Queued => Shown::Queued,
-            DeploymentStatus::InProgress => Shown::InProgress,
-            DeploymentStatus::Succeeded => Shown::Succeeded,
-            DeploymentStatus::Failed => Shown::Failed,
-            DeploymentStatus::Canceled => Shown::Canceled,
-            DeploymentStatus::Rejected => Shown::Rejected,
-        },
+        status: view.status,
         detailed_status: view
             .detailed
             .map(|detailed| detailed.name().to_owned())
