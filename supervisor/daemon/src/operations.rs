@@ -94,7 +94,7 @@ impl Operations {
         self.jobs.progress(
             job.id,
             0,
-            format!("{} is {}", before.name, before.state.published().name()),
+            format!("{} is {}", before.name, before.state.published().as_str()),
         );
         let (around, jobs) = (Arc::clone(&self.around), Arc::clone(&self.jobs));
         let request = around.registry.request(component, goal);
@@ -102,7 +102,7 @@ impl Operations {
             let wanted = operate(&around, &before, kind, goal, request, done);
             let outcome = tokio::time::timeout(LONGEST, wanted).await.unwrap_or_else(|_| {
                 let state = around.registry.status(&before.name).map_or(before.state, |s| s.state);
-                let state = state.published().name();
+                let state = state.published().as_str();
                 let minutes = LONGEST.as_secs() / 60;
                 failed(&Error::ComponentFailed(format!(
                     "{} is still {state} after {minutes} minutes",

@@ -38,7 +38,7 @@ pub enum Command {
 
 #[derive(Debug, thiserror::Error)]
 pub enum PauseError {
-    #[error("it is {}; only a component that is RUNNING can be paused", .0.published().name())]
+    #[error("it is {}; only a component that is RUNNING can be paused", .0.published().as_str())]
     NotRunning(State),
     #[error("it is built in: there is no process to pause")]
     BuiltIn,

@@ -9,7 +9,7 @@ use zbus::message::Header;
 use zbus::{Connection, OwnedObjectPath, interface};
 
 use super::tree::Tree;
-use super::{Control, JobId, options};
+use super::{Control, JobId, Snapshot, options};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -20,6 +20,21 @@ pub struct Manager<C> {
 impl<C: Control> Manager<C> {
     pub fn new(tree: Arc<Tree<C>>) -> Self {
         Self { tree }
+    }
+
+    /// Has the objects on the bus be those of now, where what is asked for is among them.
+    async fn find(
+        &self,
+        connection: &Connection,
+        header: &Header<'_>,
+        is_there: impl Fn(&Snapshot) -> bool,
+        missing: impl FnOnce() -> Error,
+    ) -> Result<(), Error> {
+        self.tree.access.check(connection, header, Act::Inspect).await?;
+        if !is_there(&self.tree.control.changes().borrow()) {
+            return Err(missing());
+        }
+        Ok(self.tree.reconcile(connection).await?)
     }
 }
 
@@ -87,11 +102,9 @@ impl<C: Control> Manager<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<OwnedObjectPath, Error> {
-        self.tree.access.check(connection, &header, Act::Inspect).await?;
-        if !self.tree.control.changes().borrow().deployments.contains_key(id) {
-            return Err(Error::NoSuchDeployment(format!("no deployment {id:?} is remembered")));
-        }
-        self.tree.reconcile(connection).await?;
+        let missing = || Error::NoSuchDeployment(format!("no deployment {id:?} is remembered"));
+        let is_there = |now: &Snapshot| now.deployments.contains_key(id);
+        self.find(connection, &header, is_there, missing).await?;
         Ok(path::deployment(id))
     }
 
@@ -102,11 +115,9 @@ impl<C: Control> Manager<C> {
         #[zbus(connection)] connection: &Connection,
         #[zbus(header)] header: Header<'_>,
     ) -> Result<OwnedObjectPath, Error> {
-        self.tree.access.check(connection, &header, Act::Inspect).await?;
-        if !self.tree.control.changes().borrow().components.contains_key(name) {
-            return Err(Error::NoSuchComponent(format!("no component {name:?} is deployed")));
-        }
-        self.tree.reconcile(connection).await?;
+        let missing = || Error::NoSuchComponent(format!("no component {name:?} is deployed"));
+        let is_there = |now: &Snapshot| now.components.contains_key(name);
+        self.find(connection, &header, is_there, missing).await?;
         Ok(path::component(name))
     }
 

@@ -278,7 +278,7 @@ impl Worker {
         let limit = self.around.settings.deployment.apply_timeout().as_secs();
         let waiting = awaited.waiting(&self.around);
         let (name, state) = waiting.map_or((String::new(), ""), |status| {
-            (status.name.clone(), status.state.published().name())
+            (status.name.clone(), status.state.published().as_str())
         });
         let cause = format!("{name} is {state} after {limit} s (deployment.apply-timeout)");
         let codes = [ErrorCode::ComponentUpdate, ErrorCode::DeploymentInterrupted];

@@ -53,7 +53,7 @@ pub async fn all_up(
         };
         let settled = current.iter().filter(|status| awaited.is_settled(status)).count();
         let percent = 60 + 40 * settled / current.len().max(1);
-        let stage = format!("{} is {}", waiting.name, waiting.state.published().name());
+        let stage = format!("{} is {}", waiting.name, waiting.state.published().as_str());
         progress(u32::try_from(percent).unwrap_or(60), stage);
         if changes.changed().await.is_err() {
             return Ok(());

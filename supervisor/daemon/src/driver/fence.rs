@@ -1,34 +1,38 @@
 //! One open fence of a component: its launcher calls, its IPC socket, its log.
 
+mod adopted;
+mod environment;
+mod error;
+mod output;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hedgerow_ipc::{Identity, NoRandomness, Principal, Token};
-use hedgerow_isolation::control::PATH;
+use hedgerow_ipc::{Identity, Principal, Token};
 use hedgerow_isolation::moment::Moment;
 use hedgerow_isolation::plan::{FenceId, Network, Plan, Step, StepId, User};
-use hedgerow_isolation::protocol::{ErrorKind, Event, FenceReport, Request, Response};
+use hedgerow_isolation::protocol::{ErrorKind, Event, Request, Response};
 use nix::sys::signal::Signal;
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::socket::{bind, listener_from};
+pub use adopted::{Adopted, adopt};
+use environment::environment;
+pub use error::FenceError;
+use output::{SharedLog, drain_into};
+
+use super::socket::bind;
 use super::{Note, Surroundings};
 use crate::definition::{Definition, skip_if};
-use crate::fault::Reason;
 use crate::launcher::{CallError, FenceEvent, FenceEvents, Launcher};
 use crate::layout::inside;
-use crate::lifecycle::{Blame, Machine, StepKind};
-use crate::log::{ComponentLog, Drain, Entries, Stream};
-
-/// The version of Greengrass that components are told they run on (`GGC_VERSION`).
-pub const NUCLEUS_VERSION: &str = "2.18.0";
+use crate::lifecycle::{Machine, StepKind};
+use crate::log::{ComponentLog, Drain, Stream};
 
 /// The variable that tells an `uninstall` step which version is removed.
 const COMPONENT_VERSION: &str = "GREENGRASS_COMPONENT_VERSION";
@@ -36,54 +40,6 @@ const COMPONENT_VERSION: &str = "GREENGRASS_COMPONENT_VERSION";
 /// How long a closed fence's last output is waited for. It is in the pipes already, unless a component with the
 /// host's network passed one on.
 const LAST_WORDS: Duration = Duration::from_secs(2);
-
-#[derive(Debug, thiserror::Error)]
-pub enum FenceError {
-    #[error("no fence is open")]
-    NotOpen,
-    #[error("the definition has no step {0}")]
-    NoStep(StepKind),
-    #[error("{0}")]
-    Invalid(String),
-    #[error(transparent)]
-    Launcher(#[from] CallError),
-    #[error(transparent)]
-    Randomness(#[from] NoRandomness),
-    #[error("the IPC socket {}: {source}", path.display())]
-    Socket { path: PathBuf, source: io::Error },
-    #[error("the launcher handed back {found} descriptors where {expected} were expected")]
-    Descriptors { expected: usize, found: usize },
-}
-
-/// What the launcher kept of a fence for this daemon.
-#[derive(Debug)]
-pub struct Adopted {
-    pub report: FenceReport,
-    listener: OwnedFd,
-    /// stdout and stderr of each step of the report.
-    pipes: Vec<[OwnedFd; 2]>,
-    events: FenceEvents,
-}
-
-/// Asks the launcher for a fence that the last daemon left.
-pub async fn adopt(launcher: &Launcher, fence: FenceId) -> Result<Adopted, FenceError> {
-    // Listening begins before the launcher is asked, so that no exit falls between.
-    let events = launcher.listen(fence.clone());
-    let answer = launcher.call(Request::Adopt { fence }, vec![]).await?;
-    let (Response::Adopted { fence: report, listener: true }, descriptors) = answer else {
-        return Err(CallError::Confused.into());
-    };
-    let (expected, found) = (1 + 2 * report.steps.len(), descriptors.len());
-    let mut descriptors = descriptors.into_iter();
-    let Some(listener) = descriptors.next().filter(|_| found == expected) else {
-        return Err(FenceError::Descriptors { expected, found });
-    };
-    let mut pipes = Vec::new();
-    while let (Some(stdout), Some(stderr)) = (descriptors.next(), descriptors.next()) {
-        pipes.push([stdout, stderr]);
-    }
-    Ok(Adopted { report, listener, pipes, events })
-}
 
 /// What a fence has to tell its driver.
 #[derive(Debug)]
@@ -112,8 +68,6 @@ pub(super) enum Exited {
     Probe(StepKind),
 }
 
-type SharedLog = Arc<Mutex<ComponentLog>>;
-
 pub(super) struct Fence {
     pub id: FenceId,
     /// With which it was opened: what runs is ended by what it was started with.
@@ -140,36 +94,6 @@ pub(super) struct Fence {
     /// Dropped to stop serving the component's socket.
     ipc: oneshot::Sender<()>,
     noted: Option<Note>,
-}
-
-impl FenceError {
-    pub fn reason(&self) -> Reason {
-        match self {
-            Self::Invalid(_) => Reason::ConfigNotValid,
-            Self::NotOpen
-            | Self::NoStep(_)
-            | Self::Launcher(_)
-            | Self::Randomness(_)
-            | Self::Socket { .. }
-            | Self::Descriptors { .. } => Reason::IoError,
-        }
-    }
-
-    /// Whose doing it is.
-    pub fn blame(&self) -> Blame {
-        match self {
-            Self::Launcher(CallError::Gone) => Blame::Launcher,
-            Self::NotOpen
-            | Self::NoStep(_)
-            | Self::Invalid(_)
-            | Self::Launcher(
-                CallError::Refused(_) | CallError::Unsendable(_) | CallError::Confused,
-            )
-            | Self::Randomness(_)
-            | Self::Socket { .. }
-            | Self::Descriptors { .. } => Blame::Component,
-        }
-    }
 }
 
 impl Fence {
@@ -213,35 +137,6 @@ impl Fence {
         self.log_line(&format!("without a network: {refusal}"));
         plan.network = Network::None;
         self.launcher.run(open(&plan, note), vec![kept]).await
-    }
-
-    pub async fn adopt(
-        around: &Arc<Surroundings>,
-        definition: &Definition,
-        note: Note,
-        adopted: Adopted,
-    ) -> Result<Self, FenceError> {
-        let Adopted { report, listener, pipes, events } = adopted;
-        let path = around.layout.ipc_socket(definition.slot);
-        let listener =
-            listener_from(listener).map_err(|source| FenceError::Socket { path, source })?;
-        let token = Token::parse(&note.token).map_err(|_| CallError::Confused)?;
-        let id = report.plan.fence.clone();
-        let mut fence = Self::around(around, definition, id, token, listener, events);
-        for (step, [stdout, stderr]) in report.steps.into_iter().zip(pipes) {
-            let kind = note.steps.iter().find(|(id, _)| *id == step.id).map(|(_, kind)| *kind);
-            fence.next_step = fence.next_step.max(step.id.0 + 1);
-            if let Some(kind) = kind {
-                fence.steps.insert(step.id, (kind, step.pid));
-                fence.drain(step.id, kind, stdout, stderr);
-            }
-            if let Some(exit) = step.exit {
-                let exited = Event::StepExited { fence: fence.id.clone(), step: step.id, exit };
-                fence.replay.push_back(exited);
-            }
-        }
-        fence.noted = Some(note);
-        Ok(fence)
     }
 
     fn around(
@@ -495,90 +390,9 @@ impl Fence {
     }
 }
 
-/// Time for the rest of an entry that has begun.
-const REST_OF_ENTRY: Duration = Duration::from_millis(50);
-
 /// Never one that was used before, by this daemon or by its predecessors of this boot.
 fn fresh_id(slot: u32) -> FenceId {
     let milliseconds = Moment::now().boottime / 1_000_000;
     FenceId::try_from(format!("c{slot}-{milliseconds:x}"))
         .unwrap_or_else(|_| unreachable!("digits and lower-case letters, at most 28"))
-}
-
-/// What every step of the component finds in its environment (inventory 1.8).
-fn environment(
-    around: &Surroundings,
-    definition: &Definition,
-    token: &str,
-) -> BTreeMap<String, String> {
-    let device = &around.settings.device;
-    let work = inside::work(&definition.name);
-    let mut environment: BTreeMap<String, String> = [
-        ("SVCUID", token),
-        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", token),
-        ("AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH", inside::IPC_SOCKET),
-        ("AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT", inside::IPC_SOCKET),
-        ("AWS_IOT_THING_NAME", &device.thing_name),
-        ("GGC_VERSION", NUCLEUS_VERSION),
-        ("HOME", &work),
-        ("USER", "ggc_user"),
-        ("LOGNAME", "ggc_user"),
-        ("SHELL", "/bin/sh"),
-        ("PATH", &format!("{PATH}:{work}/.local/bin")),
-        // Packages of the component's own, also where the system manages its Python.
-        ("PIP_BREAK_SYSTEM_PACKAGES", "1"),
-        ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
-        ("PIP_NO_CACHE_DIR", "1"),
-        ("PIP_NO_INPUT", "1"),
-        ("PIP_ROOT_USER_ACTION", "ignore"),
-        ("DEBIAN_FRONTEND", "noninteractive"),
-        ("LANG", "C.UTF-8"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .into();
-    if !device.region.is_empty() {
-        environment.insert("AWS_REGION".into(), device.region.clone());
-        environment.insert("AWS_DEFAULT_REGION".into(), device.region.clone());
-    }
-    environment.extend(device.proxy.environment());
-    environment
-}
-
-/// Ends with the pipe. A log that cannot be written is said once and does not stop the component.
-async fn drain_into(mut drain: Drain, log: SharedLog, step: &'static str, stream: Stream) {
-    let lock = || log.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut entries = Entries::new(stream);
-    let mut failing = false;
-    loop {
-        let mut peeked = drain.peek().await;
-        if let Ok(Some(bytes)) = &peeked
-            && entries.is_open_after(bytes)
-        {
-            // Half a stack trace: its writer is at it. What has come stays in the pipe meanwhile.
-            tokio::time::sleep(REST_OF_ENTRY).await;
-            peeked = drain.peek().await;
-        }
-        let bytes = match peeked {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => break,
-            Err(error) => return tracing::error!("reading the output of a step: {error}"),
-        };
-        let written = lock().write(step, &entries.split(&bytes));
-        match written {
-            Ok(()) => failing = false,
-            Err(error) if !failing => {
-                failing = true;
-                tracing::error!("output of a step is lost: {error}");
-            }
-            Err(_) => {}
-        }
-        if let Err(error) = drain.consume(bytes.len()) {
-            return tracing::error!("reading the output of a step: {error}");
-        }
-        // One component that writes without end must not starve the others.
-        tokio::task::yield_now().await;
-    }
-    if let Err(error) = lock().settle() {
-        tracing::error!("output of a step is lost: {error}");
-    }
 }

@@ -30,7 +30,7 @@ mod tests;
 pub use event::{Action, Blame, Event, Goal, StepNews, Timer};
 pub use machine::{Conditions, Machine};
 pub use restart::{Failures, RestartPolicy};
-pub use state::{Cause, Published, Purpose, Source, State};
+pub use state::{Cause, Purpose, Source, State};
 pub use steps::{StepKind, Steps};
 
 use std::time::Duration;

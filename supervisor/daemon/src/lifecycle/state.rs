@@ -1,5 +1,6 @@
 //! Where a component is in its life, and what others see of that.
 
+use hedgerow_api::ComponentState;
 use serde::{Deserialize, Serialize};
 
 use super::StepKind;
@@ -60,53 +61,28 @@ pub enum State {
     Removed,
 }
 
-/// Greengrass's names, as D-Bus, IPC and people see them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Published {
-    New,
-    Installed,
-    Starting,
-    Running,
-    Stopping,
-    Errored,
-    Broken,
-    Finished,
-}
-
-impl Published {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::New => "NEW",
-            Self::Installed => "INSTALLED",
-            Self::Starting => "STARTING",
-            Self::Running => "RUNNING",
-            Self::Stopping => "STOPPING",
-            Self::Errored => "ERRORED",
-            Self::Broken => "BROKEN",
-            Self::Finished => "FINISHED",
-        }
-    }
-}
-
 impl State {
-    pub fn published(self) -> Published {
+    /// In Greengrass's names, as D-Bus, IPC and people see it.
+    pub fn published(self) -> ComponentState {
         match self {
-            Self::New | Self::Opening(Purpose::Install) | Self::Installing => Published::New,
-            Self::Installed => Published::Installed,
-            Self::Opening(Purpose::Start) | Self::Startup | Self::Launching => Published::Starting,
-            Self::Running => Published::Running,
+            Self::New | Self::Opening(Purpose::Install) | Self::Installing => ComponentState::New,
+            Self::Installed => ComponentState::Installed,
+            Self::Opening(Purpose::Start) | Self::Startup | Self::Launching => {
+                ComponentState::Starting
+            }
+            Self::Running => ComponentState::Running,
             Self::ShuttingDown(cause) | Self::Terminating(cause) | Self::Closing(cause) => {
                 match cause {
-                    Cause::Fault(_) => Published::Errored,
+                    Cause::Fault(_) => ComponentState::Errored,
                     Cause::Loss(_) | Cause::Done | Cause::Change | Cause::Uninstalled => {
-                        Published::Stopping
+                        ComponentState::Stopping
                     }
                 }
             }
-            Self::Recovering(_) | Self::Errored(_) => Published::Errored,
-            Self::Broken => Published::Broken,
-            Self::Opening(Purpose::Uninstall) | Self::Uninstalling => Published::Stopping,
-            Self::Finished | Self::Removed => Published::Finished,
+            Self::Recovering(_) | Self::Errored(_) => ComponentState::Errored,
+            Self::Broken => ComponentState::Broken,
+            Self::Opening(Purpose::Uninstall) | Self::Uninstalling => ComponentState::Stopping,
+            Self::Finished | Self::Removed => ComponentState::Finished,
         }
     }
 

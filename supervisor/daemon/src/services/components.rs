@@ -1,6 +1,6 @@
 //! Components and their states.
 
-use hedgerow_api::Error;
+use hedgerow_api::{ComponentState, Error};
 use hedgerow_ipc::model::{
     ComponentDetails, ErrorKind, GetComponentDetailsRequest, GetComponentDetailsResponse,
     LifecycleState, ListComponentsResponse, Operation, OperationError, PauseComponentRequest,
@@ -11,7 +11,6 @@ use hedgerow_ipc::model::{
 };
 
 use super::{DaemonServices, recovered, unknown};
-use crate::lifecycle::Published;
 use crate::registry::{Command, Status};
 
 impl DaemonServices {
@@ -120,15 +119,15 @@ fn begun(job: Result<u64, Error>) -> Result<(RequestStatus, Option<String>), Ope
     }
 }
 
-fn lifecycle_state(state: Published) -> LifecycleState {
+fn lifecycle_state(state: ComponentState) -> LifecycleState {
     match state {
-        Published::New => LifecycleState::New,
-        Published::Installed => LifecycleState::Installed,
-        Published::Starting => LifecycleState::Starting,
-        Published::Running => LifecycleState::Running,
-        Published::Stopping => LifecycleState::Stopping,
-        Published::Errored => LifecycleState::Errored,
-        Published::Broken => LifecycleState::Broken,
-        Published::Finished => LifecycleState::Finished,
+        ComponentState::New => LifecycleState::New,
+        ComponentState::Installed => LifecycleState::Installed,
+        ComponentState::Starting => LifecycleState::Starting,
+        ComponentState::Running => LifecycleState::Running,
+        ComponentState::Stopping => LifecycleState::Stopping,
+        ComponentState::Errored => LifecycleState::Errored,
+        ComponentState::Broken => LifecycleState::Broken,
+        ComponentState::Finished => LifecycleState::Finished,
     }
 }

@@ -2,6 +2,8 @@ mod histories;
 mod restarting;
 mod steps;
 
+use hedgerow_api::ComponentState;
+
 use super::*;
 
 const NONE: Steps = Steps {
@@ -32,7 +34,7 @@ fn awaited(now: u64) -> Conditions<'static> {
 }
 
 /// Drives a machine through events, and returns the published states it passed.
-fn drive(machine: &mut Machine, events: &[Event]) -> Vec<Published> {
+fn drive(machine: &mut Machine, events: &[Event]) -> Vec<ComponentState> {
     let mut seen = vec![machine.state.published()];
     for event in events {
         machine.step(*event, &at(0));
@@ -75,7 +77,7 @@ fn a_component_installs_runs_and_finishes() {
             Event::Closed,
         ],
     );
-    use Published::{Finished, New, Running, Starting, Stopping};
+    use ComponentState::{Finished, New, Running, Starting, Stopping};
     assert_eq!(seen, [New, Starting, Running, Stopping, Finished]);
 }
 
@@ -95,7 +97,10 @@ fn it_waits_in_installed_for_its_dependencies_and_restarts_when_they_fail() {
             Event::Closed,
         ],
     );
-    assert_eq!(seen, [Published::Running, Published::Stopping, Published::Installed]);
+    assert_eq!(
+        seen,
+        [ComponentState::Running, ComponentState::Stopping, ComponentState::Installed]
+    );
 }
 
 #[test]
@@ -138,7 +143,7 @@ fn a_component_reports_itself() {
     machine.step(Event::Reported { healthy: true }, &at(0));
     assert_eq!(machine.state, State::Running);
     machine.step(Event::Reported { healthy: false }, &at(0));
-    assert_eq!(machine.state.published(), Published::Errored);
+    assert_eq!(machine.state.published(), ComponentState::Errored);
 }
 
 #[test]

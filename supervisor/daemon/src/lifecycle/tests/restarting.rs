@@ -117,7 +117,7 @@ fn the_launcher_s_death_is_no_fault_of_the_component() {
     let mut machine = running(RUN_ONLY);
     for expected in [None, seconds(1), seconds(2), seconds(4)] {
         machine.step(LOST, &awaited(0));
-        assert_eq!(machine.state.published(), Published::Stopping);
+        assert_eq!(machine.state.published(), ComponentState::Stopping);
         let actions = machine.step(Event::Closed, &awaited(0));
         let wait = actions.iter().find_map(|action| match action {
             Action::Arm(Timer::Backoff, wait) => *wait,

@@ -12,7 +12,7 @@ fn recover_runs_before_the_teardown_and_not_once_it_is_broken() {
             break;
         }
         assert_eq!(actions[0], Action::Start(StepKind::Recover));
-        assert_eq!(machine.state.published(), Published::Errored);
+        assert_eq!(machine.state.published(), ComponentState::Errored);
         let recovered = machine.step(exited(StepKind::Recover, now == 0), &awaited(now));
         assert_eq!(recovered[0], Action::Start(StepKind::Shutdown));
         drive(
