@@ -1,17 +1,15 @@
 //! The resident launcher: one thread, one loop.
 
 mod describe;
+mod open;
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hedgerow_isolation::network::Port;
-use hedgerow_isolation::plan::{FenceId, Network, Plan};
-use hedgerow_isolation::protocol::{
-    Error, ErrorKind, MAX_FENCES, Message, Request, Response, VERSION,
-};
+use hedgerow_isolation::plan::FenceId;
+use hedgerow_isolation::protocol::{Error, ErrorKind, Message, Request, Response, VERSION};
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,10 +21,9 @@ use crate::cgroup::Cgroups;
 use crate::check;
 use crate::daemon::{Daemon, Incoming, Output, Ticket};
 use crate::discard::Discards;
-use crate::fence::{self, Fence, Materials};
+use crate::fence::{self, Fence};
 use crate::grants::Grants;
-use crate::network::link::Link;
-use crate::network::{self, Network as Net};
+use crate::network::Network as Net;
 use crate::notify;
 use crate::options::Options;
 use crate::root::Root;
@@ -371,88 +368,6 @@ impl Server {
         self.fences.get_mut(id).ok_or_else(missing)
     }
 
-    fn open(
-        &mut self,
-        plan: Plan,
-        note: String,
-        mut descriptors: Vec<OwnedFd>,
-        ticket: Ticket,
-    ) -> Result<(), Error> {
-        if self.stopping {
-            return Err(Error::new(ErrorKind::System, "the launcher is stopping"));
-        }
-        if self.fences.contains_key(&plan.fence) {
-            let message = format!("fence {} is open already", plan.fence);
-            return Err(Error::new(ErrorKind::AlreadyOpen, message));
-        }
-        if self.fences.len() >= MAX_FENCES || descriptors.len() > 1 {
-            let message = format!("{MAX_FENCES} fences and one descriptor at most");
-            return Err(Error::new(ErrorKind::Invalid, message));
-        }
-        check::note(&note)?;
-        check::plan(&plan, self.fences.values().map(|fence| fence.plan().ids))?;
-        let granted = self.grants.of(&plan.name);
-        if plan.network == Network::Host && !granted.grant.host_network {
-            let line = "host-network = true";
-            return Err(self.grants.refusal(&granted, "the host's network", line));
-        }
-
-        if let Some(source) = plan.sources().find(|source| self.discards.touch(source)) {
-            let message = format!("{source:?} is just being removed: try again later");
-            return Err(Error::new(ErrorKind::System, message));
-        }
-
-        let failed = |e: &dyn std::fmt::Display| Error::new(ErrorKind::System, e.to_string());
-        self.root.refresh(self.network.name_servers()).map_err(|e| failed(&e))?;
-        let skeleton = self.root.copy().map_err(|e| failed(&e))?;
-        let init = setup::open_init(&self.init).map_err(|e| failed(&e))?;
-        let (staged, sources) = self.sources(plan.clone())?;
-        let grant = granted.grant;
-        let link = self.join(&plan, grant.ports.clone(), granted.elsewhere)?;
-        let id = plan.fence.clone();
-        let listener = descriptors.pop();
-        let fence = self
-            .cgroups
-            .create(&plan.fence, plan.limits)
-            .map_err(|e| failed(&e))
-            .and_then(|cgroup| {
-                let filter = self.filter.as_fd();
-                let materials =
-                    Materials { init, skeleton, sources, link, grant, filter, plan: staged };
-                Fence::open(plan, note, listener, cgroup, materials, ticket)
-            })
-            .inspect_err(|_| self.network.release(&id))?;
-        self.fences.insert(id, fence);
-        Ok(())
-    }
-
-    /// What the builder needs of the plan's directories, in the order of its blueprint; and the plan without what
-    /// does not exist of its dependencies.
-    fn sources(&self, mut plan: Plan) -> Result<(Plan, Vec<OwnedFd>), Error> {
-        let mut sources = Vec::new();
-        if let Some(layer) = &plan.layer {
-            sources.push(self.bases.layer(&layer.source)?);
-        }
-        for mount in &plan.mounts {
-            sources.push(self.bases.mount(mount, plan.ids)?);
-        }
-        for dependency in &mut plan.dependencies {
-            if let Some(layer) = dependency.layer.take()
-                && let Some(found) = self.bases.dependencys_layer(&layer)?
-            {
-                sources.push(found);
-                dependency.layer = Some(layer);
-            }
-            for mount in std::mem::take(&mut dependency.mounts) {
-                if let Some(found) = self.bases.dependencys_mount(&mount)? {
-                    sources.push(found);
-                    dependency.mounts.push(mount);
-                }
-            }
-        }
-        Ok((plan, sources))
-    }
-
     fn discard(&mut self, sources: Vec<PathBuf>, ticket: Ticket) -> Result<(), Error> {
         check::discarded(&sources)?;
         for source in &sources {
@@ -465,28 +380,6 @@ impl Server {
         let found = sources.iter().filter_map(|source| self.bases.locate(source).transpose());
         let found = found.collect::<Result<_, _>>()?;
         self.discards.begin(sources, found, ticket)
-    }
-
-    fn join(
-        &mut self,
-        plan: &Plan,
-        ports: Vec<Port>,
-        elsewhere: Vec<Port>,
-    ) -> Result<Option<Link>, Error> {
-        let joined = match plan.network {
-            Network::None | Network::Host => return Ok(None),
-            Network::Nat => self.network.join(&plan.fence, ports),
-        };
-        joined.map(|link| Some(Link { elsewhere, ..link })).map_err(|error| {
-            let kind = match error {
-                network::Error::Published { .. } | network::Error::Port { .. } => {
-                    ErrorKind::Invalid
-                }
-                network::Error::Unavailable(_) => ErrorKind::NoNat,
-                network::Error::Full(_) | network::Error::System(..) => ErrorKind::System,
-            };
-            Error::new(kind, error.to_string())
-        })
     }
 
     /// Removes what lies in the file system.
