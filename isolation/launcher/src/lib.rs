@@ -7,8 +7,8 @@
 //! - [`server`]: the resident process, prepared by [`setup`]; [`fence`] and its [`steps`]: what one fence goes
 //!   through; [`daemon`]: the connection.
 //! - [`check`], [`grants`], [`source`]: whether a plan may be carried out; [`granted`]: what is more than ordinary.
-//! - [`cgroup`], [`root`], [`network`]: what fences are made in and of; [`view`], [`skeleton`], [`idmap`], [`mount`]:
-//!   the root that one sees; [`layer`]: how much of it one may write.
+//! - [`cgroup`], [`root`], [`choice`], [`network`]: what fences are made in and of; [`view`], [`skeleton`], [`idmap`],
+//!   [`mount`]: the root that one sees; [`layer`]: how much of it one may write.
 //! - [`builder`], [`stage`], [`spec`]: the one-shot process that makes a fence; [`filter`]: the one that compiles the
 //!   seccomp filter of steps; [`discard`]: the one that removes what fences wrote.
 
@@ -24,6 +24,7 @@ macro_rules! say {
 mod builder;
 mod cgroup;
 mod check;
+mod choice;
 mod daemon;
 mod discard;
 mod fence;

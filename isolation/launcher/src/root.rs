@@ -1,5 +1,5 @@
 //! What is the same in every fence's root, made once in this launcher's own mount namespace: directories, links, and
-//! the files that are not the host's. [`crate::view`] lays it under the host's trees for each fence.
+//! the files that are not the host's. [`crate::view`] lays it over the host's trees for each fence.
 //!
 //! Users and groups are synthetic. Nothing is there of `/root`, `/home`, `/run`, `/boot` and most of `/var`.
 
@@ -14,6 +14,7 @@ use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 use rustix::fs::{CWD, FileType, Mode};
 use rustix::mount::MountAttrFlags;
 
+use crate::choice;
 use crate::mount::{self, Reach};
 use crate::network::resolver;
 
@@ -36,10 +37,14 @@ pub const TREES: [&str; 14] = [
     "/var/lib/pacman",
 ];
 
-/// Parts of what [`Root::copy`] copies: the root itself, and nothing. Beside them, what lies above each tree, at the
-/// tree's own path.
+/// Parts of what [`Root::copy`] copies: the root itself, with what lies over the host's trees; which
+/// trees are shown, see [`choice`]; and nothing.
 pub const BASE: &str = "base";
+pub const CHOICE: &str = "choice";
 pub const EMPTY: &str = "empty";
+
+/// The one directory of [`CHOICE`].
+pub const CHOSEN: &str = "chosen";
 
 /// Directories of the root: mount points of each fence, and what programs expect to exist.
 const DIRECTORIES: &[&str] = &[
@@ -67,9 +72,9 @@ const DIRECTORIES: &[&str] = &[
 ];
 
 const LINKS: [(&str, &str); 7] = [
-    ("base/var/tmp", "/tmp"),
-    ("base/var/run", "/run"),
-    ("base/var/lock", "/run/lock"),
+    ("var/tmp", "/tmp"),
+    ("var/run", "/run"),
+    ("var/lock", "/run/lock"),
     ("etc/mtab", "/proc/self/mounts"),
     // The fence's own name, whatever it is.
     ("etc/hostname", "/proc/sys/kernel/hostname"),
@@ -186,7 +191,7 @@ impl Root {
     pub fn refresh(&self, name_servers: &[IpAddr]) -> io::Result<()> {
         let Some(found) = read(&Path::new("/etc").join(RESOLV)) else { return Ok(()) };
         let found = resolver::for_fences(&String::from_utf8_lossy(&found), name_servers);
-        let copy = self.directory.join("etc").join(RESOLV);
+        let copy = self.directory.join(BASE).join("etc").join(RESOLV);
         if fs::read(&copy).is_ok_and(|old| old == found.as_bytes()) {
             return Ok(());
         }
@@ -196,32 +201,11 @@ impl Root {
     }
 
     fn fill(&self) -> io::Result<()> {
-        let at = |path: &str| self.directory.join(path);
-        for directory in [BASE, EMPTY].iter().chain(&ABOVE) {
-            fs::create_dir_all(at(directory))?;
-        }
-        let base = at(BASE);
+        let base = self.directory.join(BASE);
         for directory in DIRECTORIES {
-            fs::create_dir(base.join(directory))?;
+            fs::create_dir_all(base.join(directory))?;
         }
         fs::set_permissions(base.join("root"), fs::Permissions::from_mode(0o700))?;
-        for (link, target) in LINKS {
-            symlink(target, at(link))?;
-        }
-        for (name, text, mode) in FILES {
-            let file = at("etc").join(name);
-            fs::write(&file, text)?;
-            fs::set_permissions(file, fs::Permissions::from_mode(mode))?;
-        }
-        for (name, ours) in [("passwd", PASSWD), ("group", GROUP)] {
-            let hosts = read(&Path::new("/etc").join(name)).unwrap_or_default();
-            fs::write(at("etc").join(name), accounts(ours, &String::from_utf8_lossy(&hosts)))?;
-        }
-        for path in HIDDEN {
-            // An overlay's "whiteout".
-            rustix::fs::mknodat(CWD, at(path), FileType::CharacterDevice, Mode::empty(), 0)?;
-        }
-
         for path in TREES {
             let target = base.join(path.trim_start_matches('/'));
             match fs::symlink_metadata(path) {
@@ -230,8 +214,40 @@ impl Root {
                 _ => {}
             }
         }
-        Ok(())
+        lay_over(&base)?;
+        fs::create_dir(self.directory.join(EMPTY))?;
+        choice::make(&self.directory.join(CHOICE), &base)
     }
+}
+
+/// What is ours in the host's trees.
+fn lay_over(base: &Path) -> io::Result<()> {
+    // Where the host has no such tree, there is nothing to lie over.
+    let is_there = |path: &str| {
+        let mut trees = TREES.iter().map(|tree| Path::new(tree.trim_start_matches('/')));
+        trees.all(|tree| !Path::new(path).starts_with(tree) || base.join(tree).exists())
+    };
+    for directory in ABOVE.into_iter().filter(|path| is_there(path)) {
+        fs::create_dir_all(base.join(directory))?;
+    }
+    for (link, target) in LINKS {
+        symlink(target, base.join(link))?;
+    }
+    let etc = base.join("etc");
+    for (name, text, mode) in FILES {
+        let file = etc.join(name);
+        fs::write(&file, text)?;
+        fs::set_permissions(file, fs::Permissions::from_mode(mode))?;
+    }
+    for (name, ours) in [("passwd", PASSWD), ("group", GROUP)] {
+        let hosts = read(&Path::new("/etc").join(name)).unwrap_or_default();
+        fs::write(etc.join(name), accounts(ours, &String::from_utf8_lossy(&hosts)))?;
+    }
+    for path in HIDDEN.into_iter().filter(|path| is_there(path)) {
+        // An overlay's "whiteout".
+        rustix::fs::mknodat(CWD, base.join(path), FileType::CharacterDevice, Mode::empty(), 0)?;
+    }
+    Ok(())
 }
 
 /// Of every tree that comes from the host.

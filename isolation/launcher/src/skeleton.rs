@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use hedgerow_isolation::plan::IdRange;
 use rustix::fs::{CWD, FileType, Mode};
 
+use crate::choice;
 use crate::idmap::IdMap;
 use crate::mount::{self, Reach};
 use crate::root;
@@ -43,6 +44,7 @@ fn copy_below(from: &Path, to: &Path, ids: IdRange) -> io::Result<()> {
         let kind = found.file_type();
         if kind.is_dir() {
             fs::create_dir(&to)?;
+            choice::copy_attributes(&from, &to)?;
             copy_below(&from, &to, ids)?;
         } else if kind.is_symlink() {
             symlink(fs::read_link(&from)?, &to)?;

@@ -80,7 +80,7 @@ pub struct Stage {
 /// Detached mounts, mapped for the fence, and what goes above some of them.
 struct Prepared {
     skeleton: OwnedFd,
-    trees: Vec<view::Tree>,
+    host: view::Host,
     mounts: Vec<OwnedFd>,
     dependencies: Vec<(OwnedFd, Option<OwnedFd>)>,
 }
@@ -111,7 +111,7 @@ impl Stage {
             let within = quota.map(|quota| layer::measure(&Path::new(STAGE).join(LAYER), quota));
             within.transpose().map_err(io::Error::other)?;
         }
-        place.make_root(&prepared.trees)?;
+        place.make_root(&prepared.host)?;
         let mounts = plan.mounts.iter().zip(prepared.mounts).enumerate();
         let mounts = mounts.map(|(index, (wanted, source))| {
             let mount = match wanted.access {
@@ -141,9 +141,9 @@ impl Stage {
 
 fn prepare(blueprint: &Blueprint, materials: &Materials) -> io::Result<Prepared> {
     let plan = &blueprint.plan;
-    let host = IdMap::host(plan.ids)?;
-    let skeleton = skeleton::for_fence(&materials.skeleton, &host, plan.ids)?;
-    let trees = view::trees(&host)?;
+    let map = IdMap::host(plan.ids)?;
+    let skeleton = skeleton::for_fence(&materials.skeleton, &map, plan.ids)?;
+    let host = view::host(&map, &skeleton)?;
 
     let show_to_owner = |mount: &Mount, source: &OwnedFd| {
         let owner = mount.owner.unwrap_or(User::ROOT);
@@ -171,7 +171,7 @@ fn prepare(blueprint: &Blueprint, materials: &Materials) -> io::Result<Prepared>
             dependencies.push((source, changes));
         }
     }
-    Ok(Prepared { skeleton, trees, mounts, dependencies })
+    Ok(Prepared { skeleton, host, mounts, dependencies })
 }
 
 fn restricted(

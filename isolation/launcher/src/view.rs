@@ -1,12 +1,16 @@
-//! The root of one fence: overlays of the host's trees, with the fence's own layer on top.
+//! The root of one fence: an overlay of the host's own trees, with the fence's own layer on top.
 //!
 //! ```text
-//!  what the component writes         layer/usr/upper      (or nothing: then it is read-only)
-//!  what is not the host's            skeleton/usr
-//!  what everybody may read of it     guard: an overlay made by nobody
-//!  the host's tree, read-only,       idmap(/usr)
-//!    root's files shown as the fence's root's
+//!  what the component writes         layer/root/upper     (or nothing: then it is read-only)
+//!  what is not the host's            skeleton/base
+//!  what everybody may read of it     guard/chosen: an overlay made by nobody
+//!    which trees of it                 skeleton/choice
+//!    the host's `/`, read-only,        idmap(/)
+//!      root's files shown as the fence's root's
 //! ```
+//!
+//! A layer of an overlay ends where something else is mounted. So a tree that is, or lies on, a file system of its own
+//! gets overlays of its own, made the same way and mounted over the root's.
 //!
 //! The id-mapping makes the fence's root the owner of the host's files, so that it may replace them (in its layer).
 //! It would also make it the reader of what only the host's root may read. Therefore the guard: an overlay looks into
@@ -14,7 +18,8 @@
 //! kernel itself refuses what an unprivileged user of the host could not read, at each access.
 //!
 //! Where the kernel or the file system cannot map ids, the host's files are shown as nobody's: their permissions for
-//! others hold, nothing of them is hidden from whom it need not be, and nothing can be replaced.
+//! others hold, nothing of them is hidden from whom it need not be, and nothing can be replaced. Then there is no guard,
+//! and every tree is on its own.
 
 use std::fs;
 use std::io;
@@ -25,13 +30,22 @@ use std::path::Path;
 use hedgerow_isolation::plan::{Access, Dependency, IdRange, Mount, User};
 use rustix::mount::MountAttrFlags;
 
+use crate::choice;
 use crate::idmap::IdMap;
 use crate::mount::{self, Overlay, Reach};
-use crate::root::{self, BASE, EMPTY, TREES};
+use crate::root::{self, BASE, CHOICE, CHOSEN, EMPTY, TREES};
 
-/// A tree of the host for one fence.
+/// The host's trees for one fence.
 #[derive(Debug)]
-pub struct Tree {
+pub struct Host {
+    /// `/`, mapped, for all trees that it shows.
+    whole: Option<OwnedFd>,
+    /// The others.
+    apart: Vec<Tree>,
+}
+
+#[derive(Debug)]
+struct Tree {
     path: &'static str,
     mount: OwnedFd,
     is_mapped: bool,
@@ -49,22 +63,32 @@ pub struct Place<'a> {
 /// Directory names below the stage.
 pub const SKELETON: &str = "skeleton";
 pub const LAYER: &str = "layer";
-const TREE: &str = "tree";
+const WHOLE: &str = "whole";
 const GUARD: &str = "guard";
+/// Directories of the trees that are apart.
+const TREE: &str = "tree";
+const GUARDS: &str = "guards";
 
 /// The host's trees, mapped for a fence. In the mount namespace in which they are.
-pub fn trees(map: &IdMap) -> io::Result<Vec<Tree>> {
-    let mut trees = Vec::new();
-    for path in TREES {
-        if !fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
-            continue;
-        }
+pub fn host(map: &IdMap, skeleton: &OwnedFd) -> io::Result<Host> {
+    let copy = |path| {
         let mount = mount::copy_path(path, Reach::One)?;
         mount::restrict(mount.as_fd(), root::restrictions(), Reach::One)?;
         let is_mapped = map.apply(mount.as_fd())?;
-        trees.push(Tree { path, mount, is_mapped });
+        io::Result::Ok((mount, is_mapped))
+    };
+    let (whole, is_mapped) = copy("/")?;
+    let whole = is_mapped.then_some(whole);
+    let is_shown = |tree| whole.as_ref().is_some_and(|whole| choice::shows(skeleton, whole, tree));
+    let mut apart = Vec::new();
+    for path in TREES {
+        let is_tree = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+        if is_tree && !is_shown(path) {
+            let (mount, is_mapped) = copy(path)?;
+            apart.push(Tree { path, mount, is_mapped });
+        }
     }
-    Ok(trees)
+    Ok(Host { whole, apart })
 }
 
 impl Place<'_> {
@@ -79,35 +103,47 @@ impl Place<'_> {
     }
 
     /// The whole root, at `root` below the stage.
-    pub fn make_root(&self, trees: &[Tree]) -> io::Result<()> {
-        let lower =
-            [self.at(&format!("{SKELETON}/{BASE}")), self.at(&format!("{SKELETON}/{EMPTY}"))];
-        let root = self.overlay(&lower, "root", User::ROOT)?;
+    pub fn make_root(&self, host: &Host) -> io::Result<()> {
+        let base = self.skeleton(BASE);
+        let below = match &host.whole {
+            Some(whole) => {
+                self.attach(WHOLE, whole)?;
+                self.attach(GUARD, &guard([self.skeleton(CHOICE), self.at(WHOLE)])?)?;
+                self.at(&format!("{GUARD}/{CHOSEN}"))
+            }
+            None => self.skeleton(EMPTY),
+        };
+        let root = self.overlay(&[base, below], "root", User::ROOT)?;
         self.attach("root", &root)?;
-        for directory in [TREE, GUARD] {
+        for directory in [TREE, GUARDS] {
             fs::create_dir(self.at(directory))?;
         }
-        trees.iter().try_for_each(|tree| self.add(tree))
+        host.apart.iter().try_for_each(|tree| self.add(tree))
     }
 
+    /// A tree that is not the root's.
     fn add(&self, tree: &Tree) -> io::Result<()> {
+        let above = self.at(&format!("{SKELETON}/{BASE}{}", tree.path));
+        if !Path::new(&above).is_dir() {
+            // It came after the launcher.
+            return Ok(());
+        }
         let name = tree.path.trim_start_matches('/').replace('/', "-");
-        let (bare, guard) = (format!("{TREE}/{name}"), format!("{GUARD}/{name}"));
-        let empty = self.at(&format!("{SKELETON}/{EMPTY}"));
+        let bare = format!("{TREE}/{name}");
         self.attach(&bare, &tree.mount)?;
         let host = if tree.is_mapped {
-            let lower = [empty.clone(), self.at(&bare)];
-            let overlay = Overlay { lower: &lower, upper: None };
-            let mount = root::unprivileged(|| overlay.mount(MountAttrFlags::MOUNT_ATTR_RDONLY))?;
-            self.attach(&guard, &mount)?;
-            self.at(&guard)
+            let place = format!("{GUARDS}/{name}");
+            self.attach(&place, &guard([self.skeleton(EMPTY), self.at(&bare)])?)?;
+            self.at(&place)
         } else {
             self.at(&bare)
         };
-        let above = self.at(&format!("{SKELETON}{}", tree.path));
-        let above = if Path::new(&above).exists() { above } else { empty };
         let mount = self.overlay(&[above, host], &name, User::ROOT)?;
         mount::attach_path(mount.as_fd(), &self.at(&format!("root{}", tree.path)))
+    }
+
+    fn skeleton(&self, part: &str) -> String {
+        self.at(&format!("{SKELETON}/{part}"))
     }
 
     /// `name`: of the part of the layer that takes the writes; its topmost directory is `owner`'s.
@@ -132,7 +168,7 @@ impl Place<'_> {
     pub fn layered(&self, index: usize, mount: &Mount, source: OwnedFd) -> io::Result<OwnedFd> {
         let bare = format!("layered-{index}");
         self.attach(&bare, &source)?;
-        let lower = [self.at(&bare), self.at(&format!("{SKELETON}/{EMPTY}"))];
+        let lower = [self.at(&bare), self.skeleton(EMPTY)];
         self.overlay(&lower, &part_name(&mount.target), mount.owner.unwrap_or(User::ROOT))
     }
 
@@ -155,6 +191,12 @@ impl Place<'_> {
             (Access::Layered | Access::ReadOnly | Access::ReadWrite, _) => Ok(source),
         }
     }
+}
+
+/// What anybody may read of directories: the kernel looks into them with the rights of a user without any.
+fn guard(lower: [String; 2]) -> io::Result<OwnedFd> {
+    let overlay = Overlay { lower: &lower, upper: None };
+    root::unprivileged(|| overlay.mount(MountAttrFlags::MOUNT_ATTR_RDONLY))
 }
 
 /// What a dependency has changed in a layered mount, where that is anything; `layer` is its layer's directory.
