@@ -17,7 +17,16 @@ pub struct NetworkSettings {
     /// Whether fences reach link-local addresses and 100.100.100.200: 169.254.169.254 and that give out the rights of a
     /// cloud machine.
     pub link_local: bool,
+    /// Networks that fences do not reach.
+    pub deny: Vec<Block>,
+    /// How many connections a fence may have through the host at once; 0: any number. `None`: [`CONNECTIONS`], or a
+    /// quarter of what the host can keep in mind (net.netfilter.nf_conntrack_max) where that is less.
+    pub connections: Option<u32>,
+    /// Whether a host that would not pass packets on, were it not for fences, does so for others as well.
+    pub forward_for_others: bool,
 }
+
+pub const CONNECTIONS: u32 = 4096;
 
 /// Tried in this order.
 pub const DEFAULT_RANGES: [Range; 3] = [
@@ -110,7 +119,44 @@ impl fmt::Display for Range {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A network of whatever size, as `10.0.0.0/8`; `192.168.1.7` is short for `192.168.1.7/32`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Block {
+    first: Ipv4Addr,
+    mask: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an IPv4 network: write its first address and its bits, as 10.0.0.0/8")]
+pub struct BadBlock(String);
+
+impl Block {
+    pub fn network(self) -> Ipv4Addr {
+        self.first
+    }
+
+    pub fn netmask(self) -> Ipv4Addr {
+        Ipv4Addr::from(self.mask)
+    }
+}
+
+impl TryFrom<String> for Block {
+    type Error = BadBlock;
+
+    fn try_from(text: String) -> Result<Self, BadBlock> {
+        let parse = || {
+            let (first, length) = text.split_once('/').unwrap_or((&text, "32"));
+            let first: Ipv4Addr = first.parse().ok()?;
+            let host_bits = 32_u32.checked_sub(length.parse().ok()?)?;
+            let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
+            (u32::from(first) & !mask == 0).then_some(Self { first, mask })
+        };
+        parse().ok_or(BadBlock(text))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     Tcp,
@@ -165,11 +211,16 @@ impl From<Port> for String {
 
 impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let transport = match self.transport {
-            Transport::Tcp => "tcp",
-            Transport::Udp => "udp",
-        };
-        write!(f, "{}:{}/{transport}", self.host, self.inside)
+        write!(f, "{}:{}/{}", self.host, self.inside, self.transport)
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
     }
 }
 
@@ -208,6 +259,22 @@ mod tests {
                 expected,
                 "{first}/{length}"
             );
+        }
+    }
+
+    #[test]
+    fn a_network_is_a_whole_block_of_any_size() {
+        let block = |text: &str| Block::try_from(text.to_owned());
+        let masks = [
+            ("0.0.0.0/0", "0.0.0.0"),
+            ("10.0.0.0/8", "255.0.0.0"),
+            ("192.168.1.7", "255.255.255.255"),
+        ];
+        for (text, mask) in masks {
+            assert_eq!(block(text).unwrap().netmask().to_string(), mask, "{text}");
+        }
+        for bad in ["", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/-1", "fd00::/8", "10/8"] {
+            assert!(block(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Whether this host passes packets on: net.ipv4.ip_forward.
 //!
 //! The switch is one for the whole host. Where it was off, the host is no router and must not become one for its
-//! neighbours: a table of its own drops what comes by an interface that was there then, and is for nobody of ours.
+//! neighbours: a table of its own drops what neither comes from a fence nor goes to one.
 //! That table is also the note that the switch was ours to turn on, for whichever launcher leaves last.
 
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::netlink::{Netlink, attributes};
 use super::nftables::{Batch, GET_TABLE, INET};
-use super::rules::{self, LINKS};
+use super::rules;
 
 const SWITCH: &str = "/proc/sys/net/ipv4/ip_forward";
 const GUARD: &str = "hedgerow-forwarding";
@@ -25,30 +25,42 @@ pub fn check() -> io::Result<()> {
     if is_on()? { Ok(()) } else { File::options().write(true).open(SWITCH).map(drop) }
 }
 
-/// Turns it on where it is off; the interfaces that it is then guarded against.
-pub fn turn_on(netfilter: &Netlink) -> io::Result<Vec<String>> {
-    let _alone = lock()?;
-    if is_on()? {
-        return Ok(Vec::new());
-    }
-    let guarded = interfaces()?;
-    guard(netfilter, &guarded)?;
-    fs::write(SWITCH, "1")?;
-    Ok(guarded)
+/// What the host does with the packets of others where it was off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Others {
+    Dropped,
+    /// Passed on, as configuration wants it.
+    Forwarded,
 }
 
-fn guard(netfilter: &Netlink, interfaces: &[String]) -> io::Result<()> {
+/// Turns it on where it is off; whether that was so.
+pub fn turn_on(netfilter: &Netlink, others: Others) -> io::Result<bool> {
+    let _alone = lock()?;
+    if is_on()? {
+        return Ok(false);
+    }
+    guard(netfilter, others)?;
+    fs::write(SWITCH, "1")?;
+    Ok(true)
+}
+
+fn guard(netfilter: &Netlink, others: Others) -> io::Result<()> {
     let mut batch = Batch::new();
-    rules::guard(&mut batch, GUARD, interfaces);
+    match others {
+        Others::Dropped => rules::guard(&mut batch, GUARD),
+        Others::Forwarded => batch.ensure_table(GUARD),
+    }
     Ok(netfilter.run(&batch.finish())?)
 }
 
 /// Puts the guard back where somebody has removed it, and tells whether the launcher's own table is still there.
-pub fn mend(netfilter: &Netlink, guarded: &[String], table: &str) -> io::Result<bool> {
+pub fn mend(netfilter: &Netlink, guarded: Option<Others>, table: &str) -> io::Result<bool> {
     let _alone = lock()?;
     let tables = tables(netfilter)?;
-    if !guarded.is_empty() && !tables.iter().any(|table| table == GUARD) {
-        guard(netfilter, guarded)?;
+    if let Some(others) = guarded
+        && !tables.iter().any(|table| table == GUARD)
+    {
+        guard(netfilter, others)?;
     }
     Ok(tables.iter().any(|found| found == table))
 }
@@ -77,22 +89,18 @@ fn lock() -> io::Result<File> {
     Ok(file)
 }
 
-fn interfaces() -> io::Result<Vec<String>> {
-    let names = fs::read_dir("/sys/class/net")?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name != "lo" && !name.starts_with(LINKS));
-    Ok(names.collect())
-}
-
 /// Names of the tables of all launchers, the guard's too.
 fn tables(netfilter: &Netlink) -> Result<Vec<String>, Errno> {
-    const NAME: u16 = 1;
     let mut found = Vec::new();
     netfilter.dump(GET_TABLE, &INET, |table| {
-        let name = attributes(table.get(INET.len()..).unwrap_or_default())
-            .find(|(kind, _)| *kind == NAME)
-            .map(|(_, value)| String::from_utf8_lossy(value).trim_end_matches('\0').to_owned());
-        found.extend(name.filter(|name| name.starts_with(TABLES)));
+        found.extend(name(table).filter(|name| name.starts_with(TABLES)));
     })?;
     Ok(found)
+}
+
+/// Of a table, as the kernel describes it.
+pub fn name(table: &[u8]) -> Option<String> {
+    const NAME: u16 = 1;
+    let (_, value) = attributes(table.get(INET.len()..)?).find(|(kind, _)| *kind == NAME)?;
+    Some(String::from_utf8_lossy(value).trim_end_matches('\0').to_owned())
 }

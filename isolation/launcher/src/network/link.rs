@@ -8,24 +8,20 @@
 //! No bridge: fences share no segment, so none can answer for another. Both ends go with the fence's namespace,
 //! however it ends.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd, AsRawFd};
 
-use hedgerow_isolation::network::Port;
 use hedgerow_isolation::plan::IdRange;
-use nix::sched::{CloneFlags, setns};
 use rustix::net::netdevice::name_to_index;
 use rustix::net::{AddressFamily, SocketType, socket};
 use serde::{Deserialize, Serialize};
 
+use super::namespace::Namespace;
 use super::netlink::{Family, Messages, Mode, Netlink};
-use super::nftables::Batch;
-use super::rules;
 
 /// Name of a fence's own end.
-const INSIDE: &str = "eth0";
+pub const INSIDE: &str = "eth0";
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
@@ -37,8 +33,6 @@ pub struct Link {
     pub gateway: Ipv4Addr,
     /// Whether the host reaches the fence by way of its own loopback address as well.
     pub from_loopback: bool,
-    /// Ports of the fence's own loopback that lead to the same ports of the host, and so to other components.
-    pub elsewhere: Vec<Port>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -83,12 +77,13 @@ const AF_INET6: u8 = libc::AF_INET6 as u8;
 /// Joins the network namespace of process `pid`, of the fence with these ids, to this one.
 pub fn join(link: &Link, pid: i32, ids: IdRange) -> Result<(), Error> {
     let failed = |what| move |e: io::Error| Error::System(what, e);
-    let theirs = File::open(format!("/proc/{pid}/ns/net"))
-        .map_err(failed("cannot open the fence's network namespace"))?;
+    let theirs =
+        Namespace::of(pid).map_err(failed("cannot open the fence's network namespace"))?;
     let host = Netlink::open(Family::Route).map_err(failed("rtnetlink"))?;
     make_pair(&host, link, &theirs).map_err(failed("cannot make the fence's link"))?;
     set_up_host_end(&host, link).map_err(failed("cannot set up the host's end of the link"))?;
-    within(&theirs, || set_up_fence_end(link).and_then(|()| loosen(ids)))
+    theirs
+        .within(|| set_up_fence_end(link).and_then(|()| loosen(ids)))
         .map_err(failed("cannot set up the fence's end of the link"))
 }
 
@@ -109,7 +104,7 @@ pub fn probe() -> io::Result<()> {
 }
 
 /// One message makes both, the second where it belongs: there is never a moment with one of them alone.
-fn make_pair(host: &Netlink, link: &Link, theirs: &File) -> io::Result<()> {
+fn make_pair(host: &Netlink, link: &Link, theirs: &Namespace) -> io::Result<()> {
     let mut messages = Messages::default();
     messages.add(RTM_NEWLINK, Mode::Create, &interface(0, 0), |pair| {
         pair.text(IFLA_IFNAME, &link.name);
@@ -145,20 +140,25 @@ fn set_up_fence_end(link: &Link) -> io::Result<()> {
     let fence = Netlink::open(Family::Route)?;
     let index = index_of(INSIDE)?;
     let mut messages = Messages::default();
-    configure(&mut messages, index, !link.elsewhere.is_empty());
+    configure(&mut messages, index, false);
     add_address(&mut messages, index, link.address);
     bring_up(&mut messages, index);
     messages.add(RTM_NEWROUTE, Mode::Create, &route(0, RT_SCOPE_UNIVERSE, RTNH_F_ONLINK), |to| {
         to.put(RTA_GATEWAY, &link.gateway.octets());
         to.put(RTA_OIF, &index.to_ne_bytes());
     });
-    fence.run(&messages)?;
-    if !link.elsewhere.is_empty() {
-        let mut batch = Batch::new();
-        rules::lead_elsewhere(&mut batch, link.gateway, &link.elsewhere);
-        Netlink::open(Family::Netfilter)?.run(&batch.finish())?;
-    }
-    Ok(())
+    Ok(fence.run(&messages)?)
+}
+
+/// In a fence: lets the link carry what is from its loopback, or for it, once rules have given it other addresses.
+pub fn join_loopback() -> io::Result<()> {
+    fs::write(format!("/proc/sys/net/ipv4/conf/{INSIDE}/route_localnet"), "1")
+}
+
+/// The kernel's number of an interface of this network namespace.
+pub fn index_of(name: &str) -> io::Result<u32> {
+    let any = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
+    Ok(name_to_index(any, name)?)
 }
 
 /// What is a privilege on a shared network is none on one's own: ports below 1024, and ping(8) without raw
@@ -167,20 +167,6 @@ fn loosen(ids: IdRange) -> io::Result<()> {
     fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")?;
     let groups = format!("{} {}", ids.first, ids.first + (IdRange::COUNT - 1));
     fs::write("/proc/sys/net/ipv4/ping_group_range", groups)
-}
-
-/// Runs `body` in another network namespace, and comes back.
-fn within<T>(theirs: &File, body: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let ours = File::open("/proc/self/ns/net")?;
-    setns(theirs.as_fd(), CloneFlags::CLONE_NEWNET)?;
-    let result = body();
-    setns(ours.as_fd(), CloneFlags::CLONE_NEWNET)?;
-    result
-}
-
-fn index_of(name: &str) -> io::Result<u32> {
-    let any = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
-    Ok(name_to_index(any, name)?)
 }
 
 /// No link-local address: by it, each end would reach what listens on all addresses of the other.

@@ -1,32 +1,32 @@
-//! How fences reach the network: a link each ([`link`]), rules for all of them ([`rules`]), and the host passing
-//! their packets on ([`forwarding`]).
+//! How fences reach the network: a link each ([`link`]), rules for all of them ([`rules`]), the host passing
+//! their packets on ([`forwarding`]), and their loopback leading to those that they depend on ([`loopback`]).
 //!
 //! IPv4 only: for IPv6 the host would have to forward, and a host that does so takes no address from its router
 //! any more.
 
+mod excess;
 mod forwarding;
+mod held;
 pub mod link;
+mod loopback;
+mod namespace;
+mod nat;
 mod netlink;
 mod nftables;
 pub mod resolver;
 mod routes;
 mod rules;
+mod sockets;
 
-use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::BorrowedFd;
 
-use hedgerow_isolation::moment::Moment;
-use hedgerow_isolation::network::{DEFAULT_RANGES, NetworkSettings, Port, Range, Transport};
-use hedgerow_isolation::plan::FenceId;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
+use hedgerow_isolation::network::{Block, NetworkSettings, Port, Range};
+use hedgerow_isolation::plan::{FenceId, Plan};
 
 use link::Link;
-use netlink::{Family, Netlink};
-use nftables::Batch;
-use routes::Routes;
-use rules::Names;
+use nat::Nat;
 
 /// Why there is no NAT on this machine.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -70,38 +70,6 @@ pub struct Network {
     name_servers: Vec<IpAddr>,
 }
 
-/// What joins fences to the host.
-#[derive(Debug)]
-struct Nat {
-    table: String,
-    /// How the names of this launcher's links begin.
-    links: String,
-    range: Range,
-    link_local: bool,
-    netfilter: Netlink,
-    /// Once the rules are there.
-    laid_down: Option<LaidDown>,
-    /// Of the last link.
-    number: u32,
-    fences: BTreeMap<FenceId, Joined>,
-}
-
-#[derive(Debug)]
-struct LaidDown {
-    /// Readable when somebody changes the machine's rules.
-    watch: Netlink,
-    /// Interfaces that this launcher guards forwarding against: none where it was on.
-    guarded: Vec<String>,
-}
-
-#[derive(Debug)]
-struct Joined {
-    address: Ipv4Addr,
-    ports: Vec<Port>,
-    /// Bound to the published ports, so that no program of the host believes to have them.
-    _reserved: Vec<OwnedFd>,
-}
-
 impl Network {
     /// Finds out whether fences can be joined to the host. Nothing is changed until the first one is.
     pub fn prepare(launcher: u32, settings: Result<&NetworkSettings, String>) -> Self {
@@ -126,35 +94,72 @@ impl Network {
         Some(self.nat.as_ref().ok()?.fences.get(fence)?.address)
     }
 
-    /// A link for a fence, with `ports` of the host leading into it. To be released when the fence is gone.
-    pub fn join(&mut self, fence: &FenceId, ports: Vec<Port>) -> Result<Link, Error> {
-        self.nat.as_mut().map_err(|why| Error::Unavailable(why.clone()))?.join(fence, ports)
+    /// A link for a fence, with `ports` of the host leading into it, and those of `elsewhere` to be found at its own
+    /// loopback. To be released when the fence is gone.
+    pub fn join(
+        &mut self,
+        plan: &Plan,
+        ports: Vec<Port>,
+        elsewhere: Vec<Port>,
+    ) -> Result<Link, Error> {
+        let nat = self.nat.as_mut().map_err(|why| Error::Unavailable(why.clone()))?;
+        nat.join(plan, ports, elsewhere)
+    }
+
+    /// To be called before anything runs in a fence; `init` is its process 1.
+    pub fn attend(&mut self, fence: &FenceId, init: i32) {
+        if let Ok(nat) = &mut self.nat
+            && let Err(error) = nat.attend(fence, init)
+        {
+            say!("fence {fence}: its loopback leads to no dependency: {error}");
+        }
+    }
+
+    /// From now on fences do not begin connections to these networks.
+    pub fn deny(&mut self, networks: Vec<Block>) {
+        if let Ok(nat) = &mut self.nat
+            && let Err(error) = nat.deny(networks)
+        {
+            say!("what [network] denies is not denied yet: {error}");
+        }
     }
 
     /// The link itself goes with the fence.
     pub fn release(&mut self, fence: &FenceId) {
         if let Ok(nat) = &mut self.nat
-            && let Some(joined) = nat.fences.remove(fence)
-            && !joined.ports.is_empty()
-            && let Err(error) = nat.publish()
+            && let Err(error) = nat.release(fence)
         {
-            say!("fence {fence}: its ports stay published: {error}");
+            say!("fence {fence}: rules of it stay: {error}");
         }
     }
 
-    /// To be waited for; then [`Self::mend`].
-    pub fn changes(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.nat.as_ref().ok()?.laid_down.as_ref()?.watch.as_fd())
+    /// What is missing beside NAT itself.
+    pub fn lacks(&self) -> Vec<String> {
+        self.nat.as_ref().map(Nat::lacks).unwrap_or_default()
     }
 
-    /// Lays the rules down again where somebody has removed them, as a firewall does that is loaded anew: without
-    /// them fences would reach the host and each other.
-    pub fn mend(&self) {
-        if let Ok(nat) = &self.nat
-            && let Err(error) = nat.mend()
-        {
-            say!("the nftables rules of fences cannot be looked after: {error}");
-        }
+    /// What happened to a fence in its network, for people.
+    pub fn notes(&self, fence: &FenceId) -> Vec<String> {
+        self.nat.as_ref().map(|nat| nat.notes(fence)).unwrap_or_default()
+    }
+
+    /// To be waited for; then [`Self::ready`].
+    pub fn sources(&self) -> Vec<(Source, BorrowedFd<'_>)> {
+        self.nat.as_ref().map(Nat::sources).unwrap_or_default()
+    }
+
+    /// What is to be told of fences.
+    pub fn ready(&mut self, source: &Source) -> Vec<(FenceId, String)> {
+        let Ok(nat) = &mut self.nat else { return Vec::new() };
+        let told = match source {
+            Source::Rules => nat.mend().map(|()| Vec::new()),
+            Source::Excess => nat.hear_excess(),
+            Source::Loopback(fence) => nat.look(fence),
+        };
+        told.unwrap_or_else(|error| {
+            say!("{source}: {error}");
+            Vec::new()
+        })
     }
 
     /// For an orderly end. (After any other, the next launcher takes over what is there.)
@@ -167,163 +172,24 @@ impl Network {
     }
 }
 
-impl Nat {
-    fn prepare(launcher: u32, settings: &NetworkSettings) -> Result<Self, Unavailable> {
-        link::probe().map_err(|e| Unavailable::Links(e.to_string()))?;
-        forwarding::check().map_err(|e| Unavailable::Forwarding(e.to_string()))?;
-        let rules = |e: io::Error| Unavailable::Rules(e.to_string());
-        let nat = Self {
-            table: format!("{}{launcher:08x}", forwarding::TABLES),
-            links: format!("{}{launcher:08x}", rules::LINKS),
-            range: choose(settings.range)?,
-            link_local: settings.link_local,
-            netfilter: Netlink::open(Family::Netfilter).map_err(rules)?,
-            laid_down: None,
-            number: somewhere(launcher),
-            fences: BTreeMap::new(),
-        };
-        // Without its end, the kernel looks at a batch and drops it.
-        nat.netfilter.run(&nat.rules().unfinished()).map_err(|e| rules(e.into()))?;
-        // A predecessor that was killed has published what leads nowhere now, or to another fence. Its filters stay,
-        // for the links that are still going. Without it there is nothing to do.
-        match nat.publish() {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(rules(e)),
-            Ok(()) | Err(_) => {}
-        }
-        Ok(nat)
-    }
 
-    fn names(&self) -> Names<'_> {
-        Names { table: &self.table, links: &self.links }
-    }
-
-    fn rules(&self) -> Batch {
-        let mut batch = Batch::new();
-        rules::lay_down(&mut batch, self.names(), self.range, self.link_local);
-        batch
-    }
-
-    fn join(&mut self, fence: &FenceId, ports: Vec<Port>) -> Result<Link, Error> {
-        if self.laid_down.is_none() {
-            let watch = Netlink::watch_rules().map_err(|e| Error::System("nftables", e))?;
-            self.netfilter
-                .run(&self.rules().finish())
-                .map_err(|e| Error::System("nftables", e.into()))?;
-            let guarded = forwarding::turn_on(&self.netfilter)
-                .map_err(|e| Error::System("net.ipv4.ip_forward", e))?;
-            self.laid_down = Some(LaidDown { watch, guarded });
-        }
-        let reserved = self.reserve(&ports)?;
-        let address = self.free_address()?;
-        let link = Link {
-            name: format!("{}{:04x}", self.links, self.number & 0xffff),
-            address,
-            gateway: self.range.nth(1),
-            from_loopback: !ports.is_empty(),
-            elsewhere: Vec::new(),
-        };
-        let publishes = !ports.is_empty();
-        self.fences.insert(fence.clone(), Joined { address, ports, _reserved: reserved });
-        if publishes && let Err(error) = self.publish() {
-            self.fences.remove(fence);
-            return Err(Error::System("the ports cannot be published", error));
-        }
-        Ok(link)
-    }
-
-    /// The addresses are used in turn, so that one is not soon another fence's. Of an address that is taken, there
-    /// is a route: this launcher's, another's, or that of a fence which is still going.
-    fn free_address(&mut self) -> Result<Ipv4Addr, Error> {
-        let routes = Routes::read().map_err(|e| Error::System("the host's routes", e))?;
-        // Neither the network's own address, nor the gateway's, nor the last, which is for all.
-        let usable = self.range.size() - 3;
-        for _ in 0..usable {
-            self.number = self.number.wrapping_add(1);
-            let address = self.range.nth(2 + self.number % usable);
-            let joined = self.fences.values().any(|fence| fence.address == address);
-            if !joined && !routes.has_address(address) {
-                return Ok(address);
-            }
-        }
-        Err(Error::Full(self.range))
-    }
-
-    fn reserve(&self, ports: &[Port]) -> Result<Vec<OwnedFd>, Error> {
-        let mut reserved = Vec::new();
-        for &port in ports {
-            let same = |held: &Port| held.host == port.host && held.transport == port.transport;
-            let mut others = self.fences.iter();
-            if let Some((holder, _)) = others.find(|(_, fence)| fence.ports.iter().any(same)) {
-                return Err(Error::Published { port, holder: holder.clone() });
-            }
-            reserved.push(reserve(port).map_err(|why| Error::Port { port, why })?);
-        }
-        Ok(reserved)
-    }
-
-    fn publish(&self) -> io::Result<()> {
-        let mut batch = Batch::new();
-        rules::publish(&mut batch, self.names(), self.published());
-        Ok(self.netfilter.run(&batch.finish())?)
-    }
-
-    fn published(&self) -> impl Iterator<Item = (Ipv4Addr, Port)> + Clone {
-        let fences = self.fences.values();
-        fences.flat_map(|fence| fence.ports.iter().map(|port| (fence.address, *port)))
-    }
-
-    fn mend(&self) -> io::Result<()> {
-        let Some(laid_down) = &self.laid_down else { return Ok(()) };
-        laid_down.watch.drain()?;
-        if forwarding::mend(&self.netfilter, &laid_down.guarded, &self.table)? {
-            return Ok(());
-        }
-        let mut batch = self.rules();
-        rules::publish(&mut batch, self.names(), self.published());
-        self.netfilter.run(&batch.finish())?;
-        say!("somebody removed the nftables rules of fences: they are there again");
-        Ok(())
-    }
-
-    fn leave(self) -> io::Result<()> {
-        let mut batch = Batch::new();
-        // A predecessor that was killed may have left it.
-        batch.ensure_table(&self.table);
-        batch.delete_table(&self.table);
-        self.netfilter.run(&batch.finish())?;
-        forwarding::turn_off(&self.netfilter)
-    }
+/// Something that [`Network::ready`] is to be called for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Somebody has changed the machine's nftables rules.
+    Rules,
+    /// A fence wants too many connections.
+    Excess,
+    /// A fence holds a connection to its own loopback.
+    Loopback(FenceId),
 }
 
-/// Where to begin: not where another launcher does at the same time, nor where this one's predecessor did, whose
-/// links may still be going.
-#[allow(clippy::cast_possible_truncation)]
-fn somewhere(launcher: u32) -> u32 {
-    launcher ^ (Moment::now().boottime / 1_000_000) as u32
-}
-
-fn choose(wanted: Option<Range>) -> Result<Range, Unavailable> {
-    let routes = Routes::read().map_err(|e| Unavailable::Routes(e.to_string()))?;
-    match wanted {
-        Some(range) => match routes.clash(range) {
-            None => Ok(range),
-            Some((first, length)) => {
-                Err(Unavailable::Range { range, clash: format!("{first}/{length}") })
-            }
-        },
-        None => DEFAULT_RANGES
-            .into_iter()
-            .find(|range| routes.clash(*range).is_none())
-            .ok_or(Unavailable::Ranges),
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Rules => f.write_str("the nftables rules of fences cannot be looked after"),
+            Self::Excess => f.write_str("it is not known which fence wants too many connections"),
+            Self::Loopback(fence) => write!(f, "fence {fence}: its loopback leads nowhere new"),
+        }
     }
-}
-
-fn reserve(port: Port) -> io::Result<OwnedFd> {
-    let kind = match port.transport {
-        Transport::Tcp => SocketType::STREAM,
-        Transport::Udp => SocketType::DGRAM,
-    };
-    let socket = socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, None)?;
-    bind(&socket, &SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port.host))?;
-    Ok(socket)
 }

@@ -1,4 +1,4 @@
-//! netlink(7), as little of it as two families need: messages are put together here, and the kernel's verdict on
+//! netlink(7), as little of it as three families need: messages are put together here, and the kernel's verdict on
 //! them is read. It works on a message before sendmsg(2) returns, so nothing here waits.
 
 use std::io;
@@ -66,8 +66,8 @@ impl Messages {
     }
 
     /// One that the kernel does not answer unless it fails.
-    pub fn add_silent(&mut self, kind: u16, fixed: &[u8]) {
-        self.push(kind, REQUEST, fixed, |_| {});
+    pub fn add_silent(&mut self, kind: u16, fixed: &[u8], body: impl FnOnce(&mut Attributes)) {
+        self.push(kind, REQUEST, fixed, body);
     }
 
     fn push(&mut self, kind: u16, flags: u16, fixed: &[u8], body: impl FnOnce(&mut Attributes)) {
@@ -130,6 +130,8 @@ impl Attributes {
 pub enum Family {
     Route,
     Netfilter,
+    /// sock_diag(7).
+    Sockets,
 }
 
 impl Family {
@@ -138,6 +140,7 @@ impl Family {
             // NETLINK_ROUTE is 0, which is what no protocol is as well.
             Self::Route => None,
             Self::Netfilter => Some(rustix::net::netlink::NETFILTER),
+            Self::Sockets => Some(rustix::net::netlink::SOCK_DIAG),
         }
     }
 }
@@ -171,10 +174,15 @@ impl Netlink {
 
     /// Forgets what has arrived.
     pub fn drain(&self) -> Result<(), Errno> {
-        match self.receive(|_, _| {}) {
-            // More than it keeps: what it was does not matter.
-            Err(Errno::NOBUFS) => self.receive(|_, _| {}),
-            drained => drained,
+        self.take(|_, _| {})
+    }
+
+    /// What has arrived: kind and body of each message.
+    pub fn take(&self, mut each: impl FnMut(u16, &[u8])) -> Result<(), Errno> {
+        match self.receive(&mut each) {
+            // More than it keeps: what was lost is lost.
+            Err(Errno::NOBUFS) => self.receive(each),
+            taken => taken,
         }
     }
 
@@ -191,9 +199,24 @@ impl Netlink {
     }
 
     /// Asks for everything of a kind; `each` is called with the family's header and attributes of each.
-    pub fn dump(&self, kind: u16, fixed: &[u8], mut each: impl FnMut(&[u8])) -> Result<(), Errno> {
+    pub fn dump(&self, kind: u16, fixed: &[u8], each: impl FnMut(&[u8])) -> Result<(), Errno> {
+        self.query(kind, REQUEST | DUMP, fixed, each)
+    }
+
+    /// Asks for one of a kind.
+    pub fn ask(&self, kind: u16, fixed: &[u8], each: impl FnMut(&[u8])) -> Result<(), Errno> {
+        self.query(kind, REQUEST, fixed, each)
+    }
+
+    fn query(
+        &self,
+        kind: u16,
+        flags: u16,
+        fixed: &[u8],
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<(), Errno> {
         let mut messages = Messages::default();
-        messages.push(kind, REQUEST | DUMP, fixed, |_| {});
+        messages.push(kind, flags, fixed, |_| {});
         self.send(&messages.bytes)?;
         let mut verdict = Ok(());
         self.receive(|kind, body| match (kind, integer(body)) {
@@ -216,10 +239,8 @@ impl Netlink {
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(errno) => return Err(errno),
             };
-            let mut rest = buffer.get(..length).unwrap_or_default();
-            while let Some((kind, body, more)) = split(rest) {
+            for (kind, body) in messages(buffer.get(..length).unwrap_or_default()) {
                 each(kind, body);
-                rest = more;
             }
         }
     }
@@ -236,12 +257,15 @@ pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-/// The first message: kind, body, and what follows it.
-fn split(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
-    let length = usize::try_from(u32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?)).ok()?;
-    let kind = u16::from_ne_bytes(bytes.get(4..6)?.try_into().ok()?);
-    let body = bytes.get(HEADER..length)?;
-    Some((kind, body, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
+/// The messages in `bytes`: kind and body.
+pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let length = usize::try_from(u32::from_ne_bytes(bytes.get(..4)?.try_into().ok()?)).ok()?;
+        let kind = u16::from_ne_bytes(bytes.get(4..6)?.try_into().ok()?);
+        let body = bytes.get(HEADER..length)?;
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, body))
+    })
 }
 
 fn integer(body: &[u8]) -> Option<i32> {

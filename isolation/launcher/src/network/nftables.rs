@@ -15,6 +15,7 @@ pub const GET_TABLE: u16 = SUBSYSTEM << 8 | 1;
 const NEW_CHAIN: u16 = SUBSYSTEM << 8 | 3;
 const NEW_RULE: u16 = SUBSYSTEM << 8 | 6;
 const DELETE_RULE: u16 = SUBSYSTEM << 8 | 8;
+const NEW_SET: u16 = SUBSYSTEM << 8 | 9;
 /// `struct nfgenmsg` of the family `inet`, which is both versions of IP.
 pub const INET: [u8; 4] = [1, 0, 0, 0];
 
@@ -28,8 +29,11 @@ pub enum Hook {
     /// Before all others, connection tracking too.
     Arrival,
     PreroutingNat,
+    /// What this host sends, once connection tracking has seen it and before its destination is changed.
+    Departure,
     OutputNat,
     Input,
+    InputNat,
     Forward,
     PostroutingNat,
 }
@@ -37,17 +41,17 @@ pub enum Hook {
 impl Hook {
     fn kind(self) -> &'static str {
         match self {
-            Self::Arrival | Self::Input | Self::Forward => "filter",
-            Self::PreroutingNat | Self::OutputNat | Self::PostroutingNat => "nat",
+            Self::Arrival | Self::Departure | Self::Input | Self::Forward => "filter",
+            Self::PreroutingNat | Self::OutputNat | Self::InputNat | Self::PostroutingNat => "nat",
         }
     }
 
     fn number(self) -> u32 {
         match self {
             Self::Arrival | Self::PreroutingNat => 0,
-            Self::Input => 1,
+            Self::Input | Self::InputNat => 1,
             Self::Forward => 2,
-            Self::OutputNat => 3,
+            Self::Departure | Self::OutputNat => 3,
             Self::PostroutingNat => 4,
         }
     }
@@ -55,9 +59,10 @@ impl Hook {
     fn priority(self) -> i32 {
         match self {
             Self::Arrival => -300,
+            Self::Departure => -150,
             Self::PreroutingNat | Self::OutputNat => -100,
             Self::Input | Self::Forward => 0,
-            Self::PostroutingNat => 100,
+            Self::InputNat | Self::PostroutingNat => 100,
         }
     }
 }
@@ -70,12 +75,12 @@ pub struct Batch {
 impl Batch {
     pub fn new() -> Self {
         let mut messages = Messages::default();
-        messages.add_silent(BATCH_BEGIN, &batch_header());
+        messages.add_silent(BATCH_BEGIN, &batch_header(), |_| {});
         Self { messages }
     }
 
     pub fn finish(mut self) -> Messages {
-        self.messages.add_silent(BATCH_END, &batch_header());
+        self.messages.add_silent(BATCH_END, &batch_header(), |_| {});
         self.messages
     }
 
@@ -103,6 +108,28 @@ impl Batch {
                 at.put(2, &hook.priority().to_be_bytes());
             });
             into.text(7, hook.kind());
+        });
+    }
+
+    /// A chain to jump to.
+    pub fn add_branch(&mut self, table: &str, chain: &str) {
+        self.messages.add(NEW_CHAIN, Mode::Create, &INET, |into| {
+            into.text(1, table);
+            into.text(3, chain);
+        });
+    }
+
+    /// A set of `size` interfaces that rules add to: [`Part::MoreThan`].
+    pub fn add_set(&mut self, table: &str, set: &str, size: u32) {
+        const ADDED_TO_BY_RULES: u32 = 0x20;
+        self.messages.add(NEW_SET, Mode::Create, &INET, |into| {
+            into.text(1, table);
+            into.text(2, set);
+            into.put(3, &ADDED_TO_BY_RULES.to_be_bytes());
+            into.put(4, &0_u32.to_be_bytes());
+            into.put(5, &4_u32.to_be_bytes());
+            into.nest(9, |sizes| sizes.put(1, &size.to_be_bytes()));
+            into.put(10, &1_u32.to_be_bytes());
         });
     }
 
@@ -136,9 +163,13 @@ pub enum Part<'a> {
     From(&'a str),
     /// The name of the interface by which it goes begins so.
     To(&'a str),
+    NotFrom(&'a str),
     NotTo(&'a str),
     /// The interface by which it came has this name.
     FromExactly(&'a str),
+    ToExactly(&'a str),
+    /// Answers to its sender would not go by the interface by which it came.
+    FromElsewhere,
     /// It comes from this block of IPv4 addresses.
     Source(Ipv4Addr, Ipv4Addr),
     /// It goes to this block of IPv4 addresses.
@@ -155,14 +186,32 @@ pub enum Part<'a> {
     /// Its destination was changed on the way.
     Redirected,
     NotRedirected,
+    /// It begins a connection of TCP, or is the first answer.
+    Syn,
+    /// Connections by the same interface, kept in this set, are more than so many.
+    MoreThan(&'a str, u32),
+    /// It is one of so many in a second.
+    AtMost(u32),
     Accept,
     Drop,
     /// Drops it and tells the sender.
     Reject,
+    /// Waits for the verdict of whoever has queue 0 of this network namespace, which must be somebody.
+    Hold,
+    /// Goes on with that chain.
+    Jump(&'a str),
+    /// Tells whoever listens to this group.
+    Tell(u16),
+    /// Makes the segments of a connection that begins no larger than so many bytes.
+    Segments(u16),
     /// Gives it the address of this host.
     Masquerade,
+    /// Gives it, and all that follows, this source.
+    Rename(Ipv4Addr),
     /// Sends it, and all that follows, there.
     Redirect(Ipv4Addr, u16),
+    /// Sends it, and all that follows, to the same port there.
+    Move(Ipv4Addr),
 }
 
 // Bits of `ct state` and `ct status`.
@@ -175,8 +224,20 @@ impl Part<'_> {
         match self {
             Self::From(prefix) => interface(list, 6, EQUAL, prefix.as_bytes()),
             Self::To(prefix) => interface(list, 7, EQUAL, prefix.as_bytes()),
+            Self::NotFrom(prefix) => interface(list, 6, NOT_EQUAL, prefix.as_bytes()),
             Self::NotTo(prefix) => interface(list, 7, NOT_EQUAL, prefix.as_bytes()),
             Self::FromExactly(name) => interface(list, 6, EQUAL, &exact(name)),
+            Self::ToExactly(name) => interface(list, 7, EQUAL, &exact(name)),
+            Self::FromElsewhere => {
+                const INTERFACE: u32 = 1;
+                const OF_SOURCE_BY_ARRIVAL: u32 = 1 | 8;
+                expression(list, "fib", |data| {
+                    data.put(1, &REGISTER.to_be_bytes());
+                    data.put(2, &INTERFACE.to_be_bytes());
+                    data.put(3, &OF_SOURCE_BY_ARRIVAL.to_be_bytes());
+                });
+                compare(list, EQUAL, &[0; 4]);
+            }
             Self::Source(first, mask) => address(list, 12, first, mask),
             Self::Destination(first, mask) => address(list, 16, first, mask),
             Self::ToThisHost => {
@@ -199,26 +260,85 @@ impl Part<'_> {
             Self::New => tracked(list, 0, NEW, NOT_EQUAL),
             Self::Redirected => tracked(list, 2, DESTINATION_CHANGED, NOT_EQUAL),
             Self::NotRedirected => tracked(list, 2, DESTINATION_CHANGED, EQUAL),
+            Self::Syn => {
+                payload(list, 2, 13, 1);
+                mask(list, &[2]);
+                compare(list, NOT_EQUAL, &[0]);
+            }
+            Self::MoreThan(set, count) => {
+                meta(list, 4);
+                expression(list, "dynset", |data| {
+                    data.text(1, set);
+                    data.put(3, &0_u32.to_be_bytes());
+                    data.put(4, &REGISTER.to_be_bytes());
+                    data.nest(7, |each| {
+                        each.text(1, "connlimit");
+                        each.nest(2, |data| {
+                            data.put(1, &count.to_be_bytes());
+                            data.put(2, &1_u32.to_be_bytes());
+                        });
+                    });
+                });
+            }
+            Self::AtMost(count) => expression(list, "limit", |data| {
+                data.put(1, &u64::from(count).to_be_bytes());
+                data.put(2, &1_u64.to_be_bytes());
+                data.put(3, &count.to_be_bytes());
+            }),
             Self::Accept => verdict(list, 1),
             Self::Drop => verdict(list, 0),
+            Self::Hold => verdict(list, 3),
+            Self::Jump(chain) => decide(list, |verdict| {
+                const JUMP: i32 = -3;
+                verdict.put(1, &JUMP.to_be_bytes());
+                verdict.text(2, chain);
+            }),
+            Self::Tell(group) => expression(list, "log", |data| {
+                data.put(1, &group.to_be_bytes());
+                // At once.
+                data.put(4, &1_u16.to_be_bytes());
+            }),
+            Self::Segments(size) => {
+                load(list, REGISTER, &size.to_be_bytes());
+                expression(list, "exthdr", |data| {
+                    const MAXIMUM_SEGMENT_SIZE: u8 = 2;
+                    const OPTION_OF_TCP: u32 = 1;
+                    data.put(2, &[MAXIMUM_SEGMENT_SIZE]);
+                    data.put(3, &2_u32.to_be_bytes());
+                    data.put(4, &2_u32.to_be_bytes());
+                    data.put(6, &OPTION_OF_TCP.to_be_bytes());
+                    data.put(7, &REGISTER.to_be_bytes());
+                });
+            }
             Self::Reject => expression(list, "reject", |data| {
                 // "Administratively prohibited", in the terms of either version of IP.
                 data.put(1, &2_u32.to_be_bytes());
                 data.put(2, &[3]);
             }),
             Self::Masquerade => expression(list, "masq", |_| {}),
-            Self::Redirect(address, port) => {
-                load(list, REGISTER, &address.octets());
-                load(list, SECOND_REGISTER, &port.to_be_bytes());
-                expression(list, "nat", |data| {
-                    data.put(1, &1_u32.to_be_bytes());
-                    data.put(2, &2_u32.to_be_bytes());
-                    data.put(3, &REGISTER.to_be_bytes());
-                    data.put(5, &SECOND_REGISTER.to_be_bytes());
-                });
-            }
+            Self::Rename(address) => translate(list, SOURCE, address, None),
+            Self::Redirect(address, port) => translate(list, DESTINATION, address, Some(port)),
+            Self::Move(address) => translate(list, DESTINATION, address, None),
         }
     }
+}
+
+const SOURCE: u32 = 0;
+const DESTINATION: u32 = 1;
+
+fn translate(list: &mut Attributes, what: u32, address: Ipv4Addr, port: Option<u16>) {
+    load(list, REGISTER, &address.octets());
+    if let Some(port) = port {
+        load(list, SECOND_REGISTER, &port.to_be_bytes());
+    }
+    expression(list, "nat", |data| {
+        data.put(1, &what.to_be_bytes());
+        data.put(2, &2_u32.to_be_bytes());
+        data.put(3, &REGISTER.to_be_bytes());
+        if port.is_some() {
+            data.put(5, &SECOND_REGISTER.to_be_bytes());
+        }
+    });
 }
 
 const EQUAL: u32 = 0;
@@ -255,13 +375,14 @@ fn compare(list: &mut Attributes, how: u32, value: &[u8]) {
     });
 }
 
-fn mask(list: &mut Attributes, mask: &[u8; 4]) {
+/// The bits that are in `mask` stay.
+fn mask<const N: usize>(list: &mut Attributes, mask: &[u8; N]) {
     expression(list, "bitwise", |data| {
         data.put(1, &REGISTER.to_be_bytes());
         data.put(2, &REGISTER.to_be_bytes());
-        data.put(3, &4_u32.to_be_bytes());
+        data.put(3, &u32::try_from(N).unwrap_or_default().to_be_bytes());
         data.nest(4, |data| data.put(1, mask));
-        data.nest(5, |data| data.put(1, &[0; 4]));
+        data.nest(5, |data| data.put(1, &[0; N]));
     });
 }
 
@@ -273,9 +394,13 @@ fn load(list: &mut Attributes, register: u32, value: &[u8]) {
 }
 
 fn verdict(list: &mut Attributes, code: u32) {
+    decide(list, |verdict| verdict.put(1, &code.to_be_bytes()));
+}
+
+fn decide(list: &mut Attributes, verdict: impl FnOnce(&mut Attributes)) {
     expression(list, "immediate", |data| {
         data.put(1, &VERDICT_REGISTER.to_be_bytes());
-        data.nest(2, |data| data.nest(2, |verdict| verdict.put(1, &code.to_be_bytes())));
+        data.nest(2, |data| data.nest(2, verdict));
     });
 }
 

@@ -37,7 +37,8 @@ impl Routes {
     }
 }
 
-fn destination(route: &[u8]) -> Option<(Ipv4Addr, u8)> {
+/// Of the kernel's description of a route.
+pub fn destination(route: &[u8]) -> Option<(Ipv4Addr, u8)> {
     let (length, table) = (*route.get(1)?, *route.get(4)?);
     let (_, value) = attributes(route.get(HEADER..)?).find(|(kind, _)| *kind == RTA_DST)?;
     let address = Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?);
