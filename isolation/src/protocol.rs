@@ -12,7 +12,7 @@ use crate::network::Range;
 use crate::plan::{FenceId, Limits, Plan, Step, StepId, User};
 
 /// Both sides must have the same; the launcher answers another with [`ErrorKind::Version`].
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Largest message in bytes, below the default `net.core.wmem_default` (212,992).
 pub const MAX_MESSAGE: usize = 128 * 1024;
@@ -173,6 +173,11 @@ pub enum Event {
     Emptied {
         fence: FenceId,
     },
+    /// Something that whoever looks after the component should know; for its log.
+    Notice {
+        fence: FenceId,
+        text: String,
+    },
     /// The fence's init is gone without a `Close`; every process in it is too. Steps that still ran are
     /// reported first, each with its own `StepExited`. The fence must still be closed.
     FenceEnded {
@@ -233,6 +238,8 @@ pub struct Facts {
     /// What is granted to it now; a change counts when it is opened anew.
     pub grant: Grant,
     pub address: Option<Ipv4Addr>,
+    /// What else is to be known of it; for people.
+    pub notes: Vec<String>,
     /// Set once its init is gone.
     pub ended: Option<String>,
 }

@@ -172,6 +172,11 @@ impl Fence {
         &self.plan
     }
 
+    /// Its process 1, once it is open and until that is reaped.
+    pub fn init(&self) -> Option<i32> {
+        self.init
+    }
+
     pub fn is_closing(&self) -> bool {
         matches!(self.phase, Phase::Closing { .. })
     }

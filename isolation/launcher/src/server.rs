@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hedgerow_isolation::plan::FenceId;
-use hedgerow_isolation::protocol::{Error, ErrorKind, Message, Request, Response, VERSION};
+use hedgerow_isolation::protocol::{Error, ErrorKind, Event, Message, Request, Response, VERSION};
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,7 +23,7 @@ use crate::daemon::{Daemon, Incoming, Output, Ticket};
 use crate::discard::Discards;
 use crate::fence::{self, Fence};
 use crate::grants::Grants;
-use crate::network::Network as Net;
+use crate::network::{self, Network as Net};
 use crate::notify;
 use crate::options::Options;
 use crate::root::Root;
@@ -59,7 +59,7 @@ enum Source {
     Signals,
     Listener,
     Daemon,
-    Rules,
+    Network(network::Source),
     Fence(FenceId, fence::Source),
 }
 
@@ -117,7 +117,7 @@ impl Server {
                     Source::Signals => self.handle_signals(),
                     Source::Listener => self.accept(),
                     Source::Daemon => self.hear_daemon(),
-                    Source::Rules => self.network.mend(),
+                    Source::Network(source) => self.hear_network(&source),
                     Source::Fence(id, source) => self.hear_fence(&id, source),
                 }
             }
@@ -139,9 +139,9 @@ impl Server {
             names.push(Source::Daemon);
             sources.push(PollFd::from_borrowed_fd(daemon.as_fd(), PollFlags::IN | out));
         }
-        if let Some(changes) = self.network.changes() {
-            names.push(Source::Rules);
-            sources.push(PollFd::from_borrowed_fd(changes, PollFlags::IN));
+        for (source, descriptor) in self.network.sources() {
+            names.push(Source::Network(source));
+            sources.push(PollFd::from_borrowed_fd(descriptor, PollFlags::IN));
         }
         for (id, fence) in &self.fences {
             for (source, descriptor) in fence.sources() {
@@ -261,6 +261,12 @@ impl Server {
         self.deliver(out);
     }
 
+    fn hear_network(&mut self, source: &network::Source) {
+        let told = self.network.ready(source).into_iter();
+        let notices = told.map(|(fence, text)| Output::Event(Event::Notice { fence, text }));
+        self.deliver(notices.collect());
+    }
+
     fn deliver(&mut self, out: Vec<Output>) {
         for output in out {
             let Some(daemon) = &mut self.daemon else { return };
@@ -301,6 +307,9 @@ impl Server {
             }
             Request::Start { fence, step } => {
                 check::step(&step)?;
+                if let Some(init) = self.fence(&fence)?.init() {
+                    self.network.attend(&fence, init);
+                }
                 self.fence(&fence)?.start(step, ticket)?;
                 Ok(None)
             }

@@ -46,6 +46,8 @@ struct Fence {
     plan: Plan,
     grant: BTreeMap<String, Value>,
     address: Option<String>,
+    #[serde(default)]
+    notes: Vec<String>,
     ended: Option<String>,
     #[serde(flatten)]
     more: BTreeMap<String, Value>,
@@ -134,9 +136,11 @@ impl Fence {
         );
         let mut rows = vec![row("user", user), row("network", self.network(name))];
         if self.plan.network == "nat" {
-            let out_of_reach = "the host's loopback and services, other components, 169.254.0.0/16";
+            let out_of_reach = "the host's loopback and services, other components but for the ports of its \
+                                dependencies, 169.254.0.0/16, what [network] denies, IPv6";
             rows.push(row("out of reach", out_of_reach));
         }
+        rows.extend(self.notes.iter().map(|note| row("note", note)));
         rows.extend(self.granted().into_iter().map(|line| row("granted", line)));
         rows.push(row("limits", self.plan.limits.people()));
         let layer = self.plan.layer.as_ref().map(|layer| match layer.quota {

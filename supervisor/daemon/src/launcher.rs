@@ -240,6 +240,7 @@ fn dispatch(event: Event, listeners: &Listeners) {
     let fence = match &event {
         Event::StepExited { fence, .. }
         | Event::Emptied { fence }
+        | Event::Notice { fence, .. }
         | Event::FenceEnded { fence, .. } => fence,
     };
     let sender = listeners.lock().unwrap_or_else(PoisonError::into_inner).get(fence).cloned();

@@ -83,6 +83,65 @@ run: |
 }
 
 #[test]
+fn a_dependencys_port_is_at_the_dependents_loopback() -> Result<()> {
+    let draft = Draft::new()?;
+    let serve = r#"
+run: |
+  exec python3 -c '
+  import os, socket
+  listener = socket.create_server(("127.0.0.1", 8080))
+  while True:
+      connection, peer = listener.accept()
+      connection.sendall(("%s to %s" % (os.environ["VERSION"], peer[0])).encode())
+      connection.close()'
+Setenv:
+  VERSION: "VERSION_HERE"
+"#;
+    // It asks again and again, as programs do whose server may come later.
+    let ask = r#"
+run: |
+  python3 -u - <<'END'
+  import socket, time
+  said = None
+  while True:
+      try:
+          answer = socket.create_connection(("localhost", 8080), 10).recv(100).decode()
+      except OSError:
+          answer = None
+      if answer and answer != said:
+          said = answer
+          print("the server says:", answer)
+      time.sleep(0.05)
+  END
+"#;
+    for version in ["1.0.0", "1.1.0"] {
+        let serve = serve.replace("VERSION_HERE", version);
+        draft.component("test.Server", version, "", &serve)?;
+    }
+    let depends = r#"
+ComponentDependencies:
+  test.Server:
+    VersionRequirement: "^1.0.0"
+    DependencyType: SOFT
+"#;
+    draft.component("test.Asker", "1.0.0", depends, ask)?;
+    let hedgerow = Hedgerow::start("")?;
+    hedgerow.deploy(&draft.source(), &["test.Server=1.0.0", "test.Asker=1.0.0"])?;
+    let says = |version: &str| {
+        let line = format!("the server says: {version} to 127.0.0.1");
+        eventually("it has asked", PATIENCE, || {
+            Ok(hedgerow.log("test.Asker")?.contains(&line).then_some(()))
+        })
+    };
+    says("1.0.0")?;
+    let explained = hedgerow.run(&["doctor", "test.Asker"])?;
+    ensure!(explained.contains("127.0.0.1:8080/tcp leads to test.Server"), "{explained}");
+    hedgerow.deploy(&draft.source(), &["test.Server=1.1.0"])?;
+    says("1.1.0")?;
+    hedgerow.finish()
+}
+
+#[test]
 fn a_machine_without_nat_runs_components_alone_and_says_why() -> Result<()> {
     let outside = Outside::new(12)?;
     let draft = Draft::new()?;

@@ -77,8 +77,7 @@ const AF_INET6: u8 = libc::AF_INET6 as u8;
 /// Joins the network namespace of process `pid`, of the fence with these ids, to this one.
 pub fn join(link: &Link, pid: i32, ids: IdRange) -> Result<(), Error> {
     let failed = |what| move |e: io::Error| Error::System(what, e);
-    let theirs =
-        Namespace::of(pid).map_err(failed("cannot open the fence's network namespace"))?;
+    let theirs = Namespace::of(pid).map_err(failed("cannot open the fence's network namespace"))?;
     let host = Netlink::open(Family::Route).map_err(failed("rtnetlink"))?;
     make_pair(&host, link, &theirs).map_err(failed("cannot make the fence's link"))?;
     set_up_host_end(&host, link).map_err(failed("cannot set up the host's end of the link"))?;

@@ -19,12 +19,12 @@ use hedgerow_isolation::plan::FenceId;
 
 use super::held::Held;
 use super::link::{INSIDE, join_loopback};
+use super::namespace::Namespace;
 use super::nat::{Joined, Nat};
 use super::netlink::{Family, Netlink};
-use super::nftables::Batch;
+use super::nftables::{Batch, Hold};
 use super::rules::{self, Way};
 use super::sockets;
-use super::namespace::Namespace;
 
 /// New connections in a second that are held; more go where earlier ones went.
 const RATE: u32 = 100;
@@ -50,12 +50,29 @@ struct Lead {
 }
 
 impl Loopback {
-    fn hold() -> io::Result<Self> {
+    /// How this kernel holds packets, if it does.
+    pub fn probe(netfilter: &Netlink) -> Result<Hold, String> {
+        let try_out = |how| {
+            let mut batch = Batch::new();
+            rules::hold(&mut batch, how, RATE);
+            // Without its end, the kernel looks at a batch and drops it.
+            netfilter.run(&batch.unfinished()).map(|()| how)
+        };
+        let found = try_out(Hold::Expression).or_else(|_| try_out(Hold::Target));
+        found.map_err(|errno| {
+            format!(
+                "ports of other components are not at a component's 127.0.0.1: the kernel does not hold packets \
+                 (CONFIG_NFT_QUEUE): {errno}"
+            )
+        })
+    }
+
+    fn hold(how: Hold) -> io::Result<Self> {
         join_loopback()?;
         // Who holds must be there before there is anything to hold.
         let held = Held::open()?;
         let mut batch = Batch::new();
-        rules::hold(&mut batch, RATE);
+        rules::hold(&mut batch, how, RATE);
         Netlink::open(Family::Netfilter)?.run(&batch.finish())?;
         Ok(Self { held, leads: BTreeMap::new() })
     }
@@ -72,7 +89,8 @@ impl Loopback {
     /// In the fence's network.
     fn lead(&self) -> io::Result<()> {
         let mut batch = Batch::new();
-        let leads = self.leads.iter().map(|((transport, port), lead)| (*transport, *port, lead.address));
+        let leads =
+            self.leads.iter().map(|((transport, port), lead)| (*transport, *port, lead.address));
         rules::lead(&mut batch, leads);
         Ok(Netlink::open(Family::Netfilter)?.run(&batch.finish())?)
     }
@@ -86,8 +104,11 @@ impl Nat {
             return Ok(());
         }
         let namespace = joined.namespace.insert(Namespace::of(init)?);
-        if !joined.dependencies.is_empty() || !joined.elsewhere.is_empty() {
-            joined.loopback = Some(namespace.within(Loopback::hold)?);
+        let leads = !joined.dependencies.is_empty() || !joined.elsewhere.is_empty();
+        if let Ok(how) = self.hold
+            && leads
+        {
+            joined.loopback = Some(namespace.within(|| Loopback::hold(how))?);
         }
         Ok(())
     }

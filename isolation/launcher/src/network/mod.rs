@@ -172,7 +172,6 @@ impl Network {
     }
 }
 
-
 /// Something that [`Network::ready`] is to be called for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {

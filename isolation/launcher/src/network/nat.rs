@@ -20,7 +20,7 @@ use super::link::{self, Link};
 use super::loopback::Loopback;
 use super::namespace::Namespace;
 use super::netlink::{Family, Netlink};
-use super::nftables::Batch;
+use super::nftables::{Batch, Hold};
 use super::routes::Routes;
 use super::rules::{self, Connections, Names, Policy};
 use super::{Error, Source, Unavailable};
@@ -39,6 +39,8 @@ pub struct Nat {
     /// `Err`: why it cannot be told from a fence's other packets what begins a connection too many.
     connections: Result<Option<Connections>, String>,
     others: Others,
+    /// `Err`: why packets cannot be held.
+    pub(super) hold: Result<Hold, String>,
     netfilter: Netlink,
     /// Once the rules are there.
     laid_down: Option<LaidDown>,
@@ -88,6 +90,7 @@ impl Nat {
         let most = settings.connections.unwrap_or_else(reasonable_connections);
         #[allow(clippy::cast_possible_truncation)] // Whichever, it is nobody else's.
         let group = launcher as u16;
+        let netfilter = Netlink::open(Family::Netfilter).map_err(rules)?;
         let mut nat = Self {
             table: format!("{}{launcher:08x}", forwarding::TABLES),
             links: format!("{}{launcher:08x}", rules::LINKS),
@@ -99,7 +102,8 @@ impl Nat {
                 true => Others::Forwarded,
                 false => Others::Dropped,
             },
-            netfilter: Netlink::open(Family::Netfilter).map_err(rules)?,
+            hold: Loopback::probe(&netfilter),
+            netfilter,
             laid_down: None,
             number: somewhere(launcher),
             fences: BTreeMap::new(),
@@ -125,7 +129,7 @@ impl Nat {
                  (CONFIG_NFT_CONNLIMIT, NFT_LIMIT, NFT_LOG, NETFILTER_NETLINK_LOG): {why}"
             )
         });
-        uncounted.into_iter().collect()
+        uncounted.into_iter().chain(self.hold.as_ref().err().cloned()).collect()
     }
 
     fn names(&self) -> Names<'_> {

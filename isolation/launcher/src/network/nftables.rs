@@ -168,8 +168,6 @@ pub enum Part<'a> {
     /// The interface by which it came has this name.
     FromExactly(&'a str),
     ToExactly(&'a str),
-    /// Answers to its sender would not go by the interface by which it came.
-    FromElsewhere,
     /// It comes from this block of IPv4 addresses.
     Source(Ipv4Addr, Ipv4Addr),
     /// It goes to this block of IPv4 addresses.
@@ -197,7 +195,7 @@ pub enum Part<'a> {
     /// Drops it and tells the sender.
     Reject,
     /// Waits for the verdict of whoever has queue 0 of this network namespace, which must be somebody.
-    Hold,
+    Hold(Hold),
     /// Goes on with that chain.
     Jump(&'a str),
     /// Tells whoever listens to this group.
@@ -214,6 +212,15 @@ pub enum Part<'a> {
     Move(Ipv4Addr),
 }
 
+/// What a kernel has to hold packets with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// nftables' own: CONFIG_NFT_QUEUE.
+    Expression,
+    /// That of iptables: CONFIG_NETFILTER_XT_TARGET_NFQUEUE, CONFIG_NFT_COMPAT.
+    Target,
+}
+
 // Bits of `ct state` and `ct status`.
 const ESTABLISHED_OR_RELATED: u32 = 2 | 4;
 const NEW: u32 = 8;
@@ -228,16 +235,6 @@ impl Part<'_> {
             Self::NotTo(prefix) => interface(list, 7, NOT_EQUAL, prefix.as_bytes()),
             Self::FromExactly(name) => interface(list, 6, EQUAL, &exact(name)),
             Self::ToExactly(name) => interface(list, 7, EQUAL, &exact(name)),
-            Self::FromElsewhere => {
-                const INTERFACE: u32 = 1;
-                const OF_SOURCE_BY_ARRIVAL: u32 = 1 | 8;
-                expression(list, "fib", |data| {
-                    data.put(1, &REGISTER.to_be_bytes());
-                    data.put(2, &INTERFACE.to_be_bytes());
-                    data.put(3, &OF_SOURCE_BY_ARRIVAL.to_be_bytes());
-                });
-                compare(list, EQUAL, &[0; 4]);
-            }
             Self::Source(first, mask) => address(list, 12, first, mask),
             Self::Destination(first, mask) => address(list, 16, first, mask),
             Self::ToThisHost => {
@@ -287,7 +284,15 @@ impl Part<'_> {
             }),
             Self::Accept => verdict(list, 1),
             Self::Drop => verdict(list, 0),
-            Self::Hold => verdict(list, 3),
+            Self::Hold(Hold::Expression) => {
+                expression(list, "queue", |data| data.put(1, &0_u16.to_be_bytes()));
+            }
+            Self::Hold(Hold::Target) => expression(list, "target", |data| {
+                data.text(1, "NFQUEUE");
+                data.put(2, &2_u32.to_be_bytes());
+                // `struct xt_NFQ_info_v2`: queue 0, one of them, no flags.
+                data.put(3, &[0_u16.to_ne_bytes(), 1_u16.to_ne_bytes(), [0; 2], [0; 2]].concat());
+            }),
             Self::Jump(chain) => decide(list, |verdict| {
                 const JUMP: i32 = -3;
                 verdict.put(1, &JUMP.to_be_bytes());

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use hedgerow_isolation::network::{Block, Port, Range, Transport};
 use hedgerow_isolation::protocol::MAX_FENCES;
 
-use super::nftables::{Batch, Hook, Part};
+use super::nftables::{Batch, Hold, Hook, Part};
 
 /// Every link of every launcher on this machine is called so.
 pub const LINKS: &str = "hr-";
@@ -84,11 +84,10 @@ pub fn lay_down(batch: &mut Batch, names: Names<'_>, policy: &Policy<'_>) {
     batch.add_branch(table, DEPENDENCIES);
     let (from, to) = (Part::From(links), Part::To(links));
 
-    // Neither to the host's own loopback nor as if from there, nor under anybody else's address.
+    // Neither to the host's own loopback nor as if from there.
     for loopback in [TO_LOOPBACK, LOOPBACK] {
         batch.add_rule(table, "arrival", &[from, loopback, Part::Drop]);
     }
-    batch.add_rule(table, "arrival", &[from, Part::FromElsewhere, Part::Drop]);
 
     if let Some(connections) = policy.connections {
         limit_connections(batch, names, connections);
@@ -152,8 +151,7 @@ pub fn publish(
         batch.empty_chain(names.table, chain);
         for (address, port) in ports.clone() {
             let redirect = Part::Redirect(address, port.inside);
-            let rule =
-                [Part::ToThisHost, of(port.transport), Part::Port(port.host), redirect];
+            let rule = [Part::ToThisHost, of(port.transport), Part::Port(port.host), redirect];
             batch.add_rule(names.table, chain, &rule);
         }
     }
@@ -172,21 +170,21 @@ pub struct Way<'a> {
 pub fn connect<'a>(batch: &mut Batch, names: Names<'_>, ways: impl Iterator<Item = Way<'a>>) {
     batch.empty_chain(names.table, DEPENDENCIES);
     for Way { from, to, transport, port } in ways {
-        let between = [Part::FromExactly(from), Part::ToExactly(to)];
-        let what = [of(transport), Part::Port(port), Part::Accept];
-        batch.add_rule(names.table, DEPENDENCIES, &[between, what].concat());
+        let (from, to) = (Part::FromExactly(from), Part::ToExactly(to));
+        let rule = [from, to, of(transport), Part::Port(port), Part::Accept];
+        batch.add_rule(names.table, DEPENDENCIES, &rule);
     }
 }
 
 /// In a fence: connections to its own loopback wait until somebody has looked where they lead.
 /// Beyond `rate` a second they do not, and go where they went before.
-pub fn hold(batch: &mut Batch, rate: u32) {
+pub fn hold(batch: &mut Batch, how: Hold, rate: u32) {
     batch.ensure_table(OWN);
     batch.add_chain(OWN, "hold", Hook::Departure);
     batch.add_chain(OWN, LEADS, Hook::OutputNat);
     batch.add_chain(OWN, "masquerade", Hook::PostroutingNat);
     for transport in [TCP, UDP] {
-        let rule = [TO_LOOPBACK, transport, Part::New, Part::AtMost(rate), Part::Hold];
+        let rule = [TO_LOOPBACK, transport, Part::New, Part::AtMost(rate), Part::Hold(how)];
         batch.add_rule(OWN, "hold", &rule);
     }
     batch.add_rule(OWN, "masquerade", &[LOOPBACK, Part::Redirected, Part::Masquerade]);

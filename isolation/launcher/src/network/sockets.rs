@@ -18,8 +18,11 @@ const TCP_CLOSE: u8 = 7;
 /// namespace. Whatever address it is bound to, and of either version of IP.
 pub fn holder(transport: Transport, port: u16) -> io::Result<Option<u32>> {
     let mut found = None;
-    let asked = Netlink::open(Family::Sockets)?
-        .ask(SOCK_DIAG_BY_FAMILY, &request(transport, port), |socket| found = user(socket));
+    let asked = Netlink::open(Family::Sockets)?.ask(
+        SOCK_DIAG_BY_FAMILY,
+        &request(transport, port),
+        |socket| found = user(socket),
+    );
     match asked {
         Ok(()) => Ok(found),
         Err(Errno::NOENT) => Ok(None),

@@ -2,10 +2,11 @@
 
 use std::os::fd::AsFd;
 
-use hedgerow_isolation::plan::{FenceId, IdRange};
+use hedgerow_isolation::plan::{FenceId, IdRange, Network, Plan};
 use hedgerow_isolation::protocol::{Error, Facts, Machine, Response};
 
 use super::Server;
+use crate::fence::Fence;
 use crate::idmap::IdMap;
 use crate::mount::{self, Reach};
 use crate::skeleton;
@@ -26,6 +27,7 @@ impl Server {
             range: self.network.range().ok(),
             lacks: no_nat
                 .into_iter()
+                .chain(self.network.lacks())
                 .chain(no_grants)
                 .chain(no_id_mapping())
                 .chain(no_tmpfs_mapping())
@@ -35,9 +37,36 @@ impl Server {
 
     fn facts(&mut self, id: &FenceId) -> Result<Facts, Error> {
         let address = self.network.address(id);
+        let mut notes = self.network.notes(id);
         let report = self.fence(id)?.report();
         let grant = self.grants.of(&report.plan.name).grant;
-        Ok(Facts { plan: *report.plan, grant, address, ended: report.ended })
+        notes.extend(self.unreached(&report.plan));
+        Ok(Facts { plan: *report.plan, grant, address, notes, ended: report.ended })
+    }
+
+    /// Why the ports of dependencies are not at a fence's own loopback, where they are not.
+    fn unreached(&self, plan: &Plan) -> Vec<String> {
+        let reached = "ports of dependencies are not at its 127.0.0.1";
+        if plan.dependencies.is_empty() {
+            return Vec::new();
+        }
+        match plan.network {
+            Network::None => return vec![format!("{reached}: it has no network")],
+            Network::Host => {
+                return vec![format!(
+                    "{reached}, which is the host's: a grant has to publish them (ports)"
+                )];
+            }
+            Network::Nat => {}
+        }
+        let is_dependency = |other: &&Plan| plan.dependencies.iter().any(|d| d.ids == other.ids);
+        let others = self.fences.values().map(Fence::plan).filter(is_dependency);
+        let unreached = others.filter(|other| other.network != Network::Nat);
+        unreached
+            .map(|other| {
+                format!("ports of {} are not at its 127.0.0.1: that has no link to it", other.name)
+            })
+            .collect()
     }
 }
 

@@ -52,6 +52,9 @@ impl Server {
         let init = setup::open_init(&self.init).map_err(|e| failed(&e))?;
         let (staged, sources) = self.sources(plan.clone())?;
         let grant = granted.grant;
+        if let Ok(settings) = self.grants.network() {
+            self.network.deny(settings.deny);
+        }
         let link = self.join(&plan, grant.ports.clone(), granted.elsewhere)?;
         let id = plan.fence.clone();
         let listener = descriptors.pop();
@@ -105,9 +108,9 @@ impl Server {
     ) -> Result<Option<Link>, Error> {
         let joined = match plan.network {
             Network::None | Network::Host => return Ok(None),
-            Network::Nat => self.network.join(&plan.fence, ports),
+            Network::Nat => self.network.join(plan, ports, elsewhere),
         };
-        joined.map(|link| Some(Link { elsewhere, ..link })).map_err(|error| {
+        joined.map(Some).map_err(|error| {
             let kind = match error {
                 network::Error::Published { .. } | network::Error::Port { .. } => {
                     ErrorKind::Invalid

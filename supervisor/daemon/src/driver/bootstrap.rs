@@ -105,6 +105,7 @@ async fn exit_of(fence: &mut Fence) -> Result<(protocol::Exit, ExitStatus), Boot
                 return Err(BootstrapError::FenceEnded(cause));
             }
             News::LauncherEnded | News::Gone => return Err(BootstrapError::LauncherEnded),
+            News::Event(protocol::Event::Notice { text, .. }) => fence.log_line(&text),
             News::Event(protocol::Event::Emptied { .. }) | News::Drained => {}
         }
     }
@@ -115,7 +116,8 @@ fn is_end(news: &News) -> bool {
         News::Event(protocol::Event::Emptied { .. } | protocol::Event::FenceEnded { .. })
         | News::LauncherEnded
         | News::Gone => true,
-        News::Event(protocol::Event::StepExited { .. }) | News::Drained => false,
+        News::Event(protocol::Event::StepExited { .. } | protocol::Event::Notice { .. })
+        | News::Drained => false,
     }
 }
 

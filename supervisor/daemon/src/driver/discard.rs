@@ -29,7 +29,7 @@ async fn emptied(mut events: FenceEvents) {
     while let Some(FenceEvent::Told(event)) = events.recv().await {
         match event {
             Event::Emptied { .. } | Event::FenceEnded { .. } => return,
-            Event::StepExited { .. } => {}
+            Event::StepExited { .. } | Event::Notice { .. } => {}
         }
     }
 }

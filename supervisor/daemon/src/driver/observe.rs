@@ -16,6 +16,11 @@ impl Driver {
                 self.exited(step, exit).await;
             }
             News::Event(protocol::Event::Emptied { .. }) => self.pending.push_back(Event::Emptied),
+            News::Event(protocol::Event::Notice { text, .. }) => {
+                if let Some(fence) = &self.fence {
+                    fence.log_line(&text);
+                }
+            }
             News::Event(protocol::Event::FenceEnded { cause, .. }) => {
                 self.blame_state(Reason::Error, format!("its fence ended: {cause}"));
                 self.pending.push_back(Event::Ended(Blame::Component));
