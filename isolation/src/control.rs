@@ -40,6 +40,9 @@ pub enum Report {
     Forked {
         step: StepId,
     },
+    /// One descriptor: where the kernel asks what the filter of a program of this fence leaves to be decided, see
+    /// seccomp_unotify(2). Sent by the program's own process.
+    Filtered,
     /// The program runs.
     Started {
         step: StepId,

@@ -8,6 +8,7 @@ pub mod control;
 pub mod grants;
 pub mod moment;
 pub mod network;
+pub mod observation;
 pub mod pattern;
 pub mod plan;
 pub mod protocol;

@@ -55,6 +55,12 @@ pub enum Request {
         plan: Box<Plan>,
         note: String,
     },
+    /// Opens a fence that tells what it denies. One descriptor more than [`Request::Open`], the last: a
+    /// SOCK_SEQPACKET socket, on which each message is a [`Told`](crate::observation::Told) until the fence is gone.
+    OpenObserved {
+        plan: Box<Plan>,
+        note: String,
+    },
     /// Starts a step. The reply carries the read ends of its stdout and stderr; the launcher keeps duplicates
     /// until the step's exit is acknowledged.
     Start {

@@ -17,7 +17,7 @@ pub fn control() -> io::Result<Connection> {
     Ok(socket.into())
 }
 
-/// The seccomp filter of steps, read whole.
+/// The instructions of the seccomp filter of steps, read whole.
 pub fn filter() -> io::Result<Vec<libc::sock_filter>> {
     // SAFETY: as above; the file is closed at the end.
     let file = unsafe { File::from_raw_fd(descriptor::FILTER) };

@@ -14,6 +14,7 @@
 //!
 //! When the control socket closes, it exits; the kernel then ends every process of the pid namespace.
 
+mod filter;
 mod inherited;
 mod network;
 mod ownership;

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, WaitOptions};
 use rustix::thread::CapabilitySet;
 
+use crate::filter::Filter;
 use crate::step::{Directory, Launch};
 use crate::sudo::server::Sudo;
 use crate::users::{Identity, Unknown, Users};
@@ -71,7 +72,7 @@ pub fn serve() -> Result<(), Error> {
 
 struct Init {
     control: Connection,
-    filter: Vec<libc::sock_filter>,
+    filter: Filter,
     children: SignalFd,
     /// Processes of steps that are not yet reaped.
     running: BTreeMap<i32, StepId>,
@@ -86,7 +87,9 @@ impl Init {
             .map_err(|e| Error::System("cannot clear the death signal", e.into()))?;
         let control =
             inherited::control().map_err(|e| Error::System("cannot keep the control socket", e))?;
-        let filter = inherited::filter().map_err(|e| Error::System("cannot read the filter", e))?;
+        let filter = inherited::filter()
+            .and_then(|program| Filter::new(program, &control))
+            .map_err(|e| Error::System("cannot read the filter", e))?;
         // Steps must not trace this process or read its memory, whatever their user.
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
             .map_err(|e| Error::System("cannot become undumpable", e.into()))?;

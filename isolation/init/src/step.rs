@@ -19,6 +19,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Pid, Resource, Rlimit, Signal, Uid, WaitOptions};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
+use crate::filter::Filter;
 use crate::users::Identity;
 
 /// A program to start.
@@ -97,7 +98,7 @@ fn set_capabilities(kept: CapabilitySet) -> Result<(), Errno> {
 }
 
 /// Starts a program and waits until it runs; the result is the process's number in the fence.
-pub fn start(launch: &Launch<'_>, filter: &[libc::sock_filter]) -> Result<i32, Refusal> {
+pub fn start(launch: &Launch<'_>, filter: &Filter) -> Result<i32, Refusal> {
     let image = Image::of(launch)?;
     let (failure, report_failure) = pipe_with(PipeFlags::CLOEXEC).map_err(Refusal::Fork)?;
 
@@ -170,7 +171,7 @@ impl Image {
 fn become_program(
     launch: &Launch<'_>,
     image: &Image,
-    filter: &[libc::sock_filter],
+    filter: &Filter,
 ) -> Result<Infallible, Failed> {
     rustix::process::setsid().map_err(Stage::Session.failed())?;
     reset_signals();
@@ -197,7 +198,7 @@ fn become_program(
     if let Directory::Path(path) = launch.directory {
         rustix::process::chdir(path).map_err(Stage::Directory.failed())?;
     }
-    install(filter).map_err(Stage::Filter.failed())?;
+    filter.install().map_err(Stage::Filter.failed())?;
     Err(execute(image))
 }
 
@@ -260,18 +261,6 @@ fn lower(wanted: Option<u64>, allowed: Option<u64>) -> Option<u64> {
     }
 }
 
-/// seccomp(2): from here on the filter judges every call of this process and its children.
-fn install(filter: &[libc::sock_filter]) -> Result<(), Errno> {
-    let program = libc::sock_fprog {
-        len: u16::try_from(filter.len()).map_err(|_| Errno::INVAL)?,
-        filter: filter.as_ptr().cast_mut(),
-    };
-    // SAFETY: the kernel copies `len` instructions from `filter`, which lives until the call returns.
-    let result =
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &program) };
-    if result == 0 { Ok(()) } else { Err(last_errno()) }
-}
-
 /// execvp(3) without its surprises: an unreadable candidate is remembered, not hidden by a missing one.
 fn execute(image: &Image) -> Failed {
     let mut result = Errno::NOENT;
@@ -286,7 +275,7 @@ fn execute(image: &Image) -> Failed {
     Failed { stage: Stage::Execute, errno: result }
 }
 
-fn last_errno() -> Errno {
+pub fn last_errno() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 

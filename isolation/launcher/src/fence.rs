@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hedgerow_isolation::connection::Connection;
+use hedgerow_isolation::connection::{Connection, Packet};
 use hedgerow_isolation::control::{Command as InitCommand, Report};
 use hedgerow_isolation::grants::Grant;
 use hedgerow_isolation::moment::Moment;
@@ -31,6 +31,7 @@ use crate::cgroup::Cgroup;
 use crate::daemon::{Output, Ticket};
 use crate::file;
 use crate::network::link::Link;
+use crate::observer::Observer;
 use crate::steps::{Steps, cannot_duplicate};
 
 /// How long the builder may take. It needs milliseconds; a machine that swaps may need more.
@@ -51,6 +52,8 @@ pub struct Fence {
     phase: Phase,
     steps: Steps,
     frozen: bool,
+    /// Ends once this is dropped.
+    observer: Option<Observer>,
 }
 
 #[derive(Debug)]
@@ -85,6 +88,8 @@ pub struct Materials<'a> {
     pub link: Option<Link>,
     pub grant: Grant,
     pub filter: BorrowedFd<'a>,
+    /// Where the filter asks.
+    pub observer: Option<Observer>,
     /// The plan without what does not exist of its dependencies.
     pub plan: Plan,
 }
@@ -137,6 +142,7 @@ impl Fence {
             listener,
             cgroup,
             frozen: false,
+            observer: materials.observer,
         };
         // The builder waits for its blueprint: whatever it makes is in the cgroup from the start.
         let told = fence.cgroup.add(pid).map_err(|e| failed(&e)).and_then(|()| {
@@ -414,9 +420,15 @@ impl Fence {
                 Ok(None) | Err(_) => return self.lose_init(),
             };
             match serde_json::from_slice(&packet.bytes) {
-                Ok(report) => self.note_report(report, packet.sender.unwrap_or(0), out),
+                Ok(report) => self.note_report(report, &packet, out),
                 Err(error) => say!("fence {}: its init said: {error}", self.plan.fence),
             }
+        }
+    }
+
+    fn hand_on(&self, listeners: &[OwnedFd]) {
+        if let Some(observer) = &self.observer {
+            listeners.iter().for_each(|listener| observer.hand(listener.as_fd()));
         }
     }
 
@@ -439,9 +451,11 @@ impl Fence {
         }
     }
 
-    fn note_report(&mut self, report: Report, sender: i32, out: &mut Vec<Output>) {
+    fn note_report(&mut self, report: Report, packet: &Packet, out: &mut Vec<Output>) {
+        let sender = packet.sender.unwrap_or(0);
         match report {
             Report::Ready => self.finish_opening(sender, out),
+            Report::Filtered => self.hand_on(&packet.descriptors),
             Report::Forked { step } => self.steps.forked(step, sender),
             Report::Started { step } => out.extend(self.steps.started(step)),
             Report::Failed { step, reason } => out.extend(self.steps.failed(step, reason)),

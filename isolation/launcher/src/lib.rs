@@ -10,7 +10,8 @@
 //! - [`cgroup`], [`root`], [`choice`], [`network`]: what fences are made in and of; [`view`], [`skeleton`], [`idmap`],
 //!   [`mount`]: the root that one sees; [`layer`]: how much of it one may write.
 //! - [`builder`], [`stage`], [`spec`]: the one-shot process that makes a fence; [`filter`]: the one that compiles the
-//!   seccomp filter of steps; [`discard`]: the one that removes what fences wrote.
+//!   seccomp filter of steps; [`discard`]: the one that removes what fences wrote; [`observer`]: the one that tells what
+//!   an observed fence denies.
 
 /// `eprintln!` without its panic: what cannot be written (a full disk, a journal that is gone) is lost, and no fence with
 /// it.
@@ -37,8 +38,10 @@ mod layer;
 mod mount;
 mod network;
 mod notify;
+mod observer;
 mod options;
 mod respawn;
+mod rights;
 pub mod root;
 mod seal;
 mod server;
@@ -70,7 +73,9 @@ pub fn main() -> ExitCode {
         Some("respawn") => respawn::respawn(arguments.get(1..).unwrap_or_default()),
         Some("build") => builder::main(),
         Some("discard") => discard::main(),
-        Some("filter") => filter::write(std::io::stdout()).map_err(Into::into),
+        Some("filter") => filter::write(std::io::stdout(), false).map_err(Into::into),
+        Some("observing-filter") => filter::write(std::io::stdout(), true).map_err(Into::into),
+        Some("observe") => observer::main(),
         _ => reside(arguments),
     };
     match outcome {

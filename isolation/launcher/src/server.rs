@@ -27,7 +27,7 @@ use crate::network::{self, Network as Net};
 use crate::notify;
 use crate::options::Options;
 use crate::root::Root;
-use crate::setup::{self, Compilation, Failure, Files};
+use crate::setup::{self, Compilation, Failure, Files, Filter};
 use crate::source::Bases;
 
 /// How long it takes at most until it is tried again to let somebody in when there were no descriptors left.
@@ -71,7 +71,7 @@ impl Server {
         let files = Files::make(&options)?;
         // Before any child is made: the launcher moves into a leaf only from a cgroup that it is alone in.
         let cgroups = Cgroups::take(files.hash())?;
-        let filter = Compilation::begin()?;
+        let filter = Compilation::begin(Filter::Ordinary)?;
         let grants = Grants::new(setup::open_directory(&options.config)?, options.config);
         let network =
             Net::prepare(files.hash(), grants.network().as_ref().map_err(|e| e.to_string()));
@@ -302,7 +302,15 @@ impl Server {
         match request {
             Request::Hello { version } => done(self.greet(version)?),
             Request::Open { plan, note } => {
-                self.open(*plan, note, descriptors, ticket)?;
+                self.open(*plan, note, descriptors, None, ticket)?;
+                Ok(None)
+            }
+            Request::OpenObserved { plan, note } => {
+                let mut descriptors = descriptors;
+                let told = descriptors.pop().ok_or_else(|| {
+                    Error::new(ErrorKind::Invalid, "no socket to tell what is observed")
+                })?;
+                self.open(*plan, note, descriptors, Some(told), ticket)?;
                 Ok(None)
             }
             Request::Start { fence, step } => {

@@ -172,6 +172,15 @@ fn listen(path: &Path, daemon_uid: u32) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
+/// Which seccomp filter.
+#[derive(Debug, Clone, Copy)]
+pub enum Filter {
+    /// Decides by itself.
+    Ordinary,
+    /// Asks [`crate::observer`].
+    Observing,
+}
+
 /// The seccomp filter while it is compiled: in a process of its own, whose memory goes with it, and at the same
 /// time as everything else here.
 #[derive(Debug)]
@@ -181,12 +190,16 @@ pub struct Compilation {
 }
 
 impl Compilation {
-    pub fn begin() -> Result<Self, Failure> {
+    pub fn begin(filter: Filter) -> Result<Self, Failure> {
+        let argument = match filter {
+            Filter::Ordinary => "filter",
+            Filter::Observing => "observing-filter",
+        };
         let failed = |e: io::Error| Failure::System("cannot make the seccomp filter", e);
         let file = rustix::fs::memfd_create("seccomp-filter", MemfdFlags::CLOEXEC)
             .map_err(|e| failed(e.into()))?;
         let compiler = Command::new("/proc/self/exe")
-            .arg("filter")
+            .arg(argument)
             .env_clear()
             .stdin(Stdio::null())
             .stdout(File::from(file.try_clone().map_err(failed)?))

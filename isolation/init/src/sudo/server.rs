@@ -15,6 +15,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::arguments::{Order, Shell};
 use super::{Answer, Request, SOCKET};
+use crate::filter::Filter;
 use crate::step::{self, Directory, Launch};
 use crate::users::{Account, Users};
 
@@ -74,7 +75,7 @@ impl Sudo {
     }
 
     /// Serves what was ready, in the numbering of [`Self::sources`].
-    pub fn serve(&mut self, ready: &[Source], filter: &[libc::sock_filter]) {
+    pub fn serve(&mut self, ready: &[Source], filter: &Filter) {
         self.is_crowded = false;
         let mut gone = Vec::new();
         for source in ready {
@@ -125,7 +126,7 @@ impl Sudo {
 
 impl Caller {
     /// False once it is done with.
-    fn hear(&mut self, filter: &[libc::sock_filter]) -> bool {
+    fn hear(&mut self, filter: &Filter) -> bool {
         match self.connection.recv::<Request>() {
             Ok(Some((Request::Run { order, environment }, descriptors)))
                 if self.command.is_none() =>
@@ -149,7 +150,7 @@ impl Caller {
         order: &Order,
         environment: BTreeMap<String, String>,
         descriptors: &[OwnedFd],
-        filter: &[libc::sock_filter],
+        filter: &Filter,
     ) -> bool {
         let started = start(order, environment, self.uid, descriptors, filter);
         let answer = match started {
@@ -179,7 +180,7 @@ fn start(
     mut environment: BTreeMap<String, String>,
     caller: u32,
     descriptors: &[OwnedFd],
-    filter: &[libc::sock_filter],
+    filter: &Filter,
 ) -> Result<i32, String> {
     let [stdin, stdout, stderr, directory] = descriptors else {
         return Err("no descriptors came with the request".to_owned());

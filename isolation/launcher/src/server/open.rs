@@ -10,9 +10,11 @@ use super::Server;
 use crate::check;
 use crate::daemon::Ticket;
 use crate::fence::{Fence, Materials};
+use crate::grants::Granted;
 use crate::network;
 use crate::network::link::Link;
-use crate::setup;
+use crate::observer::{Brief, Observer};
+use crate::setup::{self, Compilation, Filter};
 
 impl Server {
     pub(super) fn open(
@@ -20,6 +22,7 @@ impl Server {
         plan: Plan,
         note: String,
         mut descriptors: Vec<OwnedFd>,
+        told: Option<OwnedFd>,
         ticket: Ticket,
     ) -> Result<(), Error> {
         if self.stopping {
@@ -51,6 +54,7 @@ impl Server {
         let skeleton = self.root.copy().map_err(|e| failed(&e))?;
         let init = setup::open_init(&self.init).map_err(|e| failed(&e))?;
         let (staged, sources) = self.sources(plan.clone())?;
+        let observation = told.map(|told| self.observe(&plan, &granted, &told)).transpose()?;
         let grant = granted.grant;
         if let Ok(settings) = self.grants.network() {
             self.network.deny(settings.deny);
@@ -63,14 +67,45 @@ impl Server {
             .create(&plan.fence, plan.limits)
             .map_err(|e| failed(&e))
             .and_then(|cgroup| {
-                let filter = self.filter.as_fd();
-                let materials =
-                    Materials { init, skeleton, sources, link, grant, filter, plan: staged };
+                let (filter, observer) = observation.unzip();
+                let filter = filter.as_ref().map_or(self.filter.as_fd(), AsFd::as_fd);
+                let materials = Materials {
+                    init,
+                    skeleton,
+                    sources,
+                    link,
+                    grant,
+                    filter,
+                    observer,
+                    plan: staged,
+                };
                 Fence::open(plan, note, listener, cgroup, materials, ticket)
             })
             .inspect_err(|_| self.network.release(&id))?;
         self.fences.insert(id, fence);
         Ok(())
+    }
+
+    /// What an observed fence has beyond the ordinary: its filter, and who answers what that asks.
+    fn observe(
+        &self,
+        plan: &Plan,
+        granted: &Granted,
+        told: &OwnedFd,
+    ) -> Result<(OwnedFd, Observer), Error> {
+        let failed = |e: &dyn std::fmt::Display| Error::new(ErrorKind::System, e.to_string());
+        let filter = Compilation::begin(Filter::Observing)
+            .and_then(Compilation::finish)
+            .map_err(|e| failed(&e))?;
+        let settings = self.grants.network().map_err(|e| failed(&e))?;
+        let brief = Brief {
+            ids: plan.ids,
+            network: plan.network,
+            grant: granted.grant.clone(),
+            elsewhere: granted.elsewhere.clone(),
+            link_local: settings.link_local,
+        };
+        Ok((filter, Observer::start(&brief, told)?))
     }
 
     /// What the builder needs of the plan's directories, in the order of its blueprint; and the plan without what
