@@ -5,7 +5,7 @@
 pub enum Act {
     /// `deploy`: deploy, plan, cancel.
     Deploy,
-    /// `control`: start, stop, restart, pause, resume, reset.
+    /// `control`: start, stop, restart, observe, pause, resume, reset.
     Control,
     /// `configure`: change the configuration of a component.
     Configure,

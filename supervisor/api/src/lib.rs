@@ -21,12 +21,12 @@
 //! | action | methods |
 //! |---|---|
 //! | `io.hedgerow.Edge1.deploy` | `Deploy`, `Plan`, `Cancel` |
-//! | `io.hedgerow.Edge1.control` | `Start`, `Stop`, `Restart`, `Pause`, `Resume`, `Reset` |
+//! | `io.hedgerow.Edge1.control` | `Start`, `Stop`, `Restart`, `Observe`, `Pause`, `Resume`, `Reset` |
 //! | `io.hedgerow.Edge1.configure` | `UpdateConfiguration` |
 //! | `io.hedgerow.Edge1.read-configuration` | `GetConfiguration` |
 //! | `io.hedgerow.Edge1.read-logs` | `OpenLog` |
 //! | `io.hedgerow.Edge1.messages` | `Publish`, `Subscribe` |
-//! | `io.hedgerow.Edge1.inspect` | `ListComponents`, `GetComponent`, `GetDeployment`, `GetJob`, `Describe`, `Explain` |
+//! | `io.hedgerow.Edge1.inspect` | `ListComponents`, `GetComponent`, `GetDeployment`, `GetJob`, `GetObservation`, `Describe`, `Explain` |
 //!
 //! Properties carry no secrets and are not checked again: on the system bus the bus policy lets only root and that group
 //! read them, or hear signals. Others ask with `GetJob` and `Describe`.
@@ -66,6 +66,8 @@
 //! | member | |
 //! |---|---|
 //! | `Start() → o`, `Stop() → o`, `Restart() → o` | Each returns a job; to start what runs already succeeds. Errors: `NoSuchComponent`, `Busy`, `Internal`. |
+//! | `Observe(u seconds) → o job` | Starts it anew in a fence that tells what it denies, for at most [`MAX_OBSERVATION`]; then once more as usual. Nothing is allowed meanwhile that is not allowed otherwise. Errors: `NoSuchComponent`, `InvalidArgument` (it is not to run, or built in), `Busy` (it is observed already). |
+//! | `GetObservation() → s` | The last observation since the daemon started, as one JSON text, or `null`: `began`, `ended` (seconds since 1970; null while it is under way), `findings`, `more` (denied calls for which there was no room). A finding has `call`, `subject`, `count`, `remedy`, `grant` (the line of `[[grant]]` that gives it, or null) and `advice`. |
 //! | `OpenLog(b follow, u lines) → h` | The read end of a stream of the log's bytes: its last `lines` lines (0: all that is kept), then, with `follow`, what is written from now on, until the reader closes it. |
 //! | `Pause()`, `Resume()` | Freezes all its processes, and lets them go on. To pause what is paused succeeds. Errors: `NoSuchComponent`, `ComponentFailed`, `Internal`. |
 //! | `Reset()` | Forgets its failures, and tries it again at once. Errors: `NoSuchComponent`, `Internal`. |
@@ -104,7 +106,7 @@
 //!
 //! | member | |
 //! |---|---|
-//! | `Kind` `s` const | A [`JobKind`]: `deploy`, `start`, `stop`, `restart`. |
+//! | `Kind` `s` const | A [`JobKind`]: `deploy`, `start`, `stop`, `restart`, `observe`. |
 //! | `State` `s` | A [`JobState`]: `queued`, `running`, `succeeded`, `failed`. The last two are final: `Result`, `Error` and `Finished` come with them in the same signal. |
 //! | `Progress` `(us)` | Percent 0 to 100 and the stage in words. |
 //! | `Result` `a{sv}` | See [`JobResult`]: `deployment` (`s`, its id), `started`, `kept`, `removed` (`as`); on failure `component` (`s`), `step` (`s`), `log` (`as`, the last lines that the step wrote). |
@@ -171,6 +173,8 @@ pub const ROOT_PATH: &str = "/io/hedgerow/Edge1";
 pub const GROUP: &str = "hedgerow";
 /// How long the object of a finished job stays.
 pub const JOB_KEPT: Duration = Duration::from_secs(15 * 60);
+/// The longest observation, in seconds.
+pub const MAX_OBSERVATION: u32 = 3600;
 /// The largest payload of `Messaging.Publish`, in bytes.
 pub const MAX_PAYLOAD: usize = 128 * 1024;
 /// The most names that one `Manager.Deploy` may add and remove together.

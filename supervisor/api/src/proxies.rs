@@ -123,6 +123,13 @@ pub trait Component {
     /// Stops and starts it; the job says how it went.
     #[zbus(allow_interactive_auth)]
     fn restart(&self) -> Result<OwnedObjectPath, Error>;
+    /// Starts it anew for so many seconds in a fence that tells what it denies, and then once more as usual; the job says
+    /// when that is over.
+    #[zbus(allow_interactive_auth)]
+    fn observe(&self, seconds: u32) -> Result<OwnedObjectPath, Error>;
+    /// What was denied in the last observation, as one JSON text.
+    #[zbus(allow_interactive_auth)]
+    fn get_observation(&self) -> Result<String, Error>;
     /// A stream of its log: the last `lines` lines (0: all that is kept), and with `follow` what comes.
     #[zbus(allow_interactive_auth)]
     fn open_log(&self, follow: bool, lines: u32) -> Result<OwnedFd, Error>;

@@ -59,6 +59,7 @@ pub enum JobKind {
     Start,
     Stop,
     Restart,
+    Observe,
 }
 
 /// How far a job is; a string on the bus.

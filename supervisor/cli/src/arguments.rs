@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -58,6 +59,13 @@ pub enum OnlineCommand {
     Status { name: Option<String> },
     /// Explain what this machine offers to components, and what one of them sees and may do.
     Doctor { name: Option<String> },
+    /// Restart a component for a while in a fence that tells what it denies, and show that.
+    Observe {
+        name: String,
+        /// How long at most, up to an hour; it ends sooner where the component does.
+        #[arg(long = "for", value_name = "TIME", default_value = "60s", value_parser = humantime::parse_duration)]
+        period: Duration,
+    },
     /// Find what an administrator may have to grant.
     #[command(subcommand)]
     Grants(GrantsCommand),

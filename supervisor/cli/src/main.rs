@@ -15,6 +15,7 @@ mod grants;
 mod greengrass;
 mod job;
 mod logs;
+mod observe;
 mod output;
 mod plan;
 mod recipe;
@@ -98,6 +99,9 @@ async fn obey(session: &Session, output: &Output, command: OnlineCommand) -> Res
         OnlineCommand::Status { name } => status::run(session, output, name.as_deref()).await,
         OnlineCommand::Doctor { name } => doctor::run(session, output, name.as_deref()).await,
         OnlineCommand::Grants(command) => grants::run(session, output, command).await,
+        OnlineCommand::Observe { name, period } => {
+            observe::run(session, output, &name, period).await
+        }
         OnlineCommand::Logs { follow, lines, name } => {
             logs::run(session, &name, follow, lines).await
         }

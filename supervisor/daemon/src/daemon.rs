@@ -82,6 +82,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
         hub,
         services: Arc::new(services),
         consent,
+        observations: Arc::default(),
         os_image: os_release::identity(Path::new("/etc/os-release")),
     });
     recover::recover(&around, &platform, fences).await.context("recovering")?;

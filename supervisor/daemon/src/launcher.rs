@@ -260,7 +260,7 @@ fn deliver(sender: &mpsc::Sender<FenceEvent>, event: FenceEvent) {
     deprecated,
     reason = "its replacement is unsafe; a Connection owns one descriptor all its life"
 )]
-fn register(connection: Connection) -> io::Result<Link> {
+pub fn register(connection: Connection) -> io::Result<Link> {
     AsyncFd::new(connection)
 }
 
@@ -272,7 +272,9 @@ async fn send<T: serde::Serialize>(
     link.async_io(Interest::WRITABLE, |inner| Ok(inner.send(message, descriptors)?)).await
 }
 
-async fn receive(link: &Link) -> io::Result<Option<(Message, Vec<OwnedFd>)>> {
+pub async fn receive<T: serde::de::DeserializeOwned>(
+    link: &Link,
+) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
     link.async_io(Interest::READABLE, |inner| Ok(inner.recv()?)).await
 }
 

@@ -22,6 +22,7 @@ pub mod layout;
 pub mod lifecycle;
 mod log;
 pub mod metrics;
+mod observations;
 mod operations;
 mod os_release;
 mod packages;

@@ -1,5 +1,7 @@
 //! What an operator, or a component that may, does to a running component. Each is a job.
 
+mod observe;
+
 use std::sync::Arc;
 use std::time::Duration;
 

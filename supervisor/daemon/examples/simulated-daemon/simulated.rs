@@ -349,6 +349,20 @@ impl Control for Simulated {
         self.change(JobKind::Restart, component, 3000)
     }
 
+    async fn observe(
+        &self,
+        _caller: Caller,
+        component: &str,
+        _seconds: u32,
+    ) -> Result<JobId, Error> {
+        self.change(JobKind::Observe, component, 3000)
+    }
+
+    async fn observation(&self, _caller: Caller, component: &str) -> Result<Value, Error> {
+        self.known(component)?;
+        Ok(Value::Null)
+    }
+
     async fn pause(&self, _caller: Caller, component: &str, pause: bool) -> Result<(), Error> {
         self.known(component)?;
         self.snapshot.send_modify(|now| {

@@ -75,6 +75,28 @@ impl<C: Control> Component<C> {
         self.tree.job(connection, job).await
     }
 
+    #[zbus(out_args("job"))]
+    async fn observe(
+        &self,
+        seconds: u32,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<OwnedObjectPath, Error> {
+        let caller = self.tree.access.check(connection, &header, Act::Control).await?;
+        let job = self.tree.control.observe(caller, &self.name, seconds).await?;
+        self.tree.job(connection, job).await
+    }
+
+    #[zbus(out_args("observation"))]
+    async fn get_observation(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<String, Error> {
+        let caller = self.tree.access.check(connection, &header, Act::Inspect).await?;
+        Ok(self.tree.control.observation(caller, &self.name).await?.to_string())
+    }
+
     #[zbus(out_args("stream"))]
     async fn open_log(
         &self,

@@ -77,6 +77,21 @@ pub trait Control: Send + Sync + 'static {
         component: &str,
     ) -> impl Future<Output = Result<JobId, Error>> + Send;
 
+    /// For so many seconds, each time anew: see [`crate::observations`].
+    fn observe(
+        &self,
+        caller: Caller,
+        component: &str,
+        seconds: u32,
+    ) -> impl Future<Output = Result<JobId, Error>> + Send;
+
+    /// What the last observation found.
+    fn observation(
+        &self,
+        caller: Caller,
+        component: &str,
+    ) -> impl Future<Output = Result<Value, Error>> + Send;
+
     /// `pause`: freeze it, else thaw it. Done when it answers; to do it twice is no error.
     fn pause(
         &self,

@@ -94,6 +94,7 @@ pub(super) struct Fence {
     /// Dropped to stop serving the component's socket.
     ipc: oneshot::Sender<()>,
     noted: Option<Note>,
+    observed: bool,
 }
 
 impl Fence {
@@ -107,10 +108,13 @@ impl Fence {
         let (listener, spare) = bind(&around.layout, definition.slot)?;
         let events = around.launcher.listen(id.clone());
         let mut fence = Self::around(around, definition, id, token, listener, events);
+        let observer =
+            around.observations.observer(&definition.name).map_err(CallError::Unsendable)?;
+        fence.observed = observer.is_some();
         let note = fence.to_note(machine, &definition.digest, 0);
         let text = serde_json::to_string(&note).unwrap_or_default();
         fence.noted = Some(note);
-        match fence.open_or_go_without_network(definition, text, spare).await {
+        match fence.open_or_go_without_network(definition, text, spare, observer).await {
             Ok(()) => Ok(fence),
             Err(error) => {
                 around.launcher.forget(&fence.id);
@@ -125,18 +129,25 @@ impl Fence {
         definition: &Definition,
         note: String,
         spare: OwnedFd,
+        observer: Option<OwnedFd>,
     ) -> Result<(), CallError> {
         let mut plan = definition.plan(self.id.clone());
-        let open = |plan: &Plan, note| Request::Open { plan: Box::new(plan.clone()), note };
-        let kept = spare.try_clone().map_err(CallError::Unsendable)?;
-        let opened = self.launcher.run(open(&plan, note.clone()), vec![spare]).await;
+        let observed = observer.is_some();
+        let open = |plan: &Plan, note| match (Box::new(plan.clone()), observed) {
+            (plan, false) => Request::Open { plan, note },
+            (plan, true) => Request::OpenObserved { plan, note },
+        };
+        let descriptors: Vec<_> = [spare].into_iter().chain(observer).collect();
+        let kept = descriptors.iter().map(OwnedFd::try_clone).collect::<Result<_, _>>();
+        let kept = kept.map_err(CallError::Unsendable)?;
+        let opened = self.launcher.run(open(&plan, note.clone()), descriptors).await;
         let Err(CallError::Refused(refusal)) = &opened else { return opened };
         if refusal.kind != ErrorKind::NoNat {
             return opened;
         }
         self.log_line(&format!("without a network: {refusal}"));
         plan.network = Network::None;
-        self.launcher.run(open(&plan, note), vec![kept]).await
+        self.launcher.run(open(&plan, note), kept).await
     }
 
     fn around(
@@ -190,6 +201,7 @@ impl Fence {
             draining: BTreeMap::new(),
             ipc: stop,
             noted: None,
+            observed: false,
         }
     }
 
@@ -373,6 +385,7 @@ impl Fence {
             token: self.token.as_str().to_owned(),
             sessions,
             paused: false,
+            observed: self.observed,
             steps: self.steps.iter().map(|(id, (kind, _))| (*id, *kind)).collect(),
         }
     }

@@ -135,6 +135,7 @@ impl Driver {
                 fence.acknowledge().await;
             }
             if self.machine.state == State::Removed {
+                self.around.observations.forget(&self.definition.name);
                 self.around.registry.remove(&self.definition.name);
                 return;
             }

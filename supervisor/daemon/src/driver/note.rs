@@ -18,6 +18,8 @@ pub struct Note {
     pub sessions: u32,
     /// Every process of the fence is frozen.
     pub paused: bool,
+    /// It is observed, for a daemon that is no more.
+    pub observed: bool,
     /// Each step that was started, with its name.
     pub steps: Vec<(StepId, StepKind)>,
 }
@@ -32,6 +34,7 @@ impl Note {
         let is_kept = |id| steps.iter().any(|step| step.id == id);
         let has = |kind| self.steps.iter().any(|(id, step)| *step == kind && is_kept(*id));
         self.sessions == 0
+            && !self.observed
             && steps.iter().filter(|step| step.exit.is_none()).all(is_noted)
             && match self.machine.state {
                 State::Running => true,

@@ -11,6 +11,7 @@ use crate::definition::Definition;
 use crate::deployment::hex;
 use crate::launcher::Launcher;
 use crate::layout::{Layout, layer};
+use crate::observations::Observations;
 use crate::records::Records;
 use crate::registry::Registry;
 use crate::services::DaemonServices;
@@ -27,6 +28,7 @@ pub struct Surroundings {
     pub services: Arc<DaemonServices>,
     /// Whom to ask before a deployment changes things.
     pub consent: Arc<Consent>,
+    pub observations: Arc<Observations>,
     /// [`crate::os_release::identity`] of the running system.
     pub os_image: String,
 }

@@ -157,6 +157,20 @@ impl Control for Supervisor {
         self.begun(self.operations.restart(component))
     }
 
+    async fn observe(
+        &self,
+        _caller: Caller,
+        component: &str,
+        seconds: u32,
+    ) -> Result<JobId, Error> {
+        self.begun(self.operations.observe(component, seconds))
+    }
+
+    async fn observation(&self, _caller: Caller, component: &str) -> Result<Value, Error> {
+        let status = self.operations.status(component)?;
+        Ok(self.around.observations.report(&status.name))
+    }
+
     async fn pause(&self, _caller: Caller, component: &str, pause: bool) -> Result<(), Error> {
         self.operations.pause(component, pause).await
     }
