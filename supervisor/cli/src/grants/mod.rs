@@ -88,7 +88,13 @@ pub async fn run(
         return Ok(());
     }
     let path = grant.write(session.root())?;
-    print(&format!("\nwritten to {}: `hedgerow restart {name}`", path.display()))
+    // The daemon reads that one when it starts.
+    let also = if grant.host_network {
+        "; the host's network comes with the daemon's next start"
+    } else {
+        ""
+    };
+    print(&format!("\nwritten to {}: `hedgerow restart {name}`{also}", path.display()))
 }
 
 /// A `[[grant]]`.
