@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 
 use anyhow::{Result, ensure};
 use hedgerow_harness::{Draft, Hedgerow, PATIENCE, eventually};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
 /// Wants a device, a directory of the host to read and one to write, a service of the host, the system bus, and to serve
 /// others itself; none of which it says when it fails.
@@ -21,8 +22,8 @@ def serve():
     global server
     server = socket.socket()
     server.bind(("0.0.0.0", 8099))
-data, port = sys.argv[1], int(sys.argv[2])
-attempt("device", lambda: os.close(os.open("/dev/kmsg", os.O_RDONLY)))
+data, port, device = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+attempt("device", lambda: os.close(os.open(device, os.O_RDONLY)))
 attempt("table", lambda: open(data + "/in/table").close())
 attempt("log", lambda: open(data + "/out/log", "a").close())
 attempt("service", lambda: socket.create_connection(("127.0.0.1", port), 2).close())
@@ -44,9 +45,11 @@ fn a_silent_component_is_observed_and_then_granted_what_it_missed() -> Result<()
     fs::write(data.path().join("in/table"), "kept\n")?;
     let service = TcpListener::bind("127.0.0.1:0")?;
     let (data, port) = (data.path().display().to_string(), service.local_addr()?.port());
+    let device = Device::make()?;
     let draft = Draft::new()?;
     let script = SCRIPT.replace('\n', "\n  ");
-    let run = format!("run: |\n  python3 - {data} {port} <<'END'\n  {script}\n  END");
+    let run =
+        format!("run: |\n  python3 - {data} {port} {} <<'END'\n  {script}\n  END", device.path());
     draft.component("test.Silent", "1.0.0", "", &run)?;
     draft.component("test.Idle", "1.0.0", "", "run: sleep 600")?;
     let hedgerow = Hedgerow::start("")?;
@@ -65,7 +68,7 @@ fn a_silent_component_is_observed_and_then_granted_what_it_missed() -> Result<()
     // It ends with the component, long before that.
     let shown = hedgerow.run(&["observe", "test.Silent", "--for", "10m"])?;
     for line in [
-        "devices = [\"/dev/kmsg\"]",
+        &format!("devices = [\"{}\"]", device.path()),
         "host-network = true",
         "ports = [\"8099:8099/tcp\"]",
         "access = \"rw\"",
@@ -93,4 +96,26 @@ fn a_silent_component_is_observed_and_then_granted_what_it_missed() -> Result<()
     let refused = hedgerow.say(&["observe", "test.Idle"])?;
     ensure!(refused.stderr.contains("start it first"), "{}", refused.stderr);
     hedgerow.finish()
+}
+
+/// A device of the host's root alone: the kernel's zero by another name.
+struct Device(String);
+
+impl Device {
+    fn make() -> Result<Device> {
+        let device = Device(format!("/dev/hedgerow-{}-zero", std::process::id()));
+        let owner = Mode::S_IRUSR | Mode::S_IWUSR;
+        mknod(device.path(), SFlag::S_IFCHR, owner, makedev(1, 5))?;
+        Ok(device)
+    }
+
+    fn path(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
 }
