@@ -42,12 +42,14 @@ const ROOMS: &[Room] = &[
     },
     room("hedgerow-api", &[], &["libcontainer", "redb"]),
     room("hedgerow-component", &[], &["libcontainer", "redb", "tokio", "zbus"]),
+    room("hedgerow-function", &[], &["libcontainer", "redb", "zbus"]),
     room("hedgerow-store", &[], &["libcontainer", "tokio", "zbus"]),
     room(
         "hedgerow-daemon",
         &[
             "hedgerow-api",
             "hedgerow-component",
+            "hedgerow-function",
             "hedgerow-ipc",
             "hedgerow-isolation",
             "hedgerow-store",

@@ -1,0 +1,80 @@
+//! What this room asks of those who can make fences.
+
+use std::fmt;
+use std::future::Future;
+use std::net::TcpListener;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::FunctionSpec;
+
+/// Tells the instances of one daemon's life apart; never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InstanceId(pub u64);
+
+/// Makes and ends instances. Every method may be called for several instances at once.
+pub trait Instances: fmt::Debug + Send + Sync + 'static {
+    /// Opens a fence whose loopback has the Runtime API's listener, and starts the runtime in it.
+    fn open(
+        &self,
+        spec: &FunctionSpec,
+        id: InstanceId,
+    ) -> impl Future<Output = Result<Instance, OpenError>> + Send;
+
+    /// Stops all of it where it is (cgroup freezer). To freeze what is frozen succeeds.
+    fn freeze(&self, id: InstanceId) -> impl Future<Output = Result<(), OpenError>> + Send;
+
+    fn thaw(&self, id: InstanceId) -> impl Future<Output = Result<(), OpenError>> + Send;
+
+    /// Kills what is left of it and removes everything; returns when nothing is left. Of what is gone too.
+    fn close(&self, id: InstanceId) -> impl Future<Output = ()> + Send;
+
+    fn usage(&self, id: InstanceId) -> impl Future<Output = Option<Usage>> + Send;
+
+    /// A line of ours in the function's log.
+    fn log(&self, function: &str, line: &str);
+}
+
+/// An open fence with a runtime that has just been started.
+#[derive(Debug)]
+pub struct Instance {
+    /// Bound to 127.0.0.1:9001 inside the fence.
+    pub listener: TcpListener,
+    /// Told once, when the runtime's process has exited or the fence is gone.
+    pub ended: oneshot::Receiver<Ended>,
+    /// What the function writes, as it comes, where somebody listens: bounded, and the newest is dropped when full.
+    pub output: mpsc::Receiver<Bytes>,
+}
+
+/// How a runtime ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    Exited(i32),
+    Signalled(i32),
+    /// The kernel's OOM killer ended a process of it.
+    OutOfMemory,
+    /// The fence or the launcher is gone.
+    Gone(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Bytes charged now.
+    pub memory: u64,
+    /// The most bytes that were ever charged.
+    pub peak_memory: u64,
+    /// Microseconds of CPU time since it was opened.
+    pub cpu_usec: u64,
+}
+
+/// What was wrong, and what to do, for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The function's own fault: no such interpreter, no `bootstrap` …
+    #[error("{0}")]
+    Function(String),
+    /// The machine's: the launcher is away, no room …
+    #[error("{0}")]
+    Machine(String),
+}

@@ -1,0 +1,120 @@
+//! What a function is, as plain data.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionSpec {
+    /// The component's name, by which the function is invoked as well.
+    pub name: String,
+    /// `arn:aws:lambda:<region>:<account>:function:<name>`, without a qualifier. Its last part is another name of it.
+    pub arn: String,
+    /// The version that is deployed, as Lambda numbers versions: the qualifier of the recipe's `ComponentSource`, else
+    /// the component's version.
+    pub version: String,
+    /// Alias to version, as in Lambda. Only aliases of the version that is deployed answer.
+    pub aliases: BTreeMap<String, String>,
+    pub runtime: Runtime,
+    /// `module.function`, `file.export`, or whatever a custom runtime makes of it.
+    pub handler: String,
+    /// The function's own variables.
+    pub environment: BTreeMap<String, String>,
+    pub encoding: Encoding,
+    /// One instance, which starts with the deployment and never ends for being idle.
+    pub pinned: bool,
+    /// Of one invocation.
+    pub timeout: Duration,
+    /// From the start of the runtime to its first `next`; `None`: a pinned function may take for ever.
+    pub init_timeout: Option<Duration>,
+    /// Bytes (`memory.max`).
+    pub memory: u64,
+    /// Bytes of `/tmp`.
+    pub ephemeral_storage: u64,
+    /// Instances at once: what Lambda calls reserved concurrency.
+    pub max_instances: u32,
+    /// An instance that had nothing to do for so long is ended.
+    pub max_idle: Duration,
+    pub queue: QueuePolicy,
+    pub sources: Vec<EventSource>,
+    /// Changes when, and only when, running instances are out of date.
+    pub digest: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Runtime {
+    /// `python3.11`
+    Python { version: String },
+    /// `nodejs20.x`
+    Node { version: String },
+    /// `provided.al2023` and its kind: an executable `bootstrap` in the function or a layer.
+    Provided { name: String },
+}
+
+/// What an event's payload may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// What is not JSON is refused before it reaches the function.
+    #[default]
+    Json,
+    Binary,
+}
+
+/// How asynchronous events wait and are tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuePolicy {
+    /// Events that may wait; more are refused.
+    pub length: u32,
+    /// An event older than this is given up.
+    pub max_age: Duration,
+    /// Tries after the first.
+    pub retries: u32,
+    /// Local topic that is told of each event that was given up.
+    pub dead_letter: Option<String>,
+}
+
+/// What makes events for a function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EventSource {
+    /// A filter of local topics (Greengrass: `PUB_SUB`).
+    Topic { filter: String },
+    /// A filter of AWS IoT Core topics (Greengrass: `IOT_CORE`).
+    IotCore { filter: String },
+    /// `rate(5 minutes)` or `cron(0 12 * * ? *)`, as EventBridge writes them.
+    Schedule { expression: String, input: Option<String> },
+    /// A file or directory inside the fence's view of what it is granted.
+    File { path: PathBuf },
+}
+
+/// Whom an invocation is for: `name`, `name:qualifier`, or an ARN with or without a qualifier.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// A function's name or unqualified ARN.
+    pub function: String,
+    /// A version or an alias. `None` and `$LATEST`: what is deployed.
+    pub qualifier: Option<String>,
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Python { version } => write!(f, "python{version}"),
+            Self::Node { version } => write!(f, "nodejs{version}"),
+            Self::Provided { name } => f.write_str(name),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.function)?;
+        match &self.qualifier {
+            Some(qualifier) => write!(f, ":{qualifier}"),
+            None => Ok(()),
+        }
+    }
+}
