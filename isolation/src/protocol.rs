@@ -26,11 +26,14 @@ pub const MAX_PLAN: usize = 48 * 1024;
 /// Most steps of one fence whose exit is not yet acknowledged.
 pub const MAX_STEPS: usize = 64;
 
-/// Most directories that one [`Request::Discard`] names.
-pub const MAX_DISCARDED: usize = 64;
+/// Most directories that one [`Request::Discard`] or [`Request::Measure`] names.
+pub const MAX_DIRECTORIES: usize = 64;
 
 /// How the names begin that directories have while they are removed: never half of one under its own name.
 pub const DISCARDED: &str = "discarded-";
+
+/// Bytes of a directory that has too many entries to be counted, or too deep ones.
+pub const UNCOUNTABLE: u64 = u64::MAX;
 
 /// Most fences at once.
 pub const MAX_FENCES: usize = 1024;
@@ -119,6 +122,11 @@ pub enum Request {
     Discard {
         sources: Vec<PathBuf>,
     },
+    /// Counts the bytes on disk of directories of [`crate::plan::Base::State`] with all that is in them. What is not
+    /// there counts as empty, what is out of proportion ([`UNCOUNTABLE`]) as that. One request at a time.
+    Measure {
+        sources: Vec<PathBuf>,
+    },
     /// Opens a regular file or a directory for reading, as `user` of the fence would: no link leads out of the
     /// fence's root, and what that user may not read is refused. The reply carries the descriptor.
     OpenInFence {
@@ -160,6 +168,10 @@ pub enum Response {
     Described {
         machine: Machine,
         fence: Option<Box<Facts>>,
+    },
+    /// Of each directory in the order of the request.
+    Measured {
+        bytes: Vec<u64>,
     },
     /// One descriptor.
     Opened,

@@ -104,6 +104,7 @@ fn build(blueprint: &Blueprint, descriptors: Vec<OwnedFd>) -> Result<(), Error> 
         mounts: &stage.mounts,
         dependencies: &stage.dependencies,
         granted: &stage.granted,
+        greengrass: &stage.greengrass,
         sudo: &stage.sudo,
         sys: stage.sys.as_deref(),
         unified: blueprint.unified,

@@ -3,13 +3,13 @@
 use std::path::{Component, Path, PathBuf};
 
 use hedgerow_isolation::plan::{Access, Base, IdRange, Limits, Mount, Plan, Step, User};
-use hedgerow_isolation::protocol::{Error, ErrorKind, MAX_DISCARDED, MAX_NOTE, MAX_PLAN};
+use hedgerow_isolation::protocol::{Error, ErrorKind, MAX_DIRECTORIES, MAX_NOTE, MAX_PLAN};
 
 /// First ids of the ranges that Hedgerow gives out: systemd's "unused" part of the 32-bit space.
 const FIRST_IDS: std::ops::RangeInclusive<u32> = 1_879_048_192..=2_147_418_112;
 
-/// Directories inside a fence below which a plan may mount: those that are the fence's own memory.
-const TARGETS: [&str; 3] = ["/greengrass", "/run", "/tmp"];
+/// Directories inside a fence below which a plan may mount: those in which nothing is the host's.
+const TARGETS: [&str; 4] = ["/greengrass", "/home", "/run", "/tmp"];
 
 const MAX_MOUNTS: usize = 64;
 
@@ -137,12 +137,12 @@ fn is_plain(path: &Path) -> bool {
         && !path.as_os_str().as_encoded_bytes().contains(&0)
 }
 
-/// The directories of a request to discard, relative to the state directory.
-pub fn discarded(sources: &[PathBuf]) -> Result<(), Error> {
-    ensure(sources.len() <= MAX_DISCARDED, || {
-        format!("{} directories to discard: {MAX_DISCARDED} at most", sources.len())
+/// The directories of a request to `act` on some, relative to the state directory.
+pub fn directories(act: &str, sources: &[PathBuf]) -> Result<(), Error> {
+    ensure(sources.len() <= MAX_DIRECTORIES, || {
+        format!("{} directories to {act}: {MAX_DIRECTORIES} at most", sources.len())
     })?;
-    sources.iter().try_for_each(|path| source("directory to discard", path))
+    sources.iter().try_for_each(|path| source(&format!("directory to {act}"), path))
 }
 
 /// A path to open inside a fence, and as whom.

@@ -1,20 +1,15 @@
-//! Removing what fences have written: trees of foreign shape, which may take a while. So each request is a one-shot
-//! process (`hedgerow-launch discard`), and the launcher goes on serving.
+//! Removing what fences have written: `hedgerow-launch discard`, an [`errand`] for each request.
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::protocol::{DISCARDED, Error, ErrorKind, Response};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
-use rustix::process::Signal;
-use serde::{Deserialize, Serialize};
 
 use crate::daemon::{Output, Ticket};
+use crate::errand::{self, Errand, Place};
 
 /// Most of these processes at once.
 const MAX_RUNNING: usize = 8;
@@ -27,18 +22,10 @@ pub struct Discards {
 
 #[derive(Debug)]
 struct Discard {
-    process: i32,
-    channel: Connection,
+    errand: Errand,
     sources: Vec<PathBuf>,
     ticket: Ticket,
 }
-
-/// What the process is told; beside it a descriptor for each: the directory that has an entry of that name.
-#[derive(Debug, Serialize, Deserialize)]
-struct Names(Vec<CString>);
-
-/// The process's answer.
-type Outcome = Result<(), String>;
 
 fn system(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::System, message)
@@ -51,66 +38,42 @@ impl Discards {
         sources.any(|source| source.starts_with(directory) || directory.starts_with(source))
     }
 
-    /// `found`: for each of `sources` that exists, the directory that it is in and its name there. The answer to
-    /// `ticket` comes later.
+    /// `found`: where each of `sources` is that exists. The answer to `ticket` comes later.
     pub fn begin(
         &mut self,
         sources: Vec<PathBuf>,
-        found: Vec<(OwnedFd, CString)>,
+        found: Vec<Place>,
         ticket: Ticket,
     ) -> Result<(), Error> {
         if self.running.len() >= MAX_RUNNING {
             return Err(system(format!("{MAX_RUNNING} removals run already: try again later")));
         }
-        let failed =
-            |e: &dyn std::fmt::Display| system(format!("cannot start removing directories: {e}"));
-        let (channel, end) = Connection::pair().map_err(|e| failed(&e))?;
-        channel.set_nonblocking().map_err(|e| failed(&e))?;
-        let (parents, names): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-        let parents: Vec<_> = parents.iter().map(AsFd::as_fd).collect();
-        channel.send(&Names(names), &parents).map_err(|e| failed(&e))?;
-        let child = Command::new("/proc/self/exe")
-            .arg("discard")
-            .env_clear()
-            .stdin(OwnedFd::from(end))
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|e| failed(&e))?;
-        let process = child.id().cast_signed();
-        self.running.push(Discard { process, channel, sources, ticket });
+        let errand = Errand::start("discard", found)
+            .map_err(|e| system(format!("cannot start removing directories: {e}")))?;
+        self.running.push(Discard { errand, sources, ticket });
         Ok(())
     }
 
     /// A child of the launcher has ended; false if it was none of these.
     pub fn reaped(&mut self, pid: i32, how: &str, out: &mut Vec<Output>) -> bool {
-        let Some(index) = self.running.iter().position(|discard| discard.process == pid) else {
+        let Some(index) = self.running.iter().position(|discard| discard.errand.is(pid)) else {
             return false;
         };
         let ended = self.running.swap_remove(index);
-        let result = match ended.channel.recv::<Outcome>() {
-            Ok(Some((Ok(()), _))) => Ok(Response::Done),
-            Ok(Some((Err(reason), _))) => Err(system(reason)),
-            Ok(None) | Err(_) => Err(system(format!("the removal of directories ended ({how})"))),
-        };
+        let outcome = ended.errand.outcome::<()>("the removal of directories", how);
+        let result = outcome.map(|()| Response::Done).map_err(system);
         out.push(Output::Reply(ended.ticket, result, Vec::new()));
         true
     }
 }
 
-/// The one-shot process; the launcher is at the other end of stdin.
+/// The one-shot process.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // The next launcher knows nothing of this removal, and would let a fence have the directory meanwhile.
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    let channel = Connection::from(rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 100)?);
-    let mut launcher = [PollFd::new(&channel, PollFlags::empty())];
-    if poll(&mut launcher, Some(&Timespec::default()))? > 0 {
-        return Err("the launcher is gone".into());
-    }
-    let Some((Names(names), parents)) = channel.recv::<Names>()? else { return Ok(()) };
-    let outcome: Outcome = names.iter().zip(&parents).try_for_each(|(name, parent)| {
-        remove(parent.as_fd(), name).map_err(|e| format!("cannot remove {name:?}: {e}"))
-    });
-    Ok(channel.send(&outcome, &[])?)
+    errand::run(|places| {
+        places.iter().try_for_each(|(parent, name)| {
+            remove(parent.as_fd(), name).map_err(|e| format!("cannot remove {name:?}: {e}"))
+        })
+    })
 }
 
 fn remove(parent: BorrowedFd<'_>, name: &CString) -> Result<(), Errno> {
@@ -186,13 +149,14 @@ fn unlink(parent: BorrowedFd<'_>, name: &CString) -> Result<bool, Errno> {
     }
 }
 
-fn open(parent: BorrowedFd<'_>, name: &CString) -> Result<OwnedFd, Errno> {
+/// Through no link, and not into another mount.
+pub fn open(parent: BorrowedFd<'_>, name: &CString) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     rustix::fs::openat2(parent, name, flags, Mode::empty(), resolve)
 }
 
-fn entries(directory: BorrowedFd<'_>) -> Result<Vec<CString>, Errno> {
+pub fn entries(directory: BorrowedFd<'_>) -> Result<Vec<CString>, Errno> {
     let names = Dir::read_from(directory)?.map(|entry| Ok(entry?.file_name().to_owned()));
     let names: Vec<CString> = names.collect::<Result<_, Errno>>()?;
     Ok(names.into_iter().filter(|name| ![c".", c".."].contains(&name.as_c_str())).collect())

@@ -8,10 +8,10 @@
 //!   through; [`daemon`]: the connection.
 //! - [`check`], [`grants`], [`source`]: whether a plan may be carried out; [`granted`]: what is more than ordinary.
 //! - [`cgroup`], [`root`], [`choice`], [`network`]: what fences are made in and of; [`view`], [`skeleton`], [`idmap`],
-//!   [`mount`]: the root that one sees; [`layer`]: how much of it one may write.
+//!   [`greengrass`], [`mount`]: the root that one sees; [`layer`]: how much of it one may write.
 //! - [`builder`], [`stage`], [`spec`]: the one-shot process that makes a fence; [`filter`]: the one that compiles the
-//!   seccomp filter of steps; [`discard`]: the one that removes what fences wrote; [`observer`]: the one that tells what
-//!   an observed fence denies.
+//!   seccomp filter of steps; [`discard`] and [`measure`]: those that remove and count what fences wrote, each an
+//!   [`errand`]; [`observer`]: the one that tells what an observed fence denies.
 
 /// `eprintln!` without its panic: what cannot be written (a full disk, a journal that is gone) is lost, and no fence with
 /// it.
@@ -28,13 +28,16 @@ mod check;
 mod choice;
 mod daemon;
 mod discard;
+mod errand;
 mod fence;
 mod file;
 mod filter;
 mod granted;
 mod grants;
+mod greengrass;
 mod idmap;
 mod layer;
+mod measure;
 mod mount;
 mod network;
 mod notify;
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Some("respawn") => respawn::respawn(arguments.get(1..).unwrap_or_default()),
         Some("build") => builder::main(),
         Some("discard") => discard::main(),
+        Some("measure") => measure::main(),
         Some("filter") => filter::write(std::io::stdout(), false).map_err(Into::into),
         Some("observing-filter") => filter::write(std::io::stdout(), true).map_err(Into::into),
         Some("observe") => observer::main(),

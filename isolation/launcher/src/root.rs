@@ -1,15 +1,16 @@
 //! What is the same in every fence's root, made once in this launcher's own mount namespace: directories, links, and
 //! the files that are not the host's. [`crate::view`] lays it over the host's trees for each fence.
 //!
-//! Users and groups are synthetic. Nothing is there of `/root`, `/home`, `/run`, `/boot` and most of `/var`.
+//! Users and groups are synthetic. Nothing is there of the host's `/root`, `/home`, `/run`, `/boot` and most of `/var`.
 
 use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
+use hedgerow_isolation::plan::User;
 use nix::unistd::{Gid, Uid, setfsgid, setfsuid};
 use rustix::fs::{CWD, FileType, Mode};
 use rustix::mount::MountAttrFlags;
@@ -71,6 +72,13 @@ const DIRECTORIES: &[&str] = &[
     "var/spool",
 ];
 
+/// Where components write logs of their own, as which the builder links it: in the fence's layer. What is kept of what
+/// they say is elsewhere.
+pub const LOGS: &str = "/var/log/greengrass";
+
+/// Of `ggc_user`.
+const HOME: &str = "home/ggc_user";
+
 const LINKS: [(&str, &str); 7] = [
     ("var/tmp", "/tmp"),
     ("var/run", "/run"),
@@ -116,7 +124,7 @@ const FILES: [(&str, &str, u32); 3] =
 
 const PASSWD: &str = "\
 root:x:0:0:root:/root:/bin/sh
-ggc_user:x:1000:1000:Greengrass component:/tmp:/bin/sh
+ggc_user:x:1000:1000:Greengrass component:/home/ggc_user:/bin/sh
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 ";
 
@@ -205,7 +213,12 @@ impl Root {
         for directory in DIRECTORIES {
             fs::create_dir_all(base.join(directory))?;
         }
-        fs::set_permissions(base.join("root"), fs::Permissions::from_mode(0o700))?;
+        let (home, logs) = (base.join(HOME), base.join(LOGS.trim_start_matches('/')));
+        for (directory, mode) in [(&base.join("root"), 0o700), (&home, 0o755), (&logs, 0o1777)] {
+            fs::create_dir_all(directory)?;
+            fs::set_permissions(directory, fs::Permissions::from_mode(mode))?;
+        }
+        chown(home, Some(User::GGC.uid), Some(User::GGC.gid))?;
         for path in TREES {
             let target = base.join(path.trim_start_matches('/'));
             match fs::symlink_metadata(path) {

@@ -23,6 +23,7 @@ use crate::daemon::{Daemon, Incoming, Output, Ticket};
 use crate::discard::Discards;
 use crate::fence::{self, Fence};
 use crate::grants::Grants;
+use crate::measure::Measuring;
 use crate::network::{self, Network as Net};
 use crate::notify;
 use crate::options::Options;
@@ -52,6 +53,7 @@ pub struct Server {
     alone_since: Instant,
     fences: BTreeMap<FenceId, Fence>,
     discards: Discards,
+    measuring: Measuring,
     stopping: bool,
 }
 
@@ -101,6 +103,7 @@ impl Server {
             alone_since: Instant::now(),
             fences: BTreeMap::new(),
             discards: Discards::default(),
+            measuring: Measuring::default(),
             stopping: false,
         };
         notify::ready().map_err(|e| Failure::System("cannot notify the service manager", e))?;
@@ -202,6 +205,7 @@ impl Server {
             let (pid, how) = (pid.as_raw_nonzero().get(), describe(status));
             // Others are processes that a builder left half-way: reaped, and nothing more to do.
             let _ = self.discards.reaped(pid, &how, &mut out)
+                || self.measuring.reaped(pid, &how, &mut out)
                 || self.fences.values_mut().any(|fence| fence.reaped(pid, &how, &mut out));
         }
         self.deliver(out);
@@ -356,6 +360,12 @@ impl Server {
                 self.discard(sources, ticket)?;
                 Ok(None)
             }
+            Request::Measure { sources } => {
+                check::directories("measure", &sources)?;
+                let found = sources.iter().map(|source| self.bases.locate(source));
+                self.measuring.begin(found.collect::<Result<_, _>>()?, ticket)?;
+                Ok(None)
+            }
             Request::OpenInFence { fence, path, user } => {
                 check::opened(&path, user)?;
                 let file = self.fence(&fence)?.open_file(&path, user)?;
@@ -386,7 +396,7 @@ impl Server {
     }
 
     fn discard(&mut self, sources: Vec<PathBuf>, ticket: Ticket) -> Result<(), Error> {
-        check::discarded(&sources)?;
+        check::directories("discard", &sources)?;
         for source in &sources {
             if let Some(fence) = self.fences.values().find(|fence| fence.plan().uses(source)) {
                 let fence = &fence.plan().fence;

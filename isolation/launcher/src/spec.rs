@@ -22,6 +22,8 @@ pub struct Sources<'a> {
     /// One directory for each mount of the plan's dependencies, in order.
     pub dependencies: &'a [PathBuf],
     pub granted: &'a [Granted],
+    /// See [`crate::greengrass`].
+    pub greengrass: &'a Path,
     /// The program that components call by the name `sudo`.
     pub sudo: &'a Path,
     /// A copy of the host's `/sys`, for a fence with the host's network: a sysfs shows the network namespace
@@ -160,7 +162,7 @@ fn mounts(plan: &Plan, sources: Sources<'_>) -> Result<Vec<Mount>, OciSpecError>
         mount("/dev/mqueue", "mqueue", "mqueue", system)?,
         mount("/tmp", "tmpfs", "tmpfs", "nosuid,nodev,mode=1777,size=128m")?,
         mount("/run", "tmpfs", "tmpfs", "nosuid,nodev,mode=755,size=16m")?,
-        mount("/greengrass", "tmpfs", "tmpfs", "nosuid,nodev,mode=755,size=64k")?,
+        bind("/greengrass", sources.greengrass, "bind,nosuid,nodev")?,
         match sources.sys {
             None => mount("/sys", "sysfs", "sysfs", &format!("{system},ro"))?,
             Some(copy) => bind("/sys", copy, &format!("rbind,{system},ro"))?,

@@ -12,6 +12,7 @@ use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 
 use crate::builder::Blueprint;
 use crate::granted::{self, Granted};
+use crate::greengrass;
 use crate::idmap::IdMap;
 use crate::layer;
 use crate::mount::{self, Reach};
@@ -73,6 +74,7 @@ pub struct Stage {
     /// One for each mount of the plan's dependencies, in order.
     pub dependencies: Vec<PathBuf>,
     pub granted: Vec<Granted>,
+    pub greengrass: PathBuf,
     pub sudo: PathBuf,
     pub sys: Option<PathBuf>,
 }
@@ -108,7 +110,7 @@ impl Stage {
         if let Some(layer) = &materials.layer {
             place.attach(LAYER, layer)?;
             let quota = plan.layer.as_ref().and_then(|layer| layer.quota);
-            let within = quota.map(|quota| layer::measure(&Path::new(STAGE).join(LAYER), quota));
+            let within = quota.map(|quota| layer::measure(layer.as_fd(), &c".".to_owned(), quota));
             within.transpose().map_err(io::Error::other)?;
         }
         place.make_root(&prepared.host)?;
@@ -131,6 +133,7 @@ impl Stage {
             mounts: mounts.collect::<io::Result<_>>()?,
             dependencies: dependencies.collect::<io::Result<_>>()?,
             granted: granted::place(Path::new(STAGE), opened, &blueprint.grant, plan.ids)?,
+            greengrass: greengrass::make(&place, plan.ids)?,
             sudo: attach_file(&materials.init)?,
             sys: sys
                 .map(|tree| place.attach("sys", &tree).map(|()| Path::new(STAGE).join("sys")))

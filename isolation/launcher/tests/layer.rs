@@ -8,7 +8,7 @@ use std::process::Command;
 
 use common::*;
 use hedgerow_isolation::plan::{Access, Base, Dependency, Layer, Mount, Plan, User};
-use hedgerow_isolation::protocol::{ErrorKind, ExitStatus};
+use hedgerow_isolation::protocol::{ErrorKind, ExitStatus, MAX_DIRECTORIES, Request, Response};
 
 #[test]
 fn the_fences_root_changes_its_system_for_as_long_as_the_layer_is_kept() {
@@ -38,6 +38,52 @@ fn the_fences_root_changes_its_system_for_as_long_as_the_layer_is_kept() {
     let fence = client.open(layered("system"));
     assert_ne!(client.run(&fence, 1, "ls /usr/bin/made").0, ExitStatus::Code(0));
     client.close(&fence);
+    launcher.stop();
+}
+
+#[test]
+fn who_writes_where_recipes_do_finds_the_place() {
+    let launcher = Launcher::start();
+    let mut client = launcher.client();
+    let fence = client.open(layered("places"));
+    let script = "set -e; ls -A /greengrass/v2 /home; readlink /greengrass/v2/ipc.socket; \
+        mkdir /greengrass/v2/logs/deep; echo line > /greengrass/v2/logs/own.log; cd ~ggc_user; pwd; touch file; \
+        stat -c %U .";
+    let expected = "/greengrass/v2:
+ipc.socket
+logs
+
+/home:
+ggc_user
+ipc/ipc.socket
+/home/ggc_user
+ggc_user
+";
+    assert_eq!(client.say(&fence, 1, script), expected);
+    launcher.stop();
+}
+
+#[test]
+fn what_a_fence_has_written_is_counted_while_it_runs() {
+    let launcher = Launcher::start();
+    let mut client = launcher.client();
+    let fence = client.open(layered("counted"));
+    let count = |client: &mut Client| {
+        let sources = ["layer-counted", "nowhere"].map(Into::into).to_vec();
+        match client.call(Request::Measure { sources }, &[]) {
+            Ok((Response::Measured { bytes }, _)) => bytes,
+            other => panic!("{other:?}"),
+        }
+    };
+    let before = count(&mut client);
+    client.say(&fence, 1, "head -c 3000000 /dev/urandom > /greengrass/v2/logs/file; sync");
+    let after = count(&mut client);
+    let grown = after[0] - before[0];
+    assert!((3_000_000..4_000_000).contains(&grown), "{before:?} {after:?}");
+    assert_eq!((before[1], after[1]), (0, 0));
+    let many = vec!["layer-counted".into(); MAX_DIRECTORIES + 1];
+    let refused = client.call(Request::Measure { sources: many }, &[]).unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::Invalid);
     launcher.stop();
 }
 

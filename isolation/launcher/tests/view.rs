@@ -196,7 +196,7 @@ fn no_file_is_readable_inside_that_a_stranger_on_the_host_could_not_read() {
         let shown = client.start(&fence, show).output().0;
         assert_ne!(shown, fs::read_to_string(file).unwrap_or_default(), "{file}");
     }
-    for empty in ["/root", "/home", "/srv", "/mnt", "/boot", "/greengrass", "/etc/hedgerow"] {
+    for empty in ["/root", "/home/ggc_user", "/srv", "/mnt", "/boot", "/etc/hedgerow"] {
         let (_, listed, _) = client.run(&fence, 3, &format!("ls -A {empty} 2>/dev/null"));
         assert_eq!(listed, "", "{empty}");
         client.acknowledge(&fence, hedgerow_isolation::plan::StepId(3)).unwrap();

@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::bus::{self, Access, PrivateBus, ServeError};
 use crate::configuration_updates::ConfigurationUpdates;
 use crate::deployment::Deployments;
+use crate::disk::{self, Disk};
 use crate::driver::Surroundings;
 use crate::image;
 use crate::jobs::Jobs;
@@ -70,10 +71,12 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
         metrics: Metrics::default(),
         deployments: OnceLock::new(),
         operations: OnceLock::new(),
-        open_configuration: settings.compat.open_configuration,
+        settings: settings.clone(),
         writing: tokio::sync::Mutex::default(),
     };
+    let disk = Disk::of(layout.state.clone(), settings.store.keep_free);
     let around = Arc::new(Surroundings {
+        disk: Arc::new(disk),
         launcher,
         registry,
         records,
@@ -97,6 +100,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     let supervisor = Supervisor::new(operations, deployments);
 
     tokio::spawn(feed_watchdog());
+    tokio::spawn(disk::watch(Arc::clone(&around)));
     let serving = be_on_the_bus(around.layout.clone(), bus, supervisor);
     tokio::select! {
         result = serving => result?,

@@ -40,6 +40,8 @@ pub struct Definition {
     pub dependencies: Vec<Neighbour>,
     /// Bytes that may be written outside the work directory.
     pub layer_quota: u64,
+    /// Bytes that the work directory may have.
+    pub work_quota: Option<u64>,
     pub run_with: RunWith,
     pub network: Network,
     /// Changes when, and only when, anything of the definition does.
@@ -49,10 +51,12 @@ pub struct Definition {
 }
 
 /// As whom, and with how much, a component's steps run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunWith {
     /// `user` or `user:group` inside the fence; `None`: `ggc_user:ggc_group`.
     pub posix_user: Option<String>,
+    /// The shell inside the fence that runs each script.
+    pub posix_shell: String,
     pub limits: Limits,
 }
 
@@ -119,7 +123,9 @@ impl Definition {
             access: Access::ReadOnly,
             owner: None,
         });
-        mounts.push(Mount { access: Access::ReadWrite, ..work(self.slot, &self.name) });
+        let work = Mount { access: Access::ReadWrite, ..work(self.slot, &self.name) };
+        mounts.push(Mount { target: inside::HOME.into(), ..work.clone() });
+        mounts.push(work);
         Plan {
             fence,
             name: self.name.clone(),

@@ -128,6 +128,10 @@ pub fn layers() -> PathBuf {
 pub mod inside {
     use super::ROOT_PATH;
 
+    /// Of `ggc_user`, by its name in passwd(5) too. The work directory by another name: what is kept there outlives
+    /// a version, as in Greengrass.
+    pub const HOME: &str = "/home/ggc_user";
+
     pub const IPC_DIRECTORY: &str = "/greengrass/v2/ipc";
     pub const IPC_SOCKET: &str = "/greengrass/v2/ipc/ipc.socket";
 

@@ -12,6 +12,7 @@ pub mod consent;
 pub mod daemon;
 mod definition;
 mod deployment;
+mod disk;
 mod driver;
 mod fault;
 mod follow;

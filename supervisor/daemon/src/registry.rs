@@ -32,6 +32,10 @@ pub enum Command {
     /// Freezes every process of the component. Answered once they are; already so is a success.
     Pause(oneshot::Sender<Result<(), PauseError>>),
     Resume(oneshot::Sender<Result<(), PauseError>>),
+    /// Its fence is closed at once, for a reason of the supervisor's.
+    End {
+        why: String,
+    },
     /// No time is left: SIGKILL at once.
     Kill,
 }

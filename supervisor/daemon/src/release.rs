@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hedgerow_isolation::protocol::{DISCARDED, MAX_DISCARDED, Request};
+use hedgerow_isolation::protocol::{DISCARDED, MAX_DIRECTORIES, Request};
 use tokio::time::timeout;
 
 use crate::driver::Surroundings;
@@ -92,7 +92,7 @@ fn is_of(layer: &Path, slot: u32) -> bool {
 
 /// Whether all of them are gone. Each request has the time that a removal has.
 async fn discard(around: &Surroundings, directories: &[PathBuf]) -> bool {
-    for part in directories.chunks(MAX_DISCARDED) {
+    for part in directories.chunks(MAX_DIRECTORIES) {
         let request = Request::Discard { sources: part.to_vec() };
         let limit = around.settings.deployment.remove_timeout();
         match timeout(limit, around.launcher.run(request, vec![])).await {

@@ -2,53 +2,13 @@
 //! file is what a disk has when the power goes: without everything that was not flushed yet.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use hedgerow_harness::{Draft, Hedgerow, PATIENCE, Start, eventually};
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
+use hedgerow_harness::{Disk, Draft, Hedgerow, PATIENCE, Start, eventually};
 use sha2::{Digest, Sha256};
 
 const NAME: &str = "test.power";
-
-fn run(program: &str, arguments: &[&Path]) -> Result<()> {
-    let output = Command::new(program).args(arguments).output().context(program.to_owned())?;
-    ensure!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
-}
-
-/// Gives this thread, and all that it starts, mounts of their own: nobody else is to see the disk, or to wait for it.
-fn take_mounts_apart() -> Result<()> {
-    unshare(CloneFlags::CLONE_NEWNS)?;
-    let none: Option<&str> = None;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
-    Ok(())
-}
-
-/// A mounted file system; unmounted when dropped.
-struct Disk {
-    image: PathBuf,
-    directory: PathBuf,
-}
-
-impl Disk {
-    /// Mounts the file system in `image` where the Hedgerow has its state.
-    fn insert(image: &Path, hedgerow: &Hedgerow) -> Result<Disk> {
-        let directory = hedgerow.root().join("state");
-        fs::create_dir_all(&directory)?;
-        run("mount", &[Path::new("-o"), Path::new("loop"), image, &directory])?;
-        Ok(Disk { image: image.to_owned(), directory })
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Lazily, for the case that a failed test has left something that uses it.
-        let _ = run("umount", &[Path::new("-l"), &self.directory]);
-    }
-}
 
 /// Two versions that differ in an artifact that is large enough not to be on disk by chance.
 fn draft() -> Result<Draft> {
@@ -82,8 +42,7 @@ fn check_blobs(state: &Path) -> Result<()> {
 fn cut_at(point: Option<&str>) -> Result<String> {
     let images = tempfile::tempdir()?;
     let (image, survivor) = (images.path().join("before"), images.path().join("after"));
-    fs::File::create(&image)?.set_len(64 << 20)?;
-    run("mke2fs", &[Path::new("-q"), Path::new("-t"), Path::new("ext4"), &image])?;
+    Disk::format(&image, 64 << 20)?;
     let draft = draft()?;
     {
         let mut hedgerow = Hedgerow::prepare("")?;
@@ -125,7 +84,7 @@ fn cut_at(point: Option<&str>) -> Result<String> {
 
 #[test]
 fn what_runs_after_a_power_cut_is_the_old_or_the_new_whole() -> Result<()> {
-    take_mounts_apart()?;
+    Disk::take_mounts_apart()?;
     for (point, expected) in [
         (Some("deploy:before"), "1.0.0"),
         (Some("deploy:after"), "2.0.0"),

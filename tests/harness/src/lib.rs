@@ -12,6 +12,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod disk;
 mod draft;
 mod hedgerow;
 mod jobs;
@@ -21,6 +22,7 @@ mod traces;
 
 use std::path::{Path, PathBuf};
 
+pub use disk::Disk;
 pub use draft::Draft;
 pub use hedgerow::{Component, Deployment, Hedgerow, Said, Source, Start};
 pub use hedgerow_api::{JobKind, JobProperties, JobState};

@@ -31,6 +31,10 @@ pub enum Reason {
         from: String,
         to: String,
     },
+    Shell {
+        from: String,
+        to: String,
+    },
     Script(StepKind),
     Environment(StepKind),
     Privilege(StepKind),
@@ -38,6 +42,8 @@ pub enum Reason {
     Timeout(StepKind),
     Dependencies,
     Limits,
+    /// Bytes of disk.
+    Quota,
     /// Mounts, network or ids: what a fence gets when it is opened.
     Fence,
 }
@@ -70,6 +76,10 @@ impl Definition {
             let name = |of: &Definition| of.run_with.posix_user.clone().unwrap_or_default();
             reasons.push(Reason::User { from: name(self), to: name(new) });
         }
+        let (from, to) = (&self.run_with.posix_shell, &new.run_with.posix_shell);
+        if from != to {
+            reasons.push(Reason::Shell { from: from.clone(), to: to.clone() });
+        }
         let kinds: BTreeSet<_> = self.steps.keys().chain(new.steps.keys()).copied().collect();
         for kind in kinds {
             reasons.extend(difference_of(kind, self.steps.get(&kind), new.steps.get(&kind)));
@@ -81,6 +91,9 @@ impl Definition {
         }
         if self.run_with.limits != new.run_with.limits {
             reasons.push(Reason::Limits);
+        }
+        if (self.layer_quota, self.work_quota) != (new.layer_quota, new.work_quota) {
+            reasons.push(Reason::Quota);
         }
         let says_why = reasons.iter().any(|reason| reason.effect() >= Effect::Restart);
         if !says_why && !self.opens_like(new) {
@@ -94,6 +107,7 @@ impl Definition {
         let Ok(fence) = FenceId::try_from("compared".to_owned()) else { return false };
         let (mut own, other) = (self.plan(fence.clone()), other.plan(fence));
         own.limits = other.limits;
+        own.layer.clone_from(&other.layer);
         own == other
     }
 }
@@ -139,7 +153,7 @@ impl Reason {
                 | StepKind::Recover
                 | StepKind::Uninstall => Effect::Nothing,
             },
-            Self::Timeout(StepKind::Run) | Self::Fence => Effect::Restart,
+            Self::Timeout(StepKind::Run) | Self::Fence | Self::Shell { .. } => Effect::Restart,
             // An install that succeeded was quick enough, and so was a startup.
             Self::Timeout(
                 StepKind::Bootstrap
@@ -148,7 +162,8 @@ impl Reason {
                 | StepKind::Shutdown
                 | StepKind::Recover
                 | StepKind::Uninstall,
-            ) => Effect::Nothing,
+            )
+            | Self::Quota => Effect::Nothing,
             Self::Limits | Self::Dependencies => Effect::Live,
         }
     }
@@ -160,6 +175,7 @@ impl fmt::Display for Reason {
             Self::Version { from, to } => write!(f, "version {from} becomes {to}"),
             Self::Artifacts => f.write_str("artifacts or recipe differ"),
             Self::User { from, to } => write!(f, "user {from:?} becomes {to:?}"),
+            Self::Shell { from, to } => write!(f, "shell {from:?} becomes {to:?}"),
             Self::Script(step) => write!(f, "the {step} step differs"),
             Self::Environment(step) => write!(f, "the environment of {step} differs"),
             Self::Privilege(step) => write!(f, "RequiresPrivilege of {step} differs"),
@@ -167,6 +183,7 @@ impl fmt::Display for Reason {
             Self::Timeout(step) => write!(f, "the timeout of {step} differs"),
             Self::Dependencies => f.write_str("dependencies differ"),
             Self::Limits => f.write_str("limits differ"),
+            Self::Quota => f.write_str("the quota of its disk differs"),
             Self::Fence => f.write_str("mounts or network differ"),
         }
     }
@@ -204,7 +221,12 @@ mod tests {
             place: Place::Store,
             dependencies: vec![],
             layer_quota: 1 << 20,
-            run_with: RunWith { posix_user: None, limits: Limits::default() },
+            work_quota: None,
+            run_with: RunWith {
+                posix_user: None,
+                posix_shell: "sh".into(),
+                limits: Limits::default(),
+            },
             network: Network::None,
             digest: String::new(),
             install_fingerprint: String::new(),
@@ -229,6 +251,9 @@ mod tests {
         assert_eq!(effect(|d| d.version = "1.0.1".into()), Effect::Reinstall);
         assert_eq!(effect(|d| d.run_with.posix_user = Some("root".into())), Effect::Reinstall);
         assert_eq!(effect(|d| d.run_with.limits.memory = Some(1 << 20)), Effect::Live);
+        assert_eq!(effect(|d| d.run_with.posix_shell = "bash".into()), Effect::Restart);
+        assert_eq!(effect(|d| d.work_quota = Some(1)), Effect::Nothing);
+        assert_eq!(effect(|d| d.layer_quota = 1), Effect::Nothing);
         assert_eq!(effect(|d| d.network = Network::Host), Effect::Restart);
         for (kind, expected) in [
             (StepKind::Bootstrap, Effect::Nothing),

@@ -1,5 +1,6 @@
 //! From what is stored of a component to what runs: recipe variables filled in, limits looked up.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hedgerow_component::platform::{Mismatch, Platform};
@@ -53,11 +54,20 @@ pub fn define(
 ) -> Result<Definition, DefineError> {
     let own = all.get(name).ok_or_else(|| DefineError::Missing(name.to_string()))?;
     let recipe = &own.recipe;
-    let manifest = recipe
-        .manifest_for(platform)
-        .map_err(|mismatches| DefineError::Platform { component: name.to_string(), mismatches })?;
-    let scope = scope(own, all, settings);
     let nucleus = Nucleus::of(all);
+    let manifest = recipe
+        .manifest_for(&nucleus.platform(platform))
+        .map_err(|mismatches| DefineError::Platform { component: name.to_string(), mismatches })?;
+    let configurations = configurations(own, all, settings);
+    let mut scope = scope(own, all, settings);
+    for (name, configuration) in &configurations {
+        if let Some(values) = scope.dependencies.get_mut(name.as_str()) {
+            values.configuration = configuration;
+        }
+        if *name == &own.recipe.name {
+            scope.own.configuration = configuration;
+        }
+    }
     let steps = steps(manifest, &scope, &nucleus.environment);
     let dependencies = |kind| {
         let of_kind = recipe.dependencies.iter().filter(move |(_, of)| of.kind == kind);
@@ -71,6 +81,9 @@ pub fn define(
     let run_with = RunWith {
         limits: limits(settings.limits(name.as_str()), &asked),
         posix_user: asked.posix_user,
+        posix_shell: nucleus
+            .posix_shell
+            .unwrap_or_else(|| settings.run_with_default.posix_shell.clone()),
     };
     let installs = (&version, &own.package, install.map(what_it_runs), &run_with.posix_user);
     let install_fingerprint = fingerprint(&installs);
@@ -86,6 +99,7 @@ pub fn define(
         place: own.place,
         dependencies: neighbours(recipe, all),
         layer_quota: settings.layer_quota(name.as_str()),
+        work_quota: settings.work_quota(name.as_str()),
         run_with,
         network: settings.network(name.as_str()),
         digest: String::new(),
@@ -104,6 +118,40 @@ fn limits(own: Limits, run_with: &document::RunWith) -> Limits {
         cpu: run_with.cpus.map(|cpus| (cpus * 1000.0).ceil() as u32).or(own.cpu),
         ..own
     }
+}
+
+/// A component's configuration as whoever reads it sees it: with the variables in it replaced, where the Nucleus says
+/// so. What is stored stays as it was written, so that another version's paths are those of the other version.
+pub fn configuration<'a>(
+    of: &'a Ingredients,
+    all: &'a BTreeMap<ComponentName, Ingredients>,
+    settings: &Settings,
+) -> Cow<'a, Value> {
+    shown(&of.configuration, of, all, settings)
+}
+
+/// The same of a part of the component's configuration.
+pub fn shown<'a>(
+    part: &'a Value,
+    of: &Ingredients,
+    all: &BTreeMap<ComponentName, Ingredients>,
+    settings: &Settings,
+) -> Cow<'a, Value> {
+    match Nucleus::of(all).interpolates_configuration {
+        true => Cow::Owned(scope(of, all, settings).interpolate_configuration(part)),
+        false => Cow::Borrowed(part),
+    }
+}
+
+/// [`configuration`] of a component and of those it depends on.
+fn configurations<'a>(
+    own: &'a Ingredients,
+    all: &'a BTreeMap<ComponentName, Ingredients>,
+    settings: &Settings,
+) -> BTreeMap<&'a ComponentName, Cow<'a, Value>> {
+    let dependencies = own.recipe.dependencies.keys().filter_map(|name| all.get(name));
+    let each = |of: &'a Ingredients| (&of.recipe.name, configuration(of, all, settings));
+    dependencies.chain([own]).map(each).collect()
 }
 
 /// What the variables of one of `all` can refer to.
@@ -214,7 +262,7 @@ fn digest(definition: &Definition) -> String {
         steps,
         (&definition.hard_dependencies, &definition.soft_dependencies),
         (&definition.run_with, definition.network),
-        (&definition.dependencies, definition.layer_quota),
+        (&definition.dependencies, definition.layer_quota, definition.work_quota),
     ))
 }
 

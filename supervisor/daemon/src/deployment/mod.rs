@@ -35,11 +35,12 @@ use hedgerow_component::platform::Platform;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-pub use define::{Ingredients, hex};
+pub use define::{Ingredients, hex, shown};
 pub use document::{
     Change, ConfigurationUpdate, DeploymentId, Document, FailurePolicy, Group, InvalidDocument,
     RunWith, UpdateAction, UpdatePolicy, now,
 };
+pub use nucleus::NUCLEUS;
 pub use plan::PlanReport;
 #[cfg(test)]
 pub use prepare::Chosen;

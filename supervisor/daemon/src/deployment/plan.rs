@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::define::define;
+use super::nucleus::{NUCLEUS, without_effect};
 use super::prepare::{self, PrepareError, Request};
 use super::reconcile::packages;
 use super::refusal::Refusal;
@@ -59,7 +60,7 @@ impl Worker {
         let (around, platform) = (&self.around, &self.platform);
         let (records, settings) = (&around.records, &around.settings);
         let mut selection = select::select(request, records, platform)?;
-        let bytes_to_copy = prepare::examine(request, &mut selection, &packages(around), platform)?;
+        let bytes_to_copy = prepare::examine(request, &mut selection, &packages(around))?;
         let definitions = prepare::foresee(&selection, records, platform, settings)?;
         let mut report = PlanReport { bytes_to_copy, ..PlanReport::default() };
         let desired = select::wanted_to_stay(records)?;
@@ -72,7 +73,11 @@ impl Worker {
         for (name, selected) in &selection.components {
             let stored = selected.candidate.stored.as_ref();
             let place = stored.map_or(Place::Store, |package| package.place);
-            report.notices.extend(notices(&selected.candidate.recipe, place, platform));
+            let recipe = &selected.candidate.recipe;
+            report.notices.extend(notices(recipe, place, &selection.platform));
+            if name.as_str() == NUCLEUS {
+                report.notices.extend(idle_keys(&selected.after));
+            }
             report.note_configuration(name.as_str(), &selected.before, &selected.after);
             let to = selected.candidate.recipe.version.to_string();
             let (Some(old), Some(after)) = (desired.get(name), definitions.get(name)) else {
@@ -92,6 +97,16 @@ impl Worker {
         }
         Ok(report)
     }
+}
+
+/// What of the Nucleus's configuration is kept for later.
+fn idle_keys(nucleus: &Configuration) -> Option<String> {
+    let keys: Vec<String> = without_effect(nucleus).into_iter().collect();
+    let verb = if keys.len() == 1 { "has" } else { "have" };
+    let list = keys.join(", ");
+    (!keys.is_empty()).then(|| {
+        format!("of the configuration of {NUCLEUS}, {list} {verb} no effect in this version")
+    })
 }
 
 /// Why an instance of `before` has to give way to `after`.

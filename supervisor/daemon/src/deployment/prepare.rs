@@ -88,10 +88,10 @@ pub fn bring(
     request: &Request,
     selection: Selection,
     packages: &Packages,
-    platform: &Platform,
     watch: Watch<'_>,
 ) -> Result<Prepared, PrepareError> {
-    let wanted = wanted(request, &selection, platform)?;
+    let wanted = wanted(request, &selection)?;
+    let packages = packages.of_size(selection.nucleus.store_size);
     let imported = packages.import(&wanted, watch)?;
     let names = wanted.iter().map(|wanted| wanted.recipe.name.clone());
     let mut imported: BTreeMap<_, _> = names.zip(imported).collect();
@@ -112,9 +112,8 @@ pub fn examine(
     request: &Request,
     selection: &mut Selection,
     packages: &Packages,
-    platform: &Platform,
 ) -> Result<u64, PrepareError> {
-    let wanted = wanted(request, selection, platform)?;
+    let wanted = wanted(request, selection)?;
     let (found, bytes) = packages.foresee(&wanted)?;
     let names: Vec<_> = wanted.iter().map(|wanted| wanted.recipe.name.clone()).collect();
     for (name, package) in names.into_iter().zip(found) {
@@ -129,18 +128,20 @@ pub fn examine(
 fn wanted<'a>(
     request: &'a Request,
     selection: &'a Selection,
-    platform: &Platform,
 ) -> Result<Vec<Wanted<'a>>, PrepareError> {
     let directory = request.artifact_dir.as_ref().map(|directory| request.source(directory));
     let mut wanted = Vec::new();
     for (name, Selected { candidate, .. }) in &selection.components {
         // With the same recipe again there may be other artifacts.
         let may_differ = candidate.is_from_directory && directory.is_some();
-        if candidate.stored.is_some() && !may_differ {
+        let recipe = &candidate.recipe;
+        let artifacts = |platform| recipe.manifest_for(platform).ok().map(|found| &found.artifacts);
+        // Of another manifest there may be others.
+        let is_same = artifacts(&selection.platform_before) == artifacts(&selection.platform);
+        if candidate.stored.is_some() && !may_differ && is_same {
             continue;
         }
-        let recipe = &candidate.recipe;
-        let manifest = recipe.manifest_for(platform).map_err(|mismatches| {
+        let manifest = recipe.manifest_for(&selection.platform).map_err(|mismatches| {
             DefineError::Platform { component: name.to_string(), mismatches }
         })?;
         let (text, artifacts) = (&candidate.text, &manifest.artifacts);
@@ -183,6 +184,14 @@ pub fn definitions(
     platform: &Platform,
     settings: &Settings,
 ) -> Result<BTreeMap<ComponentName, Definition>, PrepareError> {
+    define_all(&ingredients(prepared, records)?, platform, settings)
+}
+
+/// What those definitions are made from.
+pub fn ingredients(
+    prepared: &Prepared,
+    records: &Records,
+) -> Result<BTreeMap<ComponentName, Ingredients>, PrepareError> {
     let mut all = BTreeMap::new();
     for (name, chosen) in &prepared.components {
         let ids = records.ids_of(name)?;
@@ -197,7 +206,7 @@ pub fn definitions(
         };
         all.insert(name.clone(), ingredients);
     }
-    define_all(&all, platform, settings)
+    Ok(all)
 }
 
 fn define_all(

@@ -12,6 +12,7 @@ use hedgerow_component::{ComponentName, Recipe, Version, resolve};
 use serde_json::Value;
 
 use super::document::{Change, Document, Group, RunWith};
+use super::nucleus::{NUCLEUS, Nucleus};
 use super::prepare::{PrepareError, Request};
 use crate::lifecycle::Goal;
 use crate::packages::{Package, Place, builtin_package};
@@ -28,6 +29,11 @@ pub struct Selection {
     pub order: Vec<ComponentName>,
     pub removed: BTreeSet<ComponentName>,
     pub group: GroupRow,
+    /// What this device is to the deployment, and what it was to the one before.
+    pub platform: Platform,
+    pub platform_before: Platform,
+    /// What the Nucleus says from now on.
+    pub nucleus: Nucleus,
 }
 
 #[derive(Debug)]
@@ -59,10 +65,13 @@ impl Candidate {
 pub fn select(
     request: &Request,
     records: &Records,
-    platform: &Platform,
+    own_platform: &Platform,
 ) -> Result<Selection, PrepareError> {
     let document = &request.document;
     let desired = wanted_to_stay(records)?;
+    let (nucleus_before, nucleus) = nucleus(document, &desired, records)?;
+    let platform_before = nucleus_before.platform(own_platform);
+    let platform = nucleus.platform(own_platform);
     let mut candidates = candidates(request, records)?;
     let (group, required) = roots(document, &desired, records.groups()?)?;
     let running: BTreeMap<_, _> =
@@ -72,7 +81,7 @@ pub fn select(
         let available = |name: &ComponentName| -> Vec<&Recipe> {
             candidates.values().map(|c| &c.recipe).filter(|recipe| recipe.name == *name).collect()
         };
-        let resolution = resolve(&required, &available, &running, platform)
+        let resolution = resolve(&required, &available, &running, &platform)
             .map_err(|conflict| PrepareError::Conflict(Box::new(conflict)))?;
         let key = |resolved: &resolve::Resolved<'_>| {
             (resolved.recipe.name.clone(), resolved.recipe.version.clone())
@@ -86,6 +95,11 @@ pub fn select(
         chosen.push(key.clone());
         candidates.insert(key, candidate);
     }
+    let is_there = chosen.iter().any(|(name, _)| name.as_str() == NUCLEUS);
+    let (platform, nucleus) = match is_there {
+        true => (platform, nucleus),
+        false => (own_platform.clone(), Nucleus::default()),
+    };
     let (mut components, mut order) = (BTreeMap::new(), Vec::new());
     for (name, version) in chosen {
         let Some(candidate) = candidates.remove(&(name.clone(), version)) else { continue };
@@ -101,7 +115,23 @@ pub fn select(
         return Err(PrepareError::UpdateOfNothing(name.clone()));
     }
     let removed = desired.into_keys().filter(|name| !components.contains_key(name)).collect();
-    Ok(Selection { components, order, removed, group })
+    Ok(Selection { components, order, removed, group, platform, platform_before, nucleus })
+}
+
+/// What the Nucleus says before and after. Known before anything is chosen: manifests are chosen by it.
+fn nucleus(
+    document: &Document,
+    desired: &BTreeMap<ComponentName, Desired>,
+    records: &Records,
+) -> Result<(Nucleus, Nucleus), PrepareError> {
+    let mut names = desired.keys().chain(document.configuration.keys());
+    let Some(name) = names.find(|name| name.as_str() == NUCLEUS) else {
+        return Ok(Default::default());
+    };
+    let before = records.configuration_of(name)?;
+    let mut after = before.clone();
+    apply_update(document, name, &mut after, |_| {})?;
+    Ok((Nucleus::read(&before.value()), Nucleus::read(&after.value())))
 }
 
 /// What is desired but for what is being removed.
@@ -130,21 +160,34 @@ fn run_with(
     Ok(kept.unwrap_or_default())
 }
 
-/// Reset, then the recipe's defaults, then merge: in Greengrass's order. A refused reset does not stop it. Where all
-/// three come to the value that was there, its leaf stays as it was.
+/// Where reset, defaults and merge come to the value that was there, its leaf stays as it was.
 fn configure(
     document: &Document,
     recipe: &Recipe,
     configuration: &mut Configuration,
 ) -> Result<(), PrepareError> {
     let before = configuration.clone();
-    let update = document.configuration.get(&recipe.name);
+    apply_update(document, &recipe.name, configuration, |configuration| {
+        configuration.fill(&recipe.default_configuration, &recipe.version);
+    })?;
+    configuration.keep_equal(&before);
+    Ok(())
+}
+
+/// Reset, then `fill` with the recipe's defaults, then merge: in Greengrass's order. A refused reset does not stop it.
+fn apply_update(
+    document: &Document,
+    component: &ComponentName,
+    configuration: &mut Configuration,
+    fill: impl FnOnce(&mut Configuration),
+) -> Result<(), PrepareError> {
+    let update = document.configuration.get(component);
     for pointer in update.iter().flat_map(|update| &update.reset) {
         if let Err(refused) = configuration.reset(pointer) {
-            tracing::warn!(component = recipe.name.as_str(), "reset: {refused}");
+            tracing::warn!(component = component.as_str(), "reset: {refused}");
         }
     }
-    configuration.fill(&recipe.default_configuration, &recipe.version);
+    fill(configuration);
     if let Some(map) = update.and_then(|update| update.merge.as_ref()) {
         let (at, origin) = match document.group {
             Group::Image => (IMAGE_TIME, Origin::Image),
@@ -155,9 +198,8 @@ fn configure(
         let whole: [&str; 0] = [];
         configuration
             .merge(&whole, &Value::Object(map.clone()), at, &origin)
-            .map_err(|source| PrepareError::Merge { component: recipe.name.clone(), source })?;
+            .map_err(|source| PrepareError::Merge { component: component.clone(), source })?;
     }
-    configuration.keep_equal(&before);
     Ok(())
 }
 

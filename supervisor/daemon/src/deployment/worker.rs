@@ -1,5 +1,6 @@
 //! A deployment up to its commit: until then nothing has changed, and it may be given up at any moment.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -11,9 +12,10 @@ use hedgerow_component::platform::Platform;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::define::define;
+use super::define::{configuration, define};
 use super::document::{Change, UpdateAction};
 use super::history::History;
+use super::nucleus::Nucleus;
 use super::prepare::{self, PrepareError, Prepared, Request};
 use super::reconcile::{collect_packages, packages};
 use super::record::{DeploymentRecord, Phase};
@@ -154,16 +156,15 @@ impl Worker {
             let selection = select::select(&request, records, &platform)?;
             prepare::foresee(&selection, records, &platform, settings)?;
             history.advance(id, Stage::Copying, 10);
-            let prepared =
-                prepare::bring(&request, selection, &packages(&around), &platform, &|percent| {
-                    let percent = 10 + percent * 2 / 5;
-                    history.advance(id, Stage::Copying, percent);
-                    jobs.progress(job, percent, "copying artifacts");
-                    match wanted.load(Ordering::Relaxed) {
-                        true => ControlFlow::Continue(()),
-                        false => ControlFlow::Break(()),
-                    }
-                })?;
+            let prepared = prepare::bring(&request, selection, &packages(&around), &|percent| {
+                let percent = 10 + percent * 2 / 5;
+                history.advance(id, Stage::Copying, percent);
+                jobs.progress(job, percent, "copying artifacts");
+                match wanted.load(Ordering::Relaxed) {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            })?;
             let definitions = prepare::definitions(&prepared, records, &platform, settings)?;
             Ok::<_, PrepareError>((prepared, definitions))
         });
@@ -208,6 +209,7 @@ impl Worker {
         let desired = select::wanted_to_stay(&self.around.records)?;
         let before = self.around.records.ingredients(&desired)?;
         let settings = &self.around.settings;
+        let platform_before = Nucleus::of(&before).platform(&self.platform);
         for name in prepared.order.iter().filter(|name| record.changed.contains(*name)) {
             let old = match before.contains_key(name) {
                 true => Some(define(name, &before, &self.platform, settings)),
@@ -223,7 +225,7 @@ impl Worker {
                 record.bootstraps.push(name.clone());
             }
             let again = before.get(name).and_then(|old| {
-                let manifest = old.recipe.manifest_for(&self.platform).ok()?;
+                let manifest = old.recipe.manifest_for(&platform_before).ok()?;
                 manifest.lifecycle.step(StepKind::Bootstrap)
             });
             if again.is_some_and(|step| step.bootstrap_on_rollback) {
@@ -266,13 +268,16 @@ impl Worker {
         let document = &task.request.document;
         self.history.advance(&document.id, Stage::Validating, 52);
         let limit = document.validation_timeout;
+        let around = &self.around;
+        let all = prepare::ingredients(prepared, &around.records)?;
         for (name, chosen) in &prepared.components {
             let status = self.around.registry.status(name.as_str());
             let version = chosen.package.parse().map_err(PrepareError::from)?.version.to_string();
             let is_same_version = status.is_some_and(|status| status.version == version);
             if is_same_version && chosen.before.value() != chosen.after.value() {
-                let (consent, id) = (&self.around.consent, document.id.as_str());
-                consent.validate(id, name.as_str(), chosen.after.value(), limit).await?;
+                let value = all.get(name).map(|own| configuration(own, &all, &around.settings));
+                let value = value.map_or_else(|| chosen.after.value(), Cow::into_owned);
+                around.consent.validate(document.id.as_str(), name.as_str(), value, limit).await?;
             }
         }
         Ok(())

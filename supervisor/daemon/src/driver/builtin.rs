@@ -48,6 +48,7 @@ impl BuiltinDriver {
                 | Command::Restart
                 | Command::Reset
                 | Command::Report { .. }
+                | Command::End { .. }
                 | Command::Kill => {}
                 Command::Pause(reply) | Command::Resume(reply) => {
                     let _ = reply.send(Err(PauseError::BuiltIn));

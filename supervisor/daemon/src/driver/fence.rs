@@ -29,6 +29,7 @@ use output::{SharedLog, drain_into};
 use super::socket::bind;
 use super::{Note, Surroundings};
 use crate::definition::{Definition, skip_if};
+use crate::disk::Watched;
 use crate::launcher::{CallError, FenceEvent, FenceEvents, Launcher};
 use crate::layout::inside;
 use crate::lifecycle::{Machine, StepKind};
@@ -85,7 +86,6 @@ pub(super) struct Fence {
     token: Token,
     socket: PathBuf,
     environment: BTreeMap<String, String>,
-    shell: String,
     log: SharedLog,
     /// One for each pipe that is still open at its other end.
     drains: JoinSet<StepId>,
@@ -95,6 +95,7 @@ pub(super) struct Fence {
     ipc: oneshot::Sender<()>,
     noted: Option<Note>,
     observed: bool,
+    _disk: Watched,
 }
 
 impl Fence {
@@ -103,6 +104,7 @@ impl Fence {
         definition: &Definition,
         machine: &Machine,
     ) -> Result<Self, FenceError> {
+        around.disk.admit(definition, &around.launcher).await?;
         let id = fresh_id(definition.slot);
         let token = Token::generate()?;
         let (listener, spare) = bind(&around.layout, definition.slot)?;
@@ -193,8 +195,7 @@ impl Fence {
             probe: None,
             next_step: 1,
             socket: around.layout.ipc_socket(definition.slot),
-            environment: environment(around, definition, token.as_str()),
-            shell: around.settings.run_with_default.posix_shell.clone(),
+            environment: environment(around, token.as_str()),
             token,
             log: Arc::new(Mutex::new(log)),
             drains: JoinSet::new(),
@@ -202,6 +203,7 @@ impl Fence {
             ipc: stop,
             noted: None,
             observed: false,
+            _disk: around.disk.watched(definition),
         }
     }
 
@@ -224,7 +226,8 @@ impl Fence {
     /// Starts the step itself.
     pub async fn start_script(&mut self, kind: StepKind) -> Result<(), FenceError> {
         let step = self.definition.steps.get(&kind).ok_or(FenceError::NoStep(kind))?;
-        let argv = vec![self.shell.clone(), "-c".into(), step.script.clone()];
+        let shell = self.definition.run_with.posix_shell.clone();
+        let argv = vec![shell, "-c".into(), step.script.clone()];
         let (id, pid) = self.execute(kind, argv).await?;
         self.steps.insert(id, (kind, pid));
         Ok(())

@@ -3,7 +3,7 @@
 use super::Driver;
 use crate::definition::{Definition, Effect};
 use crate::fault::Reason;
-use crate::lifecycle::{Event, State};
+use crate::lifecycle::{Blame, Event, State};
 use crate::registry::Command;
 
 impl Driver {
@@ -30,6 +30,12 @@ impl Driver {
             // Whoever asked may have gone away meanwhile.
             Command::Pause(reply) => drop(reply.send(self.pause().await)),
             Command::Resume(reply) => drop(reply.send(self.resume().await)),
+            Command::End { why } => {
+                if self.fence.is_some() {
+                    self.blame_state(Reason::Error, why);
+                    self.pending.push_back(Event::Ended(Blame::Component));
+                }
+            }
             Command::Kill => self.pending.push_back(Event::Kill),
         }
     }

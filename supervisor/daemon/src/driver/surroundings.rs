@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::consent::Consent;
 use crate::definition::Definition;
 use crate::deployment::hex;
+use crate::disk::Disk;
 use crate::launcher::Launcher;
 use crate::layout::{Layout, layer};
 use crate::observations::Observations;
@@ -24,6 +25,7 @@ pub struct Surroundings {
     pub records: Arc<Records>,
     pub layout: Layout,
     pub settings: Settings,
+    pub disk: Arc<Disk>,
     pub hub: Hub,
     pub services: Arc<DaemonServices>,
     /// Whom to ask before a deployment changes things.

@@ -53,6 +53,13 @@ impl Packages {
         Self { store: Store::at(directory.clone()), directory, settings }
     }
 
+    /// The same, which together may have `bytes` where somebody says so.
+    #[must_use]
+    pub fn of_size(&self, bytes: Option<u64>) -> Self {
+        let max_size = bytes.unwrap_or(self.settings.max_size);
+        Self { settings: settings::Store { max_size, ..self.settings }, ..self.clone() }
+    }
+
     /// Has the artifacts of all of them, or of none. Everything is read and checked, and room found, before anything
     /// is copied; what is here already is not. Blocks on files; one at a time.
     pub fn import(

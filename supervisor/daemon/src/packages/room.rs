@@ -1,12 +1,11 @@
 //! Whether there is room, asked before anything is copied.
 
-use std::io;
 use std::path::Path;
 
 use hedgerow_component::artifacts::Store;
-use nix::sys::statvfs::statvfs;
 
 use super::error::{NoRoom, PackageError};
+use crate::disk::free;
 use crate::settings;
 
 /// Room for `needed` bytes beside what the store has.
@@ -21,11 +20,7 @@ pub(super) fn check(
     }
     let disk = |source| PackageError::Disk { path: directory.to_owned(), source };
     let stored = store.bytes().map_err(disk)?;
-    let found = statvfs(directory).map_err(|errno| disk(io::Error::from(errno)))?;
-    // What the superuser alone may still use is not counted. Both numbers have 32 bits on a 32-bit machine.
-    #[allow(clippy::useless_conversion)]
-    let (blocks, size) = (u64::from(found.blocks_available()), u64::from(found.fragment_size()));
-    let free = blocks.saturating_mul(size);
+    let free = free(directory).map_err(disk)?;
     let (reserve, limit) = (settings.keep_free, settings.max_size);
     if stored.saturating_add(needed) > limit {
         return Err(NoRoom::Limit { needed, stored, limit }.into());

@@ -13,10 +13,8 @@ use serde_json::Value;
 
 use super::change::{Change, Refused, pointer};
 use super::{DaemonServices, failed, not_found, unknown};
+use crate::deployment::{NUCLEUS, shown};
 use crate::records::RecordsError;
-
-/// What everybody depends on, said or not.
-const NUCLEUS: &str = "aws.greengrass.Nucleus";
 
 impl DaemonServices {
     pub(super) fn get_configuration(
@@ -92,10 +90,22 @@ impl DaemonServices {
         }
         self.may_read(caller, component, operation)?;
         let value = self.records.configuration(component, path).map_err(failed)?;
+        let value = value.map(|value| self.shown(value, &name)).transpose().map_err(failed)?;
         value.ok_or_else(|| {
             let message = format!("{component} has no configuration at {}", pointer(path));
             not_found(message, "Configuration", pointer(path))
         })
+    }
+
+    /// With the variables in it replaced, where the Nucleus says so.
+    fn shown(&self, value: Value, of: &ComponentName) -> Result<Value, RecordsError> {
+        // Nearly never, and then everything has to be read.
+        if !has_braces(&value) {
+            return Ok(value);
+        }
+        let all = self.records.ingredients(&self.records.desired()?)?;
+        let shown = all.get(of).map(|own| shown(&value, own, &all, &self.settings).into_owned());
+        Ok(shown.unwrap_or(value))
     }
 
     /// A component reads its own configuration, its direct dependencies', and what a policy allows.
@@ -105,7 +115,8 @@ impl DaemonServices {
         component: &str,
         operation: Operation,
     ) -> Result<(), OperationError> {
-        if caller == component || component == NUCLEUS || self.open_configuration {
+        // The Nucleus is what everybody depends on, said or not.
+        if caller == component || component == NUCLEUS || self.settings.compat.open_configuration {
             return Ok(());
         }
         if self.depends(caller, component).map_err(failed)? {
@@ -130,6 +141,15 @@ impl DaemonServices {
         Ok(own.is_some_and(|own| {
             own.recipe.dependencies.keys().any(|dependency| dependency.as_str() == component)
         }))
+    }
+}
+
+fn has_braces(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('{'),
+        Value::Array(items) => items.iter().any(has_braces),
+        Value::Object(map) => map.values().any(has_braces),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::operations::Operations;
 use crate::records::{Records, RecordsError};
 use crate::registry::Registry;
+use crate::settings::Settings;
 
 #[derive(Debug)]
 pub struct DaemonServices {
@@ -38,8 +39,7 @@ pub struct DaemonServices {
     /// What can be asked once the daemon has recovered; components that outlived the last one ask before.
     pub deployments: OnceLock<Deployments>,
     pub operations: OnceLock<Operations>,
-    /// Every component may read every configuration, as in Greengrass.
-    pub open_configuration: bool,
+    pub settings: Settings,
     /// Held while a component writes its configuration, so that its requests take effect in their order.
     pub writing: tokio::sync::Mutex<()>,
 }

@@ -17,6 +17,8 @@ pub struct ComponentRule {
     pub network: Option<Network>,
     /// Bytes that it may write outside its work directory.
     pub layer: Option<u64>,
+    /// Bytes that its work directory may have.
+    pub work: Option<u64>,
 }
 
 impl ComponentRule {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Device {
-    /// `{iot:thingName}` and `AWS_IOT_THING_NAME`.
+    /// `{iot:thingName}` and `AWS_IOT_THING_NAME`; by default the host's name.
     pub thing_name: String,
     /// `AWS_REGION`.
     pub region: String,

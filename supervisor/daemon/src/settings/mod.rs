@@ -11,6 +11,7 @@ mod stop;
 mod store;
 #[cfg(test)]
 mod tests;
+mod thing_name;
 
 use std::fs;
 use std::io;
@@ -67,6 +68,11 @@ pub enum SettingsError {
         RestartRule::LONGEST
     )]
     Restart { path: PathBuf, component: String },
+    #[error(
+        "{}: device.thing-name {name:?}: 1 to 128 letters, digits and \":\", \"_\", \"-\"",
+        path.display()
+    )]
+    ThingName { path: PathBuf, name: String },
 }
 
 /// No component starts more than this unless the administrator says so: a fork bomb must not take the device.
@@ -95,12 +101,21 @@ impl Settings {
             if let Some(rule) = part.restart.iter().find(|rule| !rule.is_sane()) {
                 return Err(SettingsError::Restart { path, component: rule.component.clone() });
             }
+            let name = &part.device.thing_name;
+            if !name.is_empty() && !thing_name::is_valid(name) {
+                return Err(SettingsError::ThingName { path, name: name.clone() });
+            }
             merge(&mut merged, toml::from_str(&text).map_err(parse)?);
         }
-        merged.try_into().map_err(|source: toml::de::Error| SettingsError::Parse {
+        let read = merged.try_into().map_err(|source: toml::de::Error| SettingsError::Parse {
             path: directory.join("hedgerow.toml"),
             source: Box::new(source),
-        })
+        });
+        let mut settings: Self = read?;
+        if settings.device.thing_name.is_empty() {
+            settings.device.thing_name = thing_name::of_this_host();
+        }
+        Ok(settings)
     }
 
     pub fn limits(&self, component: &str) -> Limits {
@@ -124,6 +139,11 @@ impl Settings {
             }
         }
         policy
+    }
+
+    /// Bytes; `None`: as many as the disk has.
+    pub fn work_quota(&self, component: &str) -> Option<u64> {
+        self.rules(component).filter_map(|rule| rule.work).last()
     }
 
     pub fn layer_quota(&self, component: &str) -> u64 {

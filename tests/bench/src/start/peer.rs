@@ -1,6 +1,7 @@
 //! Another container runtime, given what a fence is made of.
 
 use std::fs::{self, File};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -49,11 +50,17 @@ impl Stage {
             let target = root.join(tree.trim_start_matches('/'));
             bind_read_only(Path::new(tree), &target)?;
         }
+        let greengrass = bundle.join("greengrass");
+        fs::create_dir_all(&greengrass)?;
+        let options = Some("mode=755,size=64k");
+        mount(Some("tmpfs"), &greengrass, Some("tmpfs"), MsFlags::empty(), options)?;
+        chown(&greengrass, Some(plan.ids.first), Some(plan.ids.first))?;
         let sources = Sources {
             root: &root,
             mounts: &[launcher.directory().join("state/work")],
             dependencies: &[],
             granted: &[],
+            greengrass: &greengrass,
             sudo: Path::new("/bin/true"),
             sys: None,
             unified,

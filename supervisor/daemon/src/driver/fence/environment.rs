@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use hedgerow_isolation::control::PATH;
 
-use crate::definition::Definition;
 use crate::driver::Surroundings;
 use crate::layout::inside;
 
@@ -12,13 +11,8 @@ use crate::layout::inside;
 const NUCLEUS_VERSION: &str = "2.18.0";
 
 /// What every step of the component finds in its environment (inventory 1.8).
-pub(super) fn environment(
-    around: &Surroundings,
-    definition: &Definition,
-    token: &str,
-) -> BTreeMap<String, String> {
+pub(super) fn environment(around: &Surroundings, token: &str) -> BTreeMap<String, String> {
     let device = &around.settings.device;
-    let work = inside::work(&definition.name);
     let mut environment: BTreeMap<String, String> = [
         ("SVCUID", token),
         ("AWS_CONTAINER_AUTHORIZATION_TOKEN", token),
@@ -26,11 +20,11 @@ pub(super) fn environment(
         ("AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT", inside::IPC_SOCKET),
         ("AWS_IOT_THING_NAME", &device.thing_name),
         ("GGC_VERSION", NUCLEUS_VERSION),
-        ("HOME", &work),
+        ("HOME", inside::HOME),
         ("USER", "ggc_user"),
         ("LOGNAME", "ggc_user"),
         ("SHELL", "/bin/sh"),
-        ("PATH", &format!("{PATH}:{work}/.local/bin")),
+        ("PATH", &format!("{PATH}:{}/.local/bin", inside::HOME)),
         // Packages of the component's own, also where the system manages its Python.
         ("PIP_BREAK_SYSTEM_PACKAGES", "1"),
         ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),

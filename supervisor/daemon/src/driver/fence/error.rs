@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use hedgerow_ipc::NoRandomness;
 
+use crate::disk::{CountError, Refused};
 use crate::fault::Reason;
 use crate::launcher::CallError;
 use crate::lifecycle::{Blame, StepKind};
@@ -23,6 +24,8 @@ pub enum FenceError {
     Randomness(#[from] NoRandomness),
     #[error("the IPC socket {}: {source}", path.display())]
     Socket { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Disk(#[from] Refused),
     #[error("the launcher handed back {found} descriptors where {expected} were expected")]
     Descriptors { expected: usize, found: usize },
 }
@@ -36,6 +39,7 @@ impl FenceError {
             | Self::Launcher(_)
             | Self::Randomness(_)
             | Self::Socket { .. }
+            | Self::Disk(_)
             | Self::Descriptors { .. } => Reason::IoError,
         }
     }
@@ -43,7 +47,8 @@ impl FenceError {
     /// Whose doing it is.
     pub fn blame(&self) -> Blame {
         match self {
-            Self::Launcher(CallError::Gone) => Blame::Launcher,
+            Self::Launcher(CallError::Gone)
+            | Self::Disk(Refused::Count(CountError::Launcher(CallError::Gone))) => Blame::Launcher,
             Self::NotOpen
             | Self::NoStep(_)
             | Self::Invalid(_)
@@ -52,6 +57,7 @@ impl FenceError {
             )
             | Self::Randomness(_)
             | Self::Socket { .. }
+            | Self::Disk(_)
             | Self::Descriptors { .. } => Blame::Component,
         }
     }
