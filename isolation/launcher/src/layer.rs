@@ -1,6 +1,6 @@
 //! What a fence's layer may take.
 //!
-//! Counted when the fence opens, and by [`crate::measure`] whenever the disk has become noticeably fuller (ADR 14).
+//! Counted when the fence opens, and by [`crate::measure`] whenever the disk has become noticeably fuller (ADR 18).
 
 use std::ffi::CString;
 use std::io;
