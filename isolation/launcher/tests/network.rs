@@ -5,8 +5,10 @@ mod common;
 #[path = "../../../tests/harness/src/outside.rs"]
 mod outside;
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use common::*;
 use hedgerow_isolation::plan::{Network, Plan};
 use hedgerow_isolation::protocol::{ErrorKind, ExitStatus};
 use outside::Outside;
+use rustix::thread::move_into_link_name_space;
 
 fn shell_out(script: &str) -> String {
     let output = Command::new("sh").args(["-ec", script]).output().unwrap();
@@ -193,6 +196,27 @@ fn a_launcher_that_was_killed_publishes_nothing_any_more_and_its_filters_stay() 
     let left = shell_out(&list);
     assert!(!left.contains("41084") && left.contains("169.254.0.0/16"), "{left}");
     launcher.stop();
+}
+
+#[test]
+fn a_host_that_was_no_router_is_none_for_neighbours_that_come_later() {
+    for (settings, expected) in
+        [("", None), ("[network]\nforward-for-others = true\n", Some("198.51.100.26"))]
+    {
+        let launcher = Launcher::start_where_nothing_is_forwarded(settings);
+        let mut client = launcher.client();
+        client.open(joined("first"));
+        // This thread, and what it starts, moves into the launcher's network.
+        let network = File::open(format!("/proc/{}/ns/net", launcher.child.id())).unwrap();
+        move_into_link_name_space(network.as_fd(), None).unwrap();
+        let (one, other) = (Outside::new(6).unwrap(), Outside::new(7).unwrap());
+        for neighbour in [&one, &other] {
+            neighbour.run(&format!("ip route add default via {}", neighbour.host)).unwrap();
+        }
+        let _server = other.serve(8000).unwrap();
+        let ask = format!("timeout 2 bash -c \"cat < /dev/tcp/{}/8000\"", other.address);
+        assert_eq!(one.run(&ask).ok().as_deref(), expected, "{settings}");
+    }
 }
 
 #[test]

@@ -74,7 +74,26 @@ impl Launcher {
         Self::start_in_full(None, settings)
     }
 
+    /// On a machine of its own, as far as the network goes, that forwards for nobody.
+    pub fn start_where_nothing_is_forwarded(settings: &str) -> Self {
+        let directory = Self::in_directory(settings);
+        let off = "echo 0 > /proc/sys/net/ipv4/ip_forward; exec \"$@\"";
+        let program = command(directory.path(), None);
+        let child = Command::new("unshare")
+            .args(["--net", "sh", "-ec", off, "sh"])
+            .arg(program.get_program())
+            .args(program.get_args())
+            .spawn();
+        Self { directory, child: child.unwrap(), linger: None }
+    }
+
     fn start_in_full(linger: Option<u32>, settings: &str) -> Self {
+        let directory = Self::in_directory(settings);
+        let child = command(directory.path(), linger).spawn().unwrap();
+        Self { directory, child, linger }
+    }
+
+    fn in_directory(settings: &str) -> tempfile::TempDir {
         need_root();
         build_init();
         let directory = tempfile::Builder::new().prefix("hedgerow-").tempdir().unwrap();
@@ -85,8 +104,7 @@ impl Launcher {
             std::os::unix::fs::chown(directory.path().join(name), Some(DAEMON_UID), None).unwrap();
         }
         fs::write(directory.path().join("etc/hedgerow.toml"), settings).unwrap();
-        let child = command(directory.path(), linger).spawn().unwrap();
-        Self { directory, child, linger }
+        directory
     }
 
     /// Starts the next one in the same place.
