@@ -1,7 +1,7 @@
-//! `hedgerow-launch build`: makes one fence with libcontainer, starts hedgerow-init in it and exits.
+//! `hedgerow-builder build`: makes one fence with libcontainer, starts hedgerow-init in it and exits.
 //!
-//! A process of its own, because libcontainer forks without exec, changes its caller's directory and dumpable
-//! flag, and is much code to have in a process that stays.
+//! A program of its own, because libcontainer forks without exec, changes its caller's directory and dumpable
+//! flag, and is much code to have in the memory of a process that stays.
 //!
 //! ```text
 //!  launcher ──exec──► builder ──clone──► intermediate ──clone──► (user, pid, mount … namespaces) ──exec──► init

@@ -11,7 +11,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use hedgerow_isolation::connection::{Connection, Packet};
@@ -32,6 +32,7 @@ use crate::daemon::{Output, Ticket};
 use crate::file;
 use crate::network::link::Link;
 use crate::observer::Observer;
+use crate::setup;
 use crate::steps::{Steps, cannot_duplicate};
 
 /// How long the builder may take. It needs milliseconds; a machine that swaps may need more.
@@ -82,6 +83,7 @@ enum Phase {
 /// What every fence is made of, see [`Blueprint`].
 #[derive(Debug)]
 pub struct Materials<'a> {
+    pub builder: &'a OwnedFd,
     pub init: OwnedFd,
     pub skeleton: OwnedFd,
     pub sources: Vec<OwnedFd>,
@@ -124,9 +126,7 @@ impl Fence {
         }
         control.name_senders().map_err(|e| failed(&e))?;
 
-        let child = Command::new("/proc/self/exe")
-            .arg("build")
-            .env_clear()
+        let child = setup::run_builder(materials.builder, "build")
             .stdin(OwnedFd::from(builder_end))
             .stdout(Stdio::null())
             .spawn()

@@ -1,4 +1,4 @@
-//! `hedgerow-launch`: opens fences for the unprivileged daemon.
+//! `hedgerow-launch`: opens fences for the unprivileged daemon; and `hedgerow-builder`, which it calls.
 //!
 //! The only part of Hedgerow that runs as root. It has one thread, hears nobody but the daemon, parses no foreign bytes, and
 //! checks each plan itself against root-owned configuration: a subverted daemon gains what the administrator
@@ -74,18 +74,31 @@ pub fn main() -> ExitCode {
             Ok(())
         }
         Some("respawn") => respawn::respawn(arguments.get(1..).unwrap_or_default()),
-        Some("build") => builder::main(),
         Some("discard") => discard::main(),
         Some("measure") => measure::main(),
-        Some("filter") => filter::write(std::io::stdout(), false).map_err(Into::into),
-        Some("observing-filter") => filter::write(std::io::stdout(), true).map_err(Into::into),
-        Some("observe") => observer::main(),
         _ => reside(arguments),
     };
+    exit("hedgerow-launch", outcome)
+}
+
+/// `hedgerow-builder`: the whole program, which only the launcher calls.
+pub fn build() -> ExitCode {
+    let argument = std::env::args_os().nth(1);
+    let outcome = match argument.as_ref().and_then(|a| a.to_str()) {
+        Some("build") => builder::main(),
+        Some("observe") => observer::main(),
+        Some("filter") => filter::write(std::io::stdout(), false).map_err(Into::into),
+        Some("observing-filter") => filter::write(std::io::stdout(), true).map_err(Into::into),
+        _ => Err("hedgerow-launch calls this program; nobody else does".into()),
+    };
+    exit("hedgerow-builder", outcome)
+}
+
+fn exit(program: &str, outcome: Result<(), Box<dyn Error>>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say!("hedgerow-launch: {error}");
+            say!("{program}: {error}");
             ExitCode::FAILURE
         }
     }

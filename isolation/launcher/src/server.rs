@@ -43,6 +43,7 @@ pub struct Server {
     network: Net,
     root: Root,
     filter: OwnedFd,
+    builder: OwnedFd,
     init: PathBuf,
     files: Files,
     signals: SignalFd,
@@ -73,13 +74,14 @@ impl Server {
         let files = Files::make(&options)?;
         // Before any child is made: the launcher moves into a leaf only from a cgroup that it is alone in.
         let cgroups = Cgroups::take(files.hash())?;
-        let filter = Compilation::begin(Filter::Ordinary)?;
+        let builder = setup::open_program(&home.join("hedgerow-builder"))?;
+        let filter = Compilation::begin(&builder, Filter::Ordinary)?;
         let grants = Grants::new(setup::open_directory(&options.config)?, options.config);
         let network =
             Net::prepare(files.hash(), grants.network().as_ref().map_err(|e| e.to_string()));
         let root = files.make_root()?;
         let init = options.init.clone().unwrap_or_else(|| home.join("hedgerow-init"));
-        setup::open_init(&init)?;
+        setup::open_program(&init)?;
         let server = Self {
             linger: options.linger,
             daemon_uid: options.daemon_uid,
@@ -94,6 +96,7 @@ impl Server {
             network,
             root,
             filter: filter.finish()?,
+            builder,
             init,
             files,
             signals,

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -114,8 +115,8 @@ pub fn become_supervisor() -> Result<(), Failure> {
         .map_err(|e| Failure::System("cannot detach the mount namespace", e.into()))
 }
 
-/// The program that becomes process 1 of fences; they cannot write to it.
-pub fn open_init(path: &Path) -> Result<OwnedFd, Failure> {
+/// A program that runs in fences, or beside them; they cannot write to it.
+pub fn open_program(path: &Path) -> Result<OwnedFd, Failure> {
     path.to_str()
         .ok_or(io::Error::from(io::ErrorKind::InvalidInput))
         .and_then(seal::sealed_file)
@@ -181,6 +182,13 @@ pub enum Filter {
     Observing,
 }
 
+/// `hedgerow-builder`, by its descriptor.
+pub fn run_builder(program: &OwnedFd, order: &str) -> Command {
+    let mut builder = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
+    builder.arg0("hedgerow-builder").arg(order).env_clear();
+    builder
+}
+
 /// The seccomp filter while it is compiled: in a process of its own, whose memory goes with it, and at the same
 /// time as everything else here.
 #[derive(Debug)]
@@ -190,7 +198,7 @@ pub struct Compilation {
 }
 
 impl Compilation {
-    pub fn begin(filter: Filter) -> Result<Self, Failure> {
+    pub fn begin(builder: &OwnedFd, filter: Filter) -> Result<Self, Failure> {
         let argument = match filter {
             Filter::Ordinary => "filter",
             Filter::Observing => "observing-filter",
@@ -198,9 +206,7 @@ impl Compilation {
         let failed = |e: io::Error| Failure::System("cannot make the seccomp filter", e);
         let file = rustix::fs::memfd_create("seccomp-filter", MemfdFlags::CLOEXEC)
             .map_err(|e| failed(e.into()))?;
-        let compiler = Command::new("/proc/self/exe")
-            .arg(argument)
-            .env_clear()
+        let compiler = run_builder(builder, argument)
             .stdin(Stdio::null())
             .stdout(File::from(file.try_clone().map_err(failed)?))
             .spawn()

@@ -157,7 +157,7 @@ fn a_launcher_killed_while_it_opens_fences_leaves_nothing() {
         launcher.stop();
     }
     eventually("no builder is left", || {
-        processes("hedgerow-launch build").is_empty().then_some(())
+        processes("hedgerow-builder build").is_empty().then_some(())
     });
 }
 

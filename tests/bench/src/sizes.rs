@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 
 use crate::figure::{Figure, Target};
 
-const BINARIES: [&str; 4] = ["hedgerowd", "hedgerow-launch", "hedgerow-init", "hedgerow"];
+const BINARIES: [&str; 5] =
+    ["hedgerowd", "hedgerow-launch", "hedgerow-builder", "hedgerow-init", "hedgerow"];
 
 /// Megabytes of all together.
 const LIMIT: f64 = 14.0;

@@ -11,16 +11,17 @@ use crate::parts::Parts;
 use crate::{shipped, workspace};
 
 /// Crate and binary of everything that is installed, but for `hedgerow-init`.
-const BINARIES: [(&str, &str); 3] = [
+const BINARIES: [(&str, &str); 4] = [
     ("hedgerow-daemon", "hedgerowd"),
     ("hedgerow-launcher", "hedgerow-launch"),
+    ("hedgerow-launcher", "hedgerow-builder"),
     ("hedgerow-cli", "hedgerow"),
 ];
 
 /// PID 1 of every fence. Linked statically: the fence's root may be any image.
 const INIT: &str = "hedgerow-init";
 
-/// Builds as the caller and returns `target/hedgerow` with the four binaries, stripped; builds nothing where
+/// Builds as the caller and returns `target/hedgerow` with the five binaries, stripped; builds nothing where
 /// `HEDGEROW_BIN` names a directory that has them.
 pub fn release(parts: &mut Parts) -> Result<PathBuf> {
     if let Some(directory) = env::var_os("HEDGEROW_BIN") {

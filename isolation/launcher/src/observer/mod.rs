@@ -1,4 +1,4 @@
-//! `hedgerow-launch observe`: answers what the seccomp filter of one observed fence asks, and tells the daemon what the
+//! `hedgerow-builder observe`: answers what the seccomp filter of one observed fence asks, and tells the daemon what the
 //! fence denied.
 //!
 //! ```text
@@ -19,7 +19,7 @@ mod sockets;
 mod tracee;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use hedgerow_isolation::connection::Connection;
@@ -38,6 +38,8 @@ use serde::{Deserialize, Serialize};
 use findings::Findings;
 use paths::Wanted;
 use tracee::Tracee;
+
+use crate::setup;
 
 /// Programs whose filters ask at once.
 const MAX_LISTENERS: usize = 512;
@@ -74,16 +76,14 @@ pub struct Brief {
 struct Listen;
 
 impl Observer {
-    pub fn start(brief: &Brief, daemon: &OwnedFd) -> Result<Self, Error> {
+    pub fn start(builder: &OwnedFd, brief: &Brief, daemon: &OwnedFd) -> Result<Self, Error> {
         let failed = |e: &dyn std::fmt::Display| {
             Error::new(ErrorKind::System, format!("cannot start the fence's observer: {e}"))
         };
         let (feed, end) = Connection::pair().map_err(|e| failed(&e))?;
         feed.set_nonblocking().map_err(|e| failed(&e))?;
         feed.send(brief, &[daemon.as_fd()]).map_err(|e| failed(&e))?;
-        Command::new("/proc/self/exe")
-            .arg("observe")
-            .env_clear()
+        setup::run_builder(builder, "observe")
             .stdin(OwnedFd::from(end))
             .stdout(Stdio::null())
             .spawn()

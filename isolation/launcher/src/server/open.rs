@@ -52,7 +52,7 @@ impl Server {
         let failed = |e: &dyn std::fmt::Display| Error::new(ErrorKind::System, e.to_string());
         self.root.refresh(self.network.name_servers()).map_err(|e| failed(&e))?;
         let skeleton = self.root.copy().map_err(|e| failed(&e))?;
-        let init = setup::open_init(&self.init).map_err(|e| failed(&e))?;
+        let init = setup::open_program(&self.init).map_err(|e| failed(&e))?;
         let (staged, sources) = self.sources(plan.clone())?;
         let observation = told.map(|told| self.observe(&plan, &granted, &told)).transpose()?;
         let grant = granted.grant;
@@ -70,6 +70,7 @@ impl Server {
                 let (filter, observer) = observation.unzip();
                 let filter = filter.as_ref().map_or(self.filter.as_fd(), AsFd::as_fd);
                 let materials = Materials {
+                    builder: &self.builder,
                     init,
                     skeleton,
                     sources,
@@ -94,7 +95,7 @@ impl Server {
         told: &OwnedFd,
     ) -> Result<(OwnedFd, Observer), Error> {
         let failed = |e: &dyn std::fmt::Display| Error::new(ErrorKind::System, e.to_string());
-        let filter = Compilation::begin(Filter::Observing)
+        let filter = Compilation::begin(&self.builder, Filter::Observing)
             .and_then(Compilation::finish)
             .map_err(|e| failed(&e))?;
         let settings = self.grants.network().map_err(|e| failed(&e))?;
@@ -105,7 +106,7 @@ impl Server {
             elsewhere: granted.elsewhere.clone(),
             link_local: settings.link_local,
         };
-        Ok((filter, Observer::start(&brief, told)?))
+        Ok((filter, Observer::start(&self.builder, &brief, told)?))
     }
 
     /// What the builder needs of the plan's directories, in the order of its blueprint; and the plan without what
