@@ -2,12 +2,10 @@
 
 use std::fmt;
 use std::future::Future;
-use std::net::TcpListener;
 
-use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use crate::FunctionSpec;
+use crate::{FunctionSpec, InstanceLink, LogTail};
 
 /// Tells the instances of one daemon's life apart; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,11 +13,12 @@ pub struct InstanceId(pub u64);
 
 /// Makes and ends instances. Every method may be called for several instances at once.
 pub trait Instances: fmt::Debug + Send + Sync + 'static {
-    /// Opens a fence whose loopback has the Runtime API's listener, and starts the runtime in it.
+    /// Opens a fence whose loopback has the Runtime API's listener, serves the Runtime API there over the link, and
+    /// starts the runtime in it. A deadline of its own, so that it never hangs.
     fn open(
         &self,
         spec: &FunctionSpec,
-        id: InstanceId,
+        link: InstanceLink,
     ) -> impl Future<Output = Result<Instance, OpenError>> + Send;
 
     /// Stops all of it where it is (cgroup freezer). To freeze what is frozen succeeds.
@@ -27,7 +26,8 @@ pub trait Instances: fmt::Debug + Send + Sync + 'static {
 
     fn thaw(&self, id: InstanceId) -> impl Future<Output = Result<(), OpenError>> + Send;
 
-    /// Kills what is left of it and removes everything; returns when nothing is left. Of what is gone too.
+    /// Kills what is left of it and removes everything; returns when nothing is left. Of what is gone too, and while a
+    /// freeze or thaw of it is under way.
     fn close(&self, id: InstanceId) -> impl Future<Output = ()> + Send;
 
     fn usage(&self, id: InstanceId) -> impl Future<Output = Option<Usage>> + Send;
@@ -39,12 +39,10 @@ pub trait Instances: fmt::Debug + Send + Sync + 'static {
 /// An open fence with a runtime that has just been started.
 #[derive(Debug)]
 pub struct Instance {
-    /// Bound to 127.0.0.1:9001 inside the fence.
-    pub listener: TcpListener,
     /// Told once, when the runtime's process has exited or the fence is gone.
     pub ended: oneshot::Receiver<Ended>,
-    /// What the function writes, as it comes, where somebody listens: bounded, and the newest is dropped when full.
-    pub output: mpsc::Receiver<Bytes>,
+    /// Gets what the function writes, as it comes.
+    pub log_tail: LogTail,
 }
 
 /// How a runtime ended.

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
+use crate::report::Status;
+
 /// A UUID (RFC 9562, version 4), in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -91,6 +93,8 @@ pub struct Report {
     pub memory_size: u64,
     /// Bytes: the most that the instance has used so far.
     pub max_memory_used: u64,
+    /// Of what did not go well.
+    pub status: Option<Status>,
 }
 
 /// Why a function was not run, named as Lambda's API names it.

@@ -6,13 +6,28 @@
 
 #![forbid(unsafe_code)]
 
+mod admit;
+mod fault;
+mod functions;
 mod instance;
 mod invocation;
+mod link;
+mod log_tail;
+mod metrics;
+mod pool;
+mod report;
 mod spec;
+mod task;
 
+pub use admit::{CLIENT_CONTEXT_LIMIT, EVENT_LIMIT, PAYLOAD_LIMIT};
+pub use functions::Functions;
 pub use instance::{Ended, Instance, InstanceId, Instances, OpenError, Usage};
 pub use invocation::{
     Answer, Completed, ErrorKind, FunctionError, InvalidRequestId, Invocation, InvokeError, Report,
     RequestId, ResponseStream, StreamFault,
 };
+pub use link::{InstanceLink, Work};
+pub use log_tail::{LOG_TAIL, LogTail};
+pub use metrics::{Counts, Health, Histogram, Metrics, Overview, QueueMetrics};
+pub use report::Status;
 pub use spec::{Encoding, EventSource, FunctionSpec, QueuePolicy, Runtime, Target};

@@ -99,6 +99,32 @@ pub struct Target {
     pub qualifier: Option<String>,
 }
 
+impl FunctionSpec {
+    /// Whether it goes by that qualifier: a version or alias of what is deployed, or none.
+    pub fn answers_to(&self, qualifier: Option<&str>) -> bool {
+        match qualifier {
+            None | Some("$LATEST") => true,
+            Some(qualifier) => {
+                let alias = self.aliases.get(qualifier);
+                alias.map_or(qualifier, String::as_str) == self.version
+            }
+        }
+    }
+}
+
+/// `name`, `name:qualifier`, and both after `arn:<partition>:lambda:<region>:<account>:function:` or
+/// `<account>:function:`.
+impl From<&str> for Target {
+    fn from(text: &str) -> Self {
+        let name = text.find(":function:").map_or(0, |start| start + ":function:".len());
+        let (function, qualifier) = match text[name..].split_once(':') {
+            Some((last, qualifier)) => (&text[..name + last.len()], Some(qualifier.to_owned())),
+            None => (text, None),
+        };
+        Self { function: function.to_owned(), qualifier }
+    }
+}
+
 impl fmt::Display for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -115,6 +141,30 @@ impl fmt::Display for Target {
         match &self.qualifier {
             Some(qualifier) => write!(f, ":{qualifier}"),
             None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_is_a_name_or_an_arn_with_or_without_a_qualifier() {
+        let arn = "arn:aws:lambda:eu-west-1:123456789012:function:com.example.Hello";
+        let table = [
+            ("com.example.Hello", "com.example.Hello", None),
+            ("com.example.Hello:prod", "com.example.Hello", Some("prod")),
+            (arn, arn, None),
+            (&format!("{arn}:7"), arn, Some("7")),
+            ("123456789012:function:x:$LATEST", "123456789012:function:x", Some("$LATEST")),
+            ("", "", None),
+        ];
+        for (text, function, qualifier) in table {
+            let target = Target::from(text);
+            assert_eq!(target.function, function);
+            assert_eq!(target.qualifier.as_deref(), qualifier);
+            assert_eq!(target.to_string(), text);
         }
     }
 }

@@ -1,0 +1,294 @@
+//! All functions, as callers have them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+
+use crate::admit::{EVENT_LIMIT, PAYLOAD_LIMIT, admit};
+use crate::metrics::{Overview, QueueMetrics};
+use crate::task::{Call, Message, Stop, Task};
+use crate::{
+    Completed, FunctionSpec, InstanceId, Instances, Invocation, InvokeError, Target,
+};
+
+/// Bytes of all invocations together that wait or run.
+const ROOM: usize = 32 * 1024 * 1024;
+
+/// What an invocation takes beside its payload, about.
+const OVERHEAD: usize = 1024;
+
+/// Messages to one function that were not looked at yet: senders wait.
+const MESSAGES: usize = 32;
+
+/// Instances of one daemon's life that a function can have before its numbers meet the next function's.
+const IDS: u64 = 1 << 32;
+
+/// A handle: cheap to clone, and the functions live as long as one of them.
+#[derive(Clone)]
+pub struct Functions(Arc<Shared>);
+
+struct Shared {
+    spawn: Box<dyn Fn(Parts) + Send + Sync>,
+    entries: Mutex<Entries>,
+    /// Told whenever a function comes, goes or changes.
+    changed: watch::Sender<()>,
+    room: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct Entries {
+    by_name: BTreeMap<String, Entry>,
+    made: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Entry {
+    spec: Arc<FunctionSpec>,
+    messages: mpsc::Sender<Message>,
+    overview: Arc<watch::Sender<Overview>>,
+}
+
+/// What a function's task begins with.
+pub(crate) struct Parts {
+    pub spec: Arc<FunctionSpec>,
+    pub first: InstanceId,
+    pub messages: mpsc::Receiver<Message>,
+    pub own: mpsc::WeakSender<Message>,
+    pub overview: Arc<watch::Sender<Overview>>,
+}
+
+impl Functions {
+    /// To be called in a Tokio runtime, in which the functions then live.
+    pub fn new<I: Instances>(instances: Arc<I>) -> Self {
+        let runtime = tokio::runtime::Handle::current();
+        let spawn = move |parts: Parts| {
+            runtime.spawn(Task::new(Arc::clone(&instances), parts).run());
+        };
+        Self(Arc::new(Shared {
+            spawn: Box::new(spawn),
+            entries: Mutex::default(),
+            changed: watch::Sender::new(()),
+            room: Arc::new(Semaphore::new(ROOM)),
+        }))
+    }
+
+    /// From here on the function is this. A new one is started, and if it is pinned gets its instance. Of one that was
+    /// there, instances of another digest finish what they run and go, and what waits runs on the new ones.
+    pub async fn define(&self, spec: FunctionSpec) {
+        let spec = Arc::new(spec);
+        let known = {
+            let mut entries = self.entries();
+            let known = entries.by_name.get_mut(&spec.name).map(|entry| {
+                entry.spec = Arc::clone(&spec);
+                entry.messages.clone()
+            });
+            if known.is_none() {
+                let first = InstanceId(entries.made * IDS);
+                entries.made += 1;
+                let entry = self.spawn(&spec, first);
+                entries.by_name.insert(spec.name.clone(), entry);
+            }
+            known
+        };
+        if let Some(messages) = known {
+            // Removed meanwhile: then that is what came last.
+            let _ = messages.send(Message::Define(spec)).await;
+        }
+        self.0.changed.send_replace(());
+    }
+
+    /// The function is not found any more. What runs may go on for `grace`. Returns when no instance is left.
+    pub async fn remove(&self, name: &str, grace: Duration) {
+        let removed = self.entries().by_name.remove(name);
+        self.0.changed.send_replace(());
+        if let Some(entry) = removed {
+            entry.stop(Stop { grace, remove: true }).await;
+        }
+    }
+
+    /// Invocations are refused from here on, what waits included; what runs may go on for `grace`. Returns when no
+    /// instance is left. A function that is not there is stopped.
+    pub async fn stop(&self, name: &str, grace: Duration) {
+        if let Ok(entry) = self.entry(name) {
+            entry.stop(Stop { grace, remove: false }).await;
+        }
+    }
+
+    /// After [`Self::stop`]; of one that fails to start, tries it again at once.
+    pub async fn start(&self, name: &str) -> Result<(), InvokeError> {
+        let entry = self.entry(name)?;
+        entry.messages.send(Message::Start).await.map_err(|_| not_found(name))
+    }
+
+    /// Runs the function. The answer is the function's, failures included; an error says that it did not run, or
+    /// that the machine failed it.
+    pub async fn invoke(
+        &self,
+        target: &Target,
+        invocation: Invocation,
+    ) -> Result<Completed, InvokeError> {
+        let entry = self.resolve(target)?;
+        let invocation = admit(&entry.spec, invocation, PAYLOAD_LIMIT)?;
+        let room = Arc::clone(&self.0.room);
+        let Ok(room) = room.try_acquire_many_owned(weight(&invocation)) else {
+            entry.overview.send_modify(|overview| overview.metrics.throttles += 1);
+            return Err(InvokeError::TooManyRequests(format!(
+                "the payloads of all invocations that wait or run exceed {} MiB; try again later",
+                ROOM / 1024 / 1024
+            )));
+        };
+        entry.call(target, invocation, true, room).await
+    }
+
+    /// Runs the function for an event from the durable queue: like [`Self::invoke`], but it waits for its turn as long
+    /// as the caller does. One that drops the future before an instance has the event has not delivered it.
+    pub async fn deliver(
+        &self,
+        target: &Target,
+        invocation: Invocation,
+    ) -> Result<Completed, InvokeError> {
+        let entry = self.resolve(target)?;
+        let invocation = admit(&entry.spec, invocation, EVENT_LIMIT)?;
+        let room = Arc::clone(&self.0.room).acquire_many_owned(weight(&invocation));
+        let room = room.await.map_err(|closed| InvokeError::Service(closed.to_string()))?;
+        entry.call(target, invocation, false, room).await
+    }
+
+    /// What may become an event of the function, in the form in which [`Self::deliver`] takes it.
+    pub fn admit_event(
+        &self,
+        target: &Target,
+        invocation: Invocation,
+    ) -> Result<Invocation, InvokeError> {
+        admit(&self.resolve(target)?.spec, invocation, EVENT_LIMIT)
+    }
+
+    pub fn find(&self, target: &Target) -> Result<Arc<FunctionSpec>, InvokeError> {
+        Ok(self.resolve(target)?.spec)
+    }
+
+    /// By name.
+    pub fn list(&self) -> Vec<Arc<FunctionSpec>> {
+        self.entries().by_name.values().map(|entry| Arc::clone(&entry.spec)).collect()
+    }
+
+    pub fn watch(&self, name: &str) -> Option<watch::Receiver<Overview>> {
+        Some(self.entries().by_name.get(name)?.overview.subscribe())
+    }
+
+    /// Told whenever [`Self::list`] may have changed.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.0.changed.subscribe()
+    }
+
+    /// For the queue, of whose events nothing is known here.
+    pub fn queue_changed(&self, name: &str, queue: QueueMetrics) {
+        if let Some(entry) = self.entries().by_name.get(name) {
+            entry.overview.send_if_modified(|overview| {
+                let is_new = overview.metrics.queue != queue;
+                overview.metrics.queue = queue;
+                is_new
+            });
+        }
+    }
+
+    /// Ends the instance that has been idle for the longest of all. Whether there was one.
+    pub(crate) async fn reclaim(&self) -> bool {
+        let longest_idle = {
+            let entries = self.entries();
+            let idle = entries.by_name.values().filter_map(|entry| {
+                let since: Instant = entry.overview.borrow().longest_idle?;
+                Some((since, entry.messages.clone()))
+            });
+            idle.min_by_key(|(since, _)| *since)
+        };
+        match longest_idle {
+            Some((_, messages)) => messages.send(Message::Reclaim).await.is_ok(),
+            None => false,
+        }
+    }
+
+    fn spawn(&self, spec: &Arc<FunctionSpec>, first: InstanceId) -> Entry {
+        let (messages, received) = mpsc::channel(MESSAGES);
+        let overview = Arc::new(watch::Sender::new(Overview::new(Arc::clone(spec))));
+        (self.0.spawn)(Parts {
+            spec: Arc::clone(spec),
+            first,
+            messages: received,
+            own: messages.downgrade(),
+            overview: Arc::clone(&overview),
+        });
+        Entry { spec: Arc::clone(spec), messages, overview }
+    }
+
+    /// By its name, its ARN or the ARN's last part.
+    fn entry(&self, function: &str) -> Result<Entry, InvokeError> {
+        let entries = self.entries();
+        let by_name = entries.by_name.get(function);
+        let by_arn = || {
+            entries.by_name.values().find(|Entry { spec, .. }| {
+                spec.arn == function || spec.arn.rsplit(':').next() == Some(function)
+            })
+        };
+        by_name.or_else(by_arn).cloned().ok_or_else(|| not_found(function))
+    }
+
+    fn resolve(&self, target: &Target) -> Result<Entry, InvokeError> {
+        let entry = self.entry(&target.function)?;
+        match entry.spec.answers_to(target.qualifier.as_deref()) {
+            true => Ok(entry),
+            false => Err(no_such_version(target, &entry.spec.version)),
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    async fn call(
+        self,
+        target: &Target,
+        invocation: Invocation,
+        is_impatient: bool,
+        room: OwnedSemaphorePermit,
+    ) -> Result<Completed, InvokeError> {
+        let (reply, answer) = oneshot::channel();
+        let qualifier = target.qualifier.clone();
+        let call = Call::new(invocation, qualifier, is_impatient, reply, room);
+        let gone = |_| not_found(&target.function);
+        self.messages.send(Message::Invoke(Box::new(call))).await.map_err(|_| gone(()))?;
+        answer.await.map_err(|_| gone(()))?
+    }
+
+    async fn stop(&self, stop: Stop) {
+        let (done, stopped) = oneshot::channel();
+        if self.messages.send(Message::Stop(Box::new((stop, done)))).await.is_ok() {
+            // It is gone, if it does not answer.
+            let _ = stopped.await;
+        }
+    }
+}
+
+fn weight(invocation: &Invocation) -> u32 {
+    // Payloads are limited far below.
+    u32::try_from(invocation.payload.len() + OVERHEAD).unwrap_or(u32::MAX)
+}
+
+fn not_found(function: &str) -> InvokeError {
+    InvokeError::ResourceNotFound(function.to_owned())
+}
+
+pub(crate) fn no_such_version(target: impl fmt::Display, deployed: &str) -> InvokeError {
+    InvokeError::ResourceNotFound(format!("{target} (version {deployed} is deployed)"))
+}
+
+impl fmt::Debug for Functions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.entries().by_name.keys()).finish()
+    }
+}

@@ -1,0 +1,194 @@
+//! Carries out what the pool says.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::{Message, Seat, Task};
+use crate::pool::{Action, Event, NotGiven, Refusal, Ticket};
+use crate::report::{self, InitReport};
+use crate::{
+    Answer, Completed, Ended, InstanceId, InstanceLink, Instances, InvokeError, Work,
+};
+
+impl<I: Instances> Task<I> {
+    pub(super) fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Open(id) => self.open(id),
+            Action::Freeze(id) => self.beside(move |instances| async move {
+                Message::Froze(id, instances.freeze(id).await.is_ok())
+            }),
+            Action::Thaw(id) => self.beside(move |instances| async move {
+                Message::Thawed(id, instances.thaw(id).await.is_ok())
+            }),
+            Action::Close(id) => self.close(id),
+            Action::Give { id, ticket } => {
+                if let Err(why) = self.give(id, ticket) {
+                    self.events.push_back(Event::NotGiven { id, why });
+                }
+            }
+            Action::Refuse { ticket, why } => self.refuse(ticket, &why),
+            Action::Stream { id, ticket } => self.stream(id, ticket),
+            Action::Finish { id, ticket, outcome, duration, init } => {
+                self.finish(id, ticket, outcome, duration, init);
+            }
+            Action::ReportInit { id: _, fault, duration } => {
+                self.log(&InitReport { duration, fault: &fault }.to_string());
+                self.log(&fault.to_string());
+            }
+        }
+    }
+
+    /// Runs it to its end, and takes what it says as a message.
+    fn beside<F>(&self, work: impl FnOnce(Arc<I>) -> F)
+    where
+        F: Future<Output = Message> + Send + 'static,
+    {
+        let work = work(Arc::clone(&self.instances));
+        let own = self.own.clone();
+        tokio::spawn(async move {
+            let message = work.await;
+            if let Some(own) = own.upgrade() {
+                // A function that is gone needs no news.
+                let _ = own.send(message).await;
+            }
+        });
+    }
+
+    fn open(&mut self, id: InstanceId) {
+        let Some(own) = self.own.upgrade() else {
+            return;
+        };
+        self.count(|metrics| metrics.cold_starts += 1);
+        self.seats.insert(id, Seat::new(Arc::clone(&self.spec)));
+        let (instances, spec) = (Arc::clone(&self.instances), Arc::clone(&self.spec));
+        let link = InstanceLink::new(id, own.clone());
+        let own = own.downgrade();
+        tokio::spawn(async move {
+            let say = async |message| {
+                if let Some(own) = own.upgrade() {
+                    // A function that is gone needs no news.
+                    let _ = own.send(message).await;
+                }
+            };
+            match instances.open(&spec, link).await {
+                Ok(instance) => {
+                    say(Message::Opened(id, Box::new(Ok(instance.log_tail)))).await;
+                    let gone = |_| Ended::Gone("nobody looks after it any more".to_owned());
+                    let ended = instance.ended.await.unwrap_or_else(gone);
+                    say(Message::Ended(id, Box::new(ended))).await;
+                }
+                Err(error) => say(Message::Opened(id, Box::new(Err(error)))).await,
+            }
+        });
+    }
+
+    fn close(&mut self, id: InstanceId) {
+        if let Some(seat) = self.seats.get_mut(&id) {
+            // The runtime is told before it is killed, if it still listens.
+            seat.poll = None;
+        }
+        let report = self.take_report(id);
+        self.beside(move |instances| async move {
+            if let Some(report) = report {
+                report.write(&*instances).await;
+            }
+            instances.close(id).await;
+            Message::Closed(id)
+        });
+    }
+
+    fn give(&mut self, id: InstanceId, ticket: Ticket) -> Result<(), NotGiven> {
+        let is_abandoned = self.calls.get(&ticket).is_none_or(|call| call.is_abandoned());
+        if is_abandoned {
+            self.calls.remove(&ticket);
+            return Err(NotGiven::Unwanted);
+        }
+        let (Some(call), Some(seat)) = (self.calls.get_mut(&ticket), self.seats.get_mut(&id)) else {
+            return Err(NotGiven::HungUp);
+        };
+        let poll = seat.poll.take().ok_or(NotGiven::HungUp)?;
+        let arn = match &call.qualifier {
+            Some(qualifier) => format!("{}:{qualifier}", seat.spec.arn),
+            None => seat.spec.arn.clone(),
+        };
+        let (work, delivered) = Work::new(&call.invocation, arn, deadline(self.spec.timeout));
+        if call.invocation.log_tail {
+            seat.log_tail.begin();
+        }
+        poll.send(work).map_err(|_| NotGiven::HungUp)?;
+        seat.delivered = Some(delivered);
+        call.is_running = true;
+        let line = report::start(&call.invocation.request_id, &seat.spec.version);
+        self.instances.log(&self.spec.name, &line);
+        Ok(())
+    }
+
+    /// The end of a stream is told by its own channel, so the caller has nothing more to wait for here.
+    fn stream(&mut self, id: InstanceId, ticket: Ticket) {
+        let Some(answer) = self.answer.take() else {
+            return;
+        };
+        if let (Some(call), Some(seat)) = (self.calls.get_mut(&ticket), self.seats.get(&id)) {
+            let executed_version = seat.spec.version.clone();
+            call.reply(Ok(Completed { answer, executed_version, log_tail: None }));
+        }
+    }
+
+    fn refuse(&mut self, ticket: Ticket, why: &Refusal) {
+        let Some(mut call) = self.calls.remove(&ticket) else {
+            return;
+        };
+        let name = &self.spec.name;
+        let error = match why {
+            Refusal::Full { waiting } => InvokeError::TooManyRequests(format!(
+                "{name}: {waiting} invocations wait already; try again later, or raise maxQueueSize"
+            )),
+            Refusal::Expired => InvokeError::TooManyRequests(self.why_none_came()),
+            Refusal::Stopped => {
+                InvokeError::ResourceConflict(format!("{name} is stopped; start it first"))
+            }
+            Refusal::Failing(fault) => {
+                self.count(|metrics| {
+                    metrics.invocations += 1;
+                    metrics.errors += 1;
+                });
+                let answer = fault.answer(&call.invocation.request_id);
+                call.reply(answer.map(|error| Completed {
+                    answer: Answer::Failure(error),
+                    executed_version: self.spec.version.clone(),
+                    log_tail: None,
+                }));
+                return;
+            }
+        };
+        if let InvokeError::TooManyRequests(_) = error {
+            self.count(|metrics| metrics.throttles += 1);
+        }
+        call.reply(Err(error));
+    }
+
+    fn why_none_came(&self) -> String {
+        let name = &self.spec.name;
+        let counts = self.pool.counts();
+        match counts.starting > 0 && counts.busy == 0 {
+            true => format!(
+                "{name}: no instance has asked for an event yet, they still initialize; see the function's log"
+            ),
+            false => format!(
+                "{name}: no instance became free in time, {} of at most {} are busy; try again later, or raise maxInstancesCount",
+                counts.busy + counts.draining,
+                self.spec.max_instances
+            ),
+        }
+    }
+
+    pub(super) fn log(&self, line: &str) {
+        self.instances.log(&self.spec.name, line);
+    }
+}
+
+/// Milliseconds since 1970: the runtime reckons with the same clock.
+fn deadline(timeout: Duration) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from((now + timeout).as_millis()).unwrap_or(u64::MAX)
+}

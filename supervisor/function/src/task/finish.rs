@@ -1,0 +1,202 @@
+//! The end of an invocation: the caller's answer, the lines in the log, the figures.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+
+use super::{Seat, Task};
+use crate::fault::Fault;
+use crate::log_tail::LOG_TAIL;
+use crate::pool::{Outcome, Ticket};
+use crate::report::{self, Status};
+use crate::{
+    Answer, Completed, FunctionSpec, InstanceId, Instances, InvokeError, LogTail, Report,
+};
+
+/// The memory of an instance is not measured more often.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
+
+/// What a function wrote before it answered has come through its pipe within this.
+const LOG_LAG: Duration = Duration::from_millis(20);
+
+/// `REPORT`, and the answer of a caller who wants the log with it.
+#[derive(Debug)]
+pub(super) struct PendingReport {
+    id: InstanceId,
+    spec: Arc<FunctionSpec>,
+    report: Report,
+    peak_memory: Arc<AtomicU64>,
+    measure: bool,
+    tailed: Option<Tailed>,
+}
+
+#[derive(Debug)]
+struct Tailed {
+    reply: oneshot::Sender<Result<Completed, InvokeError>>,
+    completed: Completed,
+    log_tail: LogTail,
+    start: String,
+    /// Lines that Lambda writes between the function's own and `REPORT`.
+    last_lines: String,
+}
+
+impl<I: Instances> Task<I> {
+    pub(super) fn finish(
+        &mut self,
+        id: InstanceId,
+        ticket: Ticket,
+        outcome: Outcome,
+        duration: Duration,
+        init: Option<Duration>,
+    ) {
+        let answer = self.answer.take();
+        let (Some(mut call), Some(seat)) = (self.calls.remove(&ticket), self.seats.get_mut(&id))
+        else {
+            return;
+        };
+        seat.delivered = None;
+        let request_id = call.invocation.request_id.clone();
+        let executed_version = seat.spec.version.clone();
+        let complete = |answer| Completed { answer, executed_version, log_tail: None };
+        let (result, fault) = match outcome {
+            Outcome::Answered => (answer.map(|answer| Ok(complete(answer))), None),
+            Outcome::Failed(fault) => {
+                let answer = fault.answer(&request_id).map(Answer::Failure);
+                (Some(answer.map(complete)), Some(fault))
+            }
+        };
+
+        let is_error = match &result {
+            Some(Ok(completed)) => matches!(completed.answer, Answer::Failure(_)),
+            Some(Err(_)) => true,
+            None => false,
+        };
+        let mut last_lines = String::new();
+        if let Some(fault) = &fault {
+            let at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+            last_lines = fault.log_line(&request_id, &at) + "\n";
+        }
+        last_lines += &report::end(&request_id);
+
+        let measure = seat.measured.is_none_or(|at| at.elapsed() >= MEASURE_EVERY);
+        if measure {
+            seat.measured = Some(Instant::now());
+        }
+        let tailed = match result {
+            Some(Ok(completed)) if call.invocation.log_tail => {
+                let log_tail = seat.log_tail.clone();
+                let start = report::start(&request_id, &seat.spec.version);
+                call.take_reply().map(|reply| Tailed {
+                    reply,
+                    completed,
+                    log_tail,
+                    last_lines: last_lines.clone(),
+                    start,
+                })
+            }
+            Some(result) => {
+                call.reply(result);
+                None
+            }
+            None => None,
+        };
+        let report = PendingReport {
+            id,
+            report: Report {
+                request_id,
+                duration,
+                init,
+                memory_size: seat.spec.memory,
+                max_memory_used: 0,
+                status: fault.as_ref().map(Status::of),
+            },
+            spec: Arc::clone(&seat.spec),
+            peak_memory: Arc::clone(&seat.peak_memory),
+            measure,
+            tailed,
+        };
+        self.log(&last_lines);
+        self.reports.push(report);
+        let is_timeout = matches!(fault, Some(Fault::Timeout(_)));
+        self.count(|metrics| {
+            metrics.invocations += 1;
+            metrics.errors += u64::from(is_error);
+            metrics.timeouts += u64::from(is_timeout);
+            metrics.durations.record(duration);
+        });
+    }
+
+    /// To be written before the instance goes.
+    pub(super) fn take_report(&mut self, id: InstanceId) -> Option<PendingReport> {
+        let place = self.reports.iter().position(|report| report.id == id)?;
+        Some(self.reports.swap_remove(place))
+    }
+
+    pub(super) fn flush_reports(&mut self) {
+        for report in self.reports.drain(..) {
+            if report.measure || report.tailed.is_some() {
+                let instances = Arc::clone(&self.instances);
+                tokio::spawn(async move { report.write(&*instances).await });
+            } else {
+                let known = report.peak_memory.load(Ordering::Relaxed);
+                report.log(&*self.instances, known);
+            }
+        }
+    }
+}
+
+impl PendingReport {
+    pub async fn write(mut self, instances: &impl Instances) {
+        if self.measure
+            && let Some(usage) = instances.usage(self.id).await
+        {
+            self.peak_memory.fetch_max(usage.peak_memory, Ordering::Relaxed);
+        }
+        let known = self.peak_memory.load(Ordering::Relaxed);
+        let tailed = self.tailed.take();
+        let report = self.log(instances, known);
+        if let Some(tailed) = tailed {
+            tailed.send(&report).await;
+        }
+    }
+
+    fn log(self, instances: &impl Instances, max_memory_used: u64) -> String {
+        let report = Report { max_memory_used, ..self.report }.to_string();
+        instances.log(&self.spec.name, &report);
+        report
+    }
+}
+
+impl Tailed {
+    async fn send(self, report: &str) {
+        sleep(LOG_LAG).await;
+        let Self { reply, completed, log_tail, start, last_lines } = self;
+        let mut log = format!("{start}\n").into_bytes();
+        log.extend(log_tail.end());
+        if log.last().is_some_and(|byte| *byte != b'\n') {
+            log.push(b'\n');
+        }
+        log.extend_from_slice(format!("{last_lines}\n{report}\n").as_bytes());
+        let log = Bytes::from(log);
+        let log = log.slice(log.len().saturating_sub(LOG_TAIL)..);
+        // A caller that went away does not want it.
+        let _ = reply.send(Ok(Completed { log_tail: Some(log), ..completed }));
+    }
+}
+
+impl Seat {
+    pub(super) fn new(spec: Arc<FunctionSpec>) -> Self {
+        Self {
+            spec,
+            poll: None,
+            delivered: None,
+            log_tail: LogTail::default(),
+            peak_memory: Arc::default(),
+            measured: None,
+        }
+    }
+}
