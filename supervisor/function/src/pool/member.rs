@@ -55,7 +55,7 @@ pub(super) struct Run {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Frost {
     Thawed { since: Duration },
-    /// `wanted`: to be thawed as soon as it is frozen.
+    /// `wanted`: something waits for it meanwhile.
     Freezing { wanted: bool },
     Frozen,
     Thawing,

@@ -42,7 +42,7 @@ impl Pool {
                 self.with(id, |pool, place| pool.ended(place, how, delivered, now, actions));
             }
             Event::Froze { id, done } => {
-                self.with(id, |pool, place| pool.froze(place, done, now, actions));
+                self.with(id, |pool, place| pool.froze(place, done, now));
             }
             Event::Thawed { id, done } => {
                 self.with(id, |pool, place| pool.thawed(place, done, now, actions));
@@ -240,20 +240,16 @@ impl Pool {
         }
     }
 
-    fn froze(&mut self, place: usize, done: bool, now: Duration, actions: &mut Vec<Action>) {
+    fn froze(&mut self, place: usize, done: bool, now: Duration) {
         let member = &mut self.members[place];
         let State::Idle { frost: frost @ Frost::Freezing { .. }, .. } = &mut member.state else {
             return;
         };
-        match (done, *frost == Frost::Freezing { wanted: true }) {
-            (false, _) => {
+        match done {
+            true => *frost = Frost::Frozen,
+            false => {
                 *frost = Frost::Thawed { since: now };
                 member.unfreezable = true;
-            }
-            (true, false) => *frost = Frost::Frozen,
-            (true, true) => {
-                *frost = Frost::Thawing;
-                actions.push(Action::Thaw(member.id));
             }
         }
     }
