@@ -55,7 +55,8 @@ fn client_context(text: &str) -> Result<String, InvokeError> {
         InvokeError::InvalidRequestContent(format!("Client context must be a JSON object: {why}"))
     };
     if text.len() > CLIENT_CONTEXT_LIMIT {
-        let why = format!("it has {} bytes, at most {CLIENT_CONTEXT_LIMIT} are allowed", text.len());
+        let why =
+            format!("it has {} bytes, at most {CLIENT_CONTEXT_LIMIT} are allowed", text.len());
         return Err(refuse(why));
     }
     let object: Map<String, Value> =

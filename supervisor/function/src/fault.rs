@@ -96,7 +96,11 @@ impl fmt::Display for Fault {
                 write!(f, "{}: {}", error.error_type, String::from_utf8_lossy(&error.body))
             }
             Self::InitTimeout(limit) => {
-                write!(f, "Runtime initialization timed out after {:.2} seconds", limit.as_secs_f64())
+                write!(
+                    f,
+                    "Runtime initialization timed out after {:.2} seconds",
+                    limit.as_secs_f64()
+                )
             }
             Self::Timeout(limit) => {
                 write!(f, "Task timed out after {:.2} seconds", limit.as_secs_f64())

@@ -10,9 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use crate::admit::{EVENT_LIMIT, PAYLOAD_LIMIT, admit};
 use crate::metrics::{Overview, QueueMetrics};
 use crate::task::{Call, Message, Stop, Task};
-use crate::{
-    Completed, FunctionSpec, InstanceId, Instances, Invocation, InvokeError, Target,
-};
+use crate::{Completed, FunctionSpec, InstanceId, Instances, Invocation, InvokeError, Target};
 
 /// Bytes of all invocations together that wait or run.
 const ROOM: usize = 32 * 1024 * 1024;
@@ -36,6 +34,8 @@ struct Shared {
     /// Told whenever a function comes, goes or changes.
     changed: watch::Sender<()>,
     room: Arc<Semaphore>,
+    /// Told whenever the first idle instance of a function is there.
+    spare: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -58,6 +58,8 @@ pub(crate) struct Parts {
     pub messages: mpsc::Receiver<Message>,
     pub own: mpsc::WeakSender<Message>,
     pub overview: Arc<watch::Sender<Overview>>,
+    /// To be told when it has an idle instance.
+    pub spare: watch::Sender<()>,
 }
 
 impl Functions {
@@ -72,6 +74,7 @@ impl Functions {
             entries: Mutex::default(),
             changed: watch::Sender::new(()),
             room: Arc::new(Semaphore::new(ROOM)),
+            spare: watch::Sender::new(()),
         }))
     }
 
@@ -211,6 +214,19 @@ impl Functions {
         }
     }
 
+    /// Waits until there is an instance that [`Self::reclaim`] could end.
+    pub(crate) async fn spare(&self) {
+        let mut spare = self.0.spare.subscribe();
+        loop {
+            spare.mark_unchanged();
+            let has_spare = self.entries().by_name.values().any(Entry::has_spare);
+            // The sender lives in this handle.
+            if has_spare || spare.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
     fn spawn(&self, spec: &Arc<FunctionSpec>, first: InstanceId) -> Entry {
         let (messages, received) = mpsc::channel(MESSAGES);
         let overview = Arc::new(watch::Sender::new(Overview::new(Arc::clone(spec))));
@@ -220,6 +236,7 @@ impl Functions {
             messages: received,
             own: messages.downgrade(),
             overview: Arc::clone(&overview),
+            spare: self.0.spare.clone(),
         });
         Entry { spec: Arc::clone(spec), messages, overview }
     }
@@ -263,6 +280,10 @@ impl Entry {
         let gone = |_| not_found(&target.function);
         self.messages.send(Message::Invoke(Box::new(call))).await.map_err(|_| gone(()))?;
         answer.await.map_err(|_| gone(()))?
+    }
+
+    fn has_spare(&self) -> bool {
+        self.overview.borrow().longest_idle.is_some()
     }
 
     async fn stop(&self, stop: Stop) {

@@ -15,9 +15,12 @@ mod link;
 mod log_tail;
 mod metrics;
 mod pool;
+mod pressure;
 mod report;
 mod spec;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub use admit::{CLIENT_CONTEXT_LIMIT, EVENT_LIMIT, PAYLOAD_LIMIT};
 pub use functions::Functions;
@@ -29,5 +32,6 @@ pub use invocation::{
 pub use link::{InstanceLink, Work};
 pub use log_tail::{LOG_TAIL, LogTail};
 pub use metrics::{Counts, Health, Histogram, Metrics, Overview, QueueMetrics};
+pub use pressure::{PressureError, reclaim_under_pressure};
 pub use report::Status;
 pub use spec::{Encoding, EventSource, FunctionSpec, QueuePolicy, Runtime, Target};

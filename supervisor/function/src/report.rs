@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Report, RequestId};
 use crate::fault::Fault;
+use crate::{Report, RequestId};
 
 const MIB: u64 = 1024 * 1024;
 

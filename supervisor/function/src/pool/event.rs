@@ -130,7 +130,9 @@ pub(crate) enum Action {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// So many wait already.
-    Full { waiting: usize },
+    Full {
+        waiting: usize,
+    },
     /// No instance became free in time.
     Expired,
     Stopped,

@@ -54,9 +54,13 @@ pub(super) struct Run {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Frost {
-    Thawed { since: Duration },
+    Thawed {
+        since: Duration,
+    },
     /// `wanted`: something waits for it meanwhile.
-    Freezing { wanted: bool },
+    Freezing {
+        wanted: bool,
+    },
     Frozen,
     Thawing,
 }

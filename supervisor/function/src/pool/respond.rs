@@ -100,7 +100,8 @@ impl Pool {
         if self.limits.pinned {
             return;
         }
-        let spare = self.members.iter_mut().filter_map(|member| Some((member.spare_since()?, member)));
+        let spare =
+            self.members.iter_mut().filter_map(|member| Some((member.spare_since()?, member)));
         if let Some((_, member)) = spare.min_by_key(|(since, _)| *since) {
             close(member, actions);
         }
@@ -195,7 +196,13 @@ impl Pool {
         }
     }
 
-    fn init_failed(&mut self, place: usize, fault: Fault, now: Duration, actions: &mut Vec<Action>) {
+    fn init_failed(
+        &mut self,
+        place: usize,
+        fault: Fault,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) {
         match self.members[place].state {
             State::Opening { .. } | State::Starting { .. } => {
                 self.cold_start_failed(place, fault, now, actions);

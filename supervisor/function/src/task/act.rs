@@ -6,9 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::{Message, Seat, Task};
 use crate::pool::{Action, Event, NotGiven, Refusal, Ticket};
 use crate::report::{self, InitReport};
-use crate::{
-    Answer, Completed, Ended, InstanceId, InstanceLink, Instances, InvokeError, Work,
-};
+use crate::{Answer, Completed, Ended, InstanceId, InstanceLink, Instances, InvokeError, Work};
 
 impl<I: Instances> Task<I> {
     pub(super) fn carry_out(&mut self, action: Action) {
@@ -103,7 +101,8 @@ impl<I: Instances> Task<I> {
             self.calls.remove(&ticket);
             return Err(NotGiven::Unwanted);
         }
-        let (Some(call), Some(seat)) = (self.calls.get_mut(&ticket), self.seats.get_mut(&id)) else {
+        let (Some(call), Some(seat)) = (self.calls.get_mut(&ticket), self.seats.get_mut(&id))
+        else {
             return Err(NotGiven::HungUp);
         };
         let poll = seat.poll.take().ok_or(NotGiven::HungUp)?;

@@ -13,9 +13,7 @@ use crate::fault::Fault;
 use crate::log_tail::LOG_TAIL;
 use crate::pool::{Outcome, Ticket};
 use crate::report::{self, Status};
-use crate::{
-    Answer, Completed, FunctionSpec, InstanceId, Instances, InvokeError, LogTail, Report,
-};
+use crate::{Answer, Completed, FunctionSpec, InstanceId, Instances, InvokeError, LogTail, Report};
 
 /// The memory of an instance is not measured more often.
 const MEASURE_EVERY: Duration = Duration::from_secs(1);

@@ -67,6 +67,7 @@ pub(crate) struct Task<I> {
     /// For what runs beside: weak, so that the function ends with its last handle.
     own: mpsc::WeakSender<Message>,
     overview: Arc<watch::Sender<Overview>>,
+    spare: watch::Sender<()>,
     /// The pool's times count from here.
     origin: Instant,
     /// To be told when no instance of what was stopped is left.
@@ -98,7 +99,7 @@ struct Seat {
 
 impl<I: Instances> Task<I> {
     pub fn new(instances: Arc<I>, parts: Parts) -> Self {
-        let Parts { spec, first, messages, own, overview } = parts;
+        let Parts { spec, first, messages, own, overview, spare } = parts;
         Self {
             instances,
             // Where the seed comes from does not matter, only that functions differ.
@@ -110,6 +111,7 @@ impl<I: Instances> Task<I> {
             messages,
             own,
             overview,
+            spare,
             origin: Instant::now(),
             stopping: vec![],
             is_removed: false,
@@ -219,9 +221,10 @@ impl<I: Instances> Task<I> {
         let replaced = spec.digest != self.spec.digest;
         self.spec = Arc::clone(&spec);
         let limits = Limits::from(&*spec);
-        let unanswered = self.calls.iter().filter(|(_, call)| {
-            !call.is_running && !spec.answers_to(call.qualifier.as_deref())
-        });
+        let unanswered = self
+            .calls
+            .iter()
+            .filter(|(_, call)| !call.is_running && !spec.answers_to(call.qualifier.as_deref()));
         let unanswered: Vec<Ticket> = unanswered.map(|(ticket, _)| *ticket).collect();
         for ticket in unanswered {
             if let Some(mut call) = self.calls.remove(&ticket) {
@@ -251,7 +254,8 @@ impl<I: Instances> Task<I> {
             Asked::Answered(answered) => {
                 let Answered { request_id, answer, accepted } = *answered;
                 let call = self.pool.holds(id).and_then(|ticket| self.calls.get(&ticket));
-                let is_right = call.is_some_and(|call| call.invocation.request_id.as_str() == request_id);
+                let is_right =
+                    call.is_some_and(|call| call.invocation.request_id.as_str() == request_id);
                 if is_right {
                     let streams = matches!(answer, Answer::Stream(_));
                     self.answer = Some(answer);

@@ -19,18 +19,23 @@ impl<I: Instances> Task<I> {
         let health = self.health(counts);
         let waiting = self.pool.waiting();
         let longest_idle = self.pool.longest_idle().map(|since| (self.origin + since).into_std());
+        let mut is_first_spare = false;
         let is_counted = std::mem::take(&mut self.is_counted);
         self.overview.send_if_modified(|overview| {
             let is_same = overview.instances == counts
                 && overview.waiting == waiting
                 && overview.longest_idle == longest_idle
                 && overview.health == health;
+            is_first_spare = overview.longest_idle.is_none() && longest_idle.is_some();
             overview.instances = counts;
             overview.waiting = waiting;
             overview.longest_idle = longest_idle;
             overview.health = health;
             is_counted || !is_same
         });
+        if is_first_spare {
+            self.spare.send_replace(());
+        }
         counts
     }
 

@@ -164,7 +164,10 @@ fn what_is_too_much_is_refused() {
     assert_eq!(story.invoke(), [refuse(4, Refusal::Full { waiting: 2 })]);
     // The one that runs is replaced when it hangs, and gives the first of the line its turn.
     let late = Outcome::Failed(Fault::Timeout(3 * SECOND));
-    assert_eq!(story.after(3 * SECOND), [ended(0, 1, late, 3 * SECOND, Some(Duration::ZERO)), close(0)]);
+    assert_eq!(
+        story.after(3 * SECOND),
+        [ended(0, 1, late, 3 * SECOND, Some(Duration::ZERO)), close(0)]
+    );
     assert_eq!(story.on(Event::Closed(InstanceId(0))), [open(1)]);
     assert_eq!(
         story.after(10 * SECOND),
@@ -225,7 +228,10 @@ fn a_pinned_function_has_one_instance_that_is_never_frozen_and_comes_back_ever_s
         assert_eq!(story.end(id, Ended::Exited(1)), [close(id)]);
         story.on(Event::Closed(InstanceId(id)));
         let wait = story.pool.alarm(story.now).unwrap() - story.now;
-        assert!(wait >= last.min(600 * SECOND) && wait >= SECOND && wait <= 720 * SECOND, "{wait:?}");
+        assert!(
+            wait >= last.min(600 * SECOND) && wait >= SECOND && wait <= 720 * SECOND,
+            "{wait:?}"
+        );
         last = wait;
         assert_eq!(story.after(wait - MS), []);
         assert_eq!(story.after(MS), [open(id + 1)]);
@@ -296,11 +302,7 @@ fn a_runtime_that_hangs_in_its_init_is_ended() {
         story.after(MS),
         [
             close(0),
-            Action::ReportInit {
-                id: InstanceId(0),
-                fault: fault.clone(),
-                duration: 10 * SECOND
-            },
+            Action::ReportInit { id: InstanceId(0), fault: fault.clone(), duration: 10 * SECOND },
             refuse(1, Refusal::Failing(fault)),
         ]
     );
@@ -312,10 +314,7 @@ fn an_answer_counts_that_was_sent_before_the_exit() {
     story.invoke();
     story.ready(0);
     assert_eq!(story.end(0, Ended::Exited(0)), []);
-    assert_eq!(
-        story.answer(0),
-        [finish(0, 1, Duration::ZERO, Some(Duration::ZERO)), close(0)]
-    );
+    assert_eq!(story.answer(0), [finish(0, 1, Duration::ZERO, Some(Duration::ZERO)), close(0)]);
 
     story.invoke();
     story.ready(1);
@@ -414,10 +413,7 @@ fn a_stop_refuses_what_waits_and_ends_what_runs_after_its_grace() {
     assert_eq!(story.on(Event::Stop { grace: SECOND }), [refuse(2, Refusal::Stopped)]);
     assert_eq!(story.invoke(), [refuse(3, Refusal::Stopped)]);
     let stopped = Outcome::Failed(Fault::Stopped);
-    assert_eq!(
-        story.after(SECOND),
-        [ended(0, 1, stopped, SECOND, Some(Duration::ZERO)), close(0)]
-    );
+    assert_eq!(story.after(SECOND), [ended(0, 1, stopped, SECOND, Some(Duration::ZERO)), close(0)]);
     story.on(Event::Closed(InstanceId(0)));
     assert_eq!(story.on(Event::Start), []);
     assert_eq!(story.invoke(), [open(1)]);

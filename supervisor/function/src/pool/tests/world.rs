@@ -10,15 +10,25 @@ use crate::{Ended, ErrorKind, FunctionError, OpenError};
 
 #[derive(Debug, Clone)]
 enum Turn {
-    Invoke { impatient: bool },
+    Invoke {
+        impatient: bool,
+    },
     Abandon(usize),
     Wait(u64),
-    Define { limits: usize, replaced: bool },
+    Define {
+        limits: usize,
+        replaced: bool,
+    },
     Start,
-    Stop { grace: u64 },
+    Stop {
+        grace: u64,
+    },
     Reclaim,
     /// That instance (of those there are) does one of the things that it can do.
-    Instance { which: usize, does: u8 },
+    Instance {
+        which: usize,
+        does: u8,
+    },
 }
 
 fn turn() -> impl Strategy<Value = Turn> {
@@ -276,9 +286,10 @@ impl World {
     /// From here on everything goes well, until there is nothing left to do.
     fn calm_down(&mut self) {
         for _ in 0..10_000 {
-            let busy = self.lives.iter().find(|(_, life)| {
-                !matches!(life, Life::Polling | Life::Frozen | Life::Dead)
-            });
+            let busy = self
+                .lives
+                .iter()
+                .find(|(_, life)| !matches!(life, Life::Polling | Life::Frozen | Life::Dead));
             match (busy.map(|(id, _)| *id), self.pool.alarm(self.now)) {
                 (Some(id), _) => self.live(id, 0),
                 (None, Some(alarm)) => {

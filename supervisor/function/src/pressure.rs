@@ -1,0 +1,149 @@
+//! Memory pressure: idle instances go, the one that was idle for longest of all functions first.
+//!
+//! The kernel tells (PSI: `Documentation/accounting/psi.rst`) when tasks waited for memory for longer than a threshold.
+//! A process without CAP_SYS_RESOURCE may ask for that since Linux 6.5 and in windows of whole two seconds; on older
+//! kernels the ten-second average is read instead, and only while there is an instance that could go.
+
+use std::fs::{File, OpenOptions, read_to_string};
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::sleep;
+
+use crate::Functions;
+
+/// Some task waited for memory for 150 ms within 2 s, in microseconds.
+const TRIGGER: &[u8] = b"some 150000 2000000\0";
+
+/// The same as a part of the time, in percent.
+const PRESSURE: f64 = 7.5;
+
+/// After an instance went, it takes so long to see whether that was enough.
+const RELIEF: Duration = Duration::from_millis(500);
+
+/// How often the average is read where the kernel does not tell.
+const READ_EVERY: Duration = Duration::from_secs(5);
+
+/// Why nobody watches: then instances go only when they were idle for their `maxIdleTimeInSeconds`.
+#[derive(Debug, thiserror::Error)]
+pub enum PressureError {
+    #[error(
+        "the kernel does not tell of memory pressure (CONFIG_PSI, or psi=1 on its command line): {0}"
+    )]
+    Missing(io::Error),
+    #[error("the kernel's figures of memory pressure are not understood: {0:?}")]
+    Format(String),
+    #[error("waiting for memory pressure: {0}")]
+    Wait(io::Error),
+}
+
+/// Ends idle instances while memory is short. `path`: `/proc/pressure/memory`. Returns only when it cannot go on.
+pub async fn reclaim_under_pressure(functions: &Functions, path: &Path) -> PressureError {
+    // Says at once what is missing.
+    if let Err(error) = Stalls::read(path) {
+        return error;
+    }
+    let watched = match trigger(path) {
+        Ok(trigger) => reclaim_when_told(functions, path, &trigger).await,
+        Err(_) => reclaim_by_average(functions, path).await,
+    };
+    match watched {
+        Ok(never) => match never {},
+        Err(error) => error,
+    }
+}
+
+fn trigger(path: &Path) -> io::Result<AsyncFd<File>> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    file.write_all(TRIGGER)?;
+    register(file)
+}
+
+#[expect(deprecated, reason = "its replacement is unsafe; a file owns one descriptor all its life")]
+fn register(file: File) -> io::Result<AsyncFd<File>> {
+    AsyncFd::with_interest(file, Interest::PRIORITY)
+}
+
+async fn reclaim_when_told(
+    functions: &Functions,
+    path: &Path,
+    trigger: &AsyncFd<File>,
+) -> Result<std::convert::Infallible, PressureError> {
+    loop {
+        let mut told = trigger.ready(Interest::PRIORITY).await.map_err(PressureError::Wait)?;
+        told.clear_ready();
+        reclaim(functions, path).await?;
+    }
+}
+
+async fn reclaim_by_average(
+    functions: &Functions,
+    path: &Path,
+) -> Result<std::convert::Infallible, PressureError> {
+    loop {
+        functions.spare().await;
+        sleep(READ_EVERY).await;
+        if Stalls::read(path)?.average >= PRESSURE {
+            reclaim(functions, path).await?;
+        }
+    }
+}
+
+/// One after the other, until tasks hardly wait for memory any more.
+async fn reclaim(functions: &Functions, path: &Path) -> Result<(), PressureError> {
+    while functions.reclaim().await {
+        let before = Stalls::read(path)?.total;
+        sleep(RELIEF).await;
+        let stalled = Stalls::read(path)?.total.saturating_sub(before);
+        if stalled.as_secs_f64() < RELIEF.as_secs_f64() * PRESSURE / 100.0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// How long some task waited for memory.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Stalls {
+    /// Percent of the last ten seconds.
+    average: f64,
+    /// Since the device started.
+    total: Duration,
+}
+
+impl Stalls {
+    fn read(path: &Path) -> Result<Self, PressureError> {
+        let text = read_to_string(path).map_err(PressureError::Missing)?;
+        Self::parse(&text).ok_or(PressureError::Format(text))
+    }
+
+    /// `some avg10=0.00 avg60=0.00 avg300=0.00 total=0`
+    fn parse(text: &str) -> Option<Self> {
+        let some = text.lines().find_map(|line| line.strip_prefix("some "))?;
+        let value = |name: &str| {
+            let fields = some.split_ascii_whitespace();
+            fields.filter_map(|field| field.split_once('=')).find(|(key, _)| *key == name)
+        };
+        Some(Self {
+            average: value("avg10")?.1.parse().ok()?,
+            total: Duration::from_micros(value("total")?.1.parse().ok()?),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_figures_are_read() {
+        let text = "some avg10=12.50 avg60=0.00 avg300=0.00 total=123\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n";
+        let stalls = Stalls { average: 12.5, total: Duration::from_micros(123) };
+        assert_eq!(Stalls::parse(text), Some(stalls));
+        assert_eq!(Stalls::parse("some avg10=x total=1"), None);
+        assert_eq!(Stalls::parse(""), None);
+    }
+}
