@@ -135,15 +135,4 @@ impl Stalls {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_kernels_figures_are_read() {
-        let text = "some avg10=12.50 avg60=0.00 avg300=0.00 total=123\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n";
-        let stalls = Stalls { average: 12.5, total: Duration::from_micros(123) };
-        assert_eq!(Stalls::parse(text), Some(stalls));
-        assert_eq!(Stalls::parse("some avg10=x total=1"), None);
-        assert_eq!(Stalls::parse(""), None);
-    }
-}
+mod tests;

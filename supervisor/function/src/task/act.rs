@@ -81,10 +81,6 @@ impl<I: Instances> Task<I> {
     }
 
     fn close(&mut self, id: InstanceId) {
-        if let Some(seat) = self.seats.get_mut(&id) {
-            // The runtime is told before it is killed, if it still listens.
-            seat.poll = None;
-        }
         let report = self.take_report(id);
         self.beside(move |instances| async move {
             if let Some(report) = report {

@@ -1,7 +1,7 @@
 //! Functions as callers have them, over instances that behave well or badly.
 
 mod crowd;
-mod fake;
+pub(crate) mod fake;
 mod faults;
 mod life;
 mod limits;
@@ -18,7 +18,7 @@ use crate::{
 };
 use fake::Fake;
 
-fn spec(name: &str, handler: &str) -> FunctionSpec {
+pub(crate) fn spec(name: &str, handler: &str) -> FunctionSpec {
     FunctionSpec {
         name: name.into(),
         arn: format!("arn:aws:lambda:eu-west-1:123456789012:function:{name}"),
@@ -57,7 +57,7 @@ fn invocation(payload: &str) -> Invocation {
 }
 
 /// One function `f` over a fake, which starts to be echoed to at once.
-async fn with(spec: FunctionSpec) -> (Functions, Arc<Fake>) {
+pub(crate) async fn with(spec: FunctionSpec) -> (Functions, Arc<Fake>) {
     let fake = Arc::new(Fake::default());
     let functions = Functions::new(Arc::clone(&fake));
     functions.define(spec).await;
@@ -68,7 +68,7 @@ async fn call(functions: &Functions, payload: &str) -> Result<Completed, InvokeE
     functions.invoke(&Target::from("f"), invocation(payload)).await
 }
 
-async fn echo(functions: &Functions, payload: &str) {
+pub(crate) async fn echo(functions: &Functions, payload: &str) {
     assert_eq!(success(call(functions, payload).await), payload);
 }
 
@@ -94,7 +94,7 @@ fn refusal(result: Result<Completed, InvokeError>) -> InvokeError {
 }
 
 /// Waits until the function looks like that.
-async fn until(functions: &Functions, is_so: impl FnMut(&Overview) -> bool) -> Overview {
+pub(crate) async fn until(functions: &Functions, is_so: impl FnMut(&Overview) -> bool) -> Overview {
     let mut watch = functions.watch("f").unwrap();
     watch.wait_for(is_so).await.unwrap().clone()
 }
