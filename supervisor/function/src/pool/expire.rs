@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::ending::close;
 use super::member::{Frost, Member, Run, State};
-use super::respond::close;
 use super::{Action, FREEZE_AFTER, Outcome, Pool, Refusal, Waiting};
 use crate::fault::Fault;
 

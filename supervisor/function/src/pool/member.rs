@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Ticket;
+use super::{Ticket, Waiting};
 use crate::{Ended, InstanceId};
 
 #[derive(Debug)]
@@ -44,9 +44,7 @@ pub(super) enum State {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
     pub ticket: Ticket,
-    /// Until when the invocation may wait, should it come back.
     pub expires: Option<Duration>,
-    /// How often it was given to an instance that hung up before it had it.
     pub hung_up: u8,
     pub since: Duration,
     pub deadline: Duration,
@@ -63,6 +61,14 @@ pub(super) enum Frost {
     },
     Frozen,
     Thawing,
+}
+
+impl Run {
+    /// As it waited.
+    pub fn waiting(self) -> Waiting {
+        let Self { ticket, expires, hung_up, .. } = self;
+        Waiting { ticket, expires, hung_up }
+    }
 }
 
 impl Member {

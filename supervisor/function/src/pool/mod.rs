@@ -23,10 +23,12 @@
 //! the limit, but never more than there is waiting.
 
 mod balance;
+mod ending;
 mod event;
 mod expire;
 mod failing;
 mod member;
+mod news;
 mod respond;
 #[cfg(test)]
 mod tests;
@@ -51,7 +53,7 @@ const SETTLE: Duration = Duration::from_millis(20);
 /// The answer of a runtime that has ended since arrives within this.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
-/// An invocation is given so often to instances that hang up before they have it.
+/// An invocation is sent so often to instances that hang up before they have it.
 const HANG_UPS: u8 = 3;
 
 #[derive(Debug)]
@@ -69,7 +71,9 @@ pub(crate) struct Pool {
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     ticket: Ticket,
+    /// Until when it may wait.
     expires: Option<Duration>,
+    /// How often it was sent to an instance that hung up before it had it.
     hung_up: u8,
 }
 

@@ -7,11 +7,12 @@ mod act;
 mod call;
 mod finish;
 mod publish;
+mod receive;
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -20,16 +21,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub(crate) use call::Call;
 
 use crate::functions::Parts;
-use crate::link::{Answered, Asked};
+use crate::link::Asked;
 use crate::metrics::Overview;
 use crate::pool::{Event, Limits, Pool, Ticket};
-use crate::{
-    Answer, Ended, FunctionSpec, InstanceId, Instances, InvokeError, LogTail, OpenError, Work,
-};
+use crate::{Answer, Ended, FunctionSpec, InstanceId, Instances, LogTail, OpenError, Work};
 use finish::PendingReport;
-
-/// An invocation may wait for one that runs, and for a cold start: for so long where a function may take for ever.
-const LONGEST_COLD_START: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) enum Message {
@@ -162,135 +158,6 @@ impl<I: Instances> Task<I> {
 
     fn now(&self) -> Duration {
         self.origin.elapsed()
-    }
-
-    fn receive(&mut self, message: Message) {
-        match message {
-            Message::Invoke(call) => self.invoke(*call),
-            Message::Define(spec) => self.define(spec),
-            Message::Start => self.step(Event::Start),
-            Message::Stop(stop) => {
-                let (Stop { grace, remove }, done) = *stop;
-                self.stopping.push(done);
-                self.is_removed |= remove;
-                self.step(Event::Stop { grace });
-            }
-            Message::Reclaim => self.step(Event::Reclaim),
-            Message::Asked(id, asked) => self.asked(id, asked),
-            Message::Opened(id, opened) => match *opened {
-                Ok(log_tail) => {
-                    if let Some(seat) = self.seats.get_mut(&id) {
-                        seat.log_tail = log_tail;
-                    }
-                    self.step(Event::Opened(id));
-                }
-                Err(error) => self.step(Event::OpenFailed(id, error)),
-            },
-            Message::Ended(id, how) => {
-                let delivered = self.has_delivered(id);
-                self.step(Event::Ended { id, how: *how, delivered });
-            }
-            Message::Froze(id, done) => self.step(Event::Froze { id, done }),
-            Message::Thawed(id, done) => self.step(Event::Thawed { id, done }),
-            Message::Closed(id) => {
-                self.seats.remove(&id);
-                self.step(Event::Closed(id));
-            }
-        }
-    }
-
-    fn invoke(&mut self, mut call: Call) {
-        if !self.spec.answers_to(call.qualifier.as_deref()) {
-            // Replaced while the call was on its way.
-            let error = self.no_such_version(&call);
-            call.reply(Err(error));
-            return;
-        }
-        if self.pool.is_full() {
-            self.forget_abandoned();
-        }
-        self.last_ticket += 1;
-        let ticket = Ticket(self.last_ticket);
-        let longest = self.spec.init_timeout.unwrap_or(LONGEST_COLD_START) + self.spec.timeout;
-        let expires = call.is_impatient.then(|| self.now() + longest);
-        self.calls.insert(ticket, call);
-        self.step(Event::Invoked { ticket, expires });
-    }
-
-    fn define(&mut self, spec: Arc<FunctionSpec>) {
-        let replaced = spec.digest != self.spec.digest;
-        self.spec = Arc::clone(&spec);
-        let limits = Limits::from(&*spec);
-        let unanswered = self
-            .calls
-            .iter()
-            .filter(|(_, call)| !call.is_running && !spec.answers_to(call.qualifier.as_deref()));
-        let unanswered: Vec<Ticket> = unanswered.map(|(ticket, _)| *ticket).collect();
-        for ticket in unanswered {
-            if let Some(mut call) = self.calls.remove(&ticket) {
-                self.events.push_back(Event::Abandoned(ticket));
-                let error = self.no_such_version(&call);
-                call.reply(Err(error));
-            }
-        }
-        self.events.push_back(Event::Defined { limits, replaced });
-        self.overview.send_modify(|overview| overview.spec = spec);
-        self.steps();
-    }
-
-    fn asked(&mut self, id: InstanceId, asked: Asked) {
-        match asked {
-            Asked::Next(poll) => {
-                let Some(seat) = self.seats.get_mut(&id) else {
-                    return;
-                };
-                // Of two that wait at once, the first stays: to drop the one tells the other's runtime.
-                if seat.poll.as_ref().is_none_or(oneshot::Sender::is_closed) {
-                    seat.poll = Some(poll);
-                    let delivered = self.has_delivered(id);
-                    self.step(Event::Polled { id, delivered });
-                }
-            }
-            Asked::Answered(answered) => {
-                let Answered { request_id, answer, accepted } = *answered;
-                let call = self.pool.holds(id).and_then(|ticket| self.calls.get(&ticket));
-                let is_right =
-                    call.is_some_and(|call| call.invocation.request_id.as_str() == request_id);
-                if is_right {
-                    let streams = matches!(answer, Answer::Stream(_));
-                    self.answer = Some(answer);
-                    self.step(Event::Answered { id, streams });
-                }
-                // A server that does not wait for it has ended.
-                let _ = accepted.send(is_right);
-            }
-            Asked::InitFailed(error) => self.step(Event::InitFailed(id, *error)),
-        }
-    }
-
-    /// Without anything given nothing is undelivered.
-    fn has_delivered(&self, id: InstanceId) -> bool {
-        let delivered = self.seats.get(&id).and_then(|seat| seat.delivered.as_ref());
-        delivered.is_none_or(|delivered| delivered.load(Ordering::Acquire))
-    }
-
-    /// Callers that went away while they waited make room.
-    fn forget_abandoned(&mut self) {
-        let events = &mut self.events;
-        self.calls.retain(|ticket, call| {
-            let is_abandoned = !call.is_running && call.is_abandoned();
-            if is_abandoned {
-                events.push_back(Event::Abandoned(*ticket));
-            }
-            !is_abandoned
-        });
-        self.steps();
-    }
-
-    fn no_such_version(&self, call: &Call) -> InvokeError {
-        let qualifier = call.qualifier.as_deref().unwrap_or_default();
-        let target = format_args!("{}:{qualifier}", self.spec.name);
-        crate::functions::no_such_version(target, &self.spec.version)
     }
 
     fn step(&mut self, event: Event) {
