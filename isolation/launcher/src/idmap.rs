@@ -9,6 +9,8 @@ use nix::sched::CloneFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions};
 
+use crate::kernel;
+
 /// `count` ids from `shown` on stand for the ids from `owner` on, which the file system has. Whoever else owns a file
 /// is shown as nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +74,12 @@ impl IdMap {
                 Ok(Self { namespace: made? })
             }
         }
+    }
+
+    /// Applies it to a detached mount that becomes a layer of an overlay; false where this kernel or the mount's file
+    /// system cannot.
+    pub fn apply_to_layer(&self, mount: BorrowedFd<'_>) -> io::Result<bool> {
+        Ok(kernel::takes_mapped_layers() && self.apply(mount)?)
     }
 
     /// Applies it to a detached mount; false where this kernel or the mount's file system cannot.

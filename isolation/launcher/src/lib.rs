@@ -7,7 +7,7 @@
 //! - [`server`]: the resident process, prepared by [`setup`]; [`fence`] and its [`steps`]: what one fence goes
 //!   through; [`daemon`]: the connection.
 //! - [`check`], [`grants`], [`source`]: whether a plan may be carried out; [`granted`]: what is more than ordinary.
-//! - [`cgroup`], [`root`], [`choice`], [`network`]: what fences are made in and of; [`view`], [`skeleton`], [`idmap`],
+//! - [`cgroup`], [`root`], [`choice`], [`network`]: what fences are made in and of; [`view`], [`skeleton`], [`idmap`], [`kernel`],
 //!   [`greengrass`], [`mount`]: the root that one sees; [`layer`]: how much of it one may write.
 //! - [`builder`], [`stage`], [`spec`]: the one-shot process that makes a fence; [`filter`]: the one that compiles the
 //!   seccomp filter of steps; [`discard`] and [`measure`]: those that remove and count what fences wrote, each an
@@ -36,6 +36,7 @@ mod granted;
 mod grants;
 mod greengrass;
 mod idmap;
+mod kernel;
 mod layer;
 mod measure;
 mod mount;
@@ -106,6 +107,7 @@ fn exit(program: &str, outcome: Result<(), Box<dyn Error>>) -> ExitCode {
 
 fn reside(arguments: Vec<std::ffi::OsString>) -> Result<(), Box<dyn Error>> {
     let options = Options::parse(arguments).map_err(|misuse| format!("{misuse}\n\n{USAGE}"))?;
+    kernel::check()?;
     let home = seal::seal().map_err(|e| format!("cannot protect this program's file: {e}"))?;
     Ok(server::Server::prepare(options, &home)?.run()?)
 }

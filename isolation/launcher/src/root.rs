@@ -101,13 +101,18 @@ const ABOVE: [&str; 6] = [
     "var/lib/rpm",
 ];
 
-/// Not there for a fence: what the administrator grants, which is nobody's business inside; and files which everybody
-/// may see but not read, and which tools would trip over instead of making their own.
-const HIDDEN: [&str; 13] = [
+/// Not there for a fence: what the administrator grants, which is nobody's business inside; what was in files that are
+/// others inside; and files which everybody may see but not write or read, and which tools would trip over instead of making
+/// their own.
+const HIDDEN: [&str; 17] = [
     "etc/hedgerow",
     "etc/.pwd.lock",
+    "etc/group-",
     "etc/gshadow-",
+    "etc/passwd-",
     "etc/shadow-",
+    "etc/subgid-",
+    "etc/subuid-",
     "etc/security/opasswd",
     "etc/sudoers",
     "etc/sudoers.d",

@@ -19,7 +19,7 @@ use crate::root;
 
 /// `skeleton` is detached, and so is what this returns; `map` is [`IdMap::host`] of `ids`.
 pub fn for_fence(skeleton: &OwnedFd, map: &IdMap, ids: IdRange) -> io::Result<OwnedFd> {
-    if map.apply(skeleton.as_fd())? {
+    if map.apply_to_layer(skeleton.as_fd())? {
         return skeleton.try_clone();
     }
     let copy = mount::tmpfs(root::SIZE)?;
@@ -32,7 +32,7 @@ pub fn for_fence(skeleton: &OwnedFd, map: &IdMap, ids: IdRange) -> io::Result<Ow
 /// Whether the kernel maps the ids of a tmpfs.
 pub fn is_mapped() -> io::Result<bool> {
     let anybody = IdRange { first: IdRange::COUNT };
-    IdMap::host(anybody)?.apply(mount::tmpfs("4k")?.as_fd())
+    IdMap::host(anybody)?.apply_to_layer(mount::tmpfs("4k")?.as_fd())
 }
 
 /// What is in `from`, whose owners are users of the host, as those of the fence. As deep as [`crate::root`] makes it.

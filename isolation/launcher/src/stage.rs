@@ -150,7 +150,7 @@ fn prepare(blueprint: &Blueprint, materials: &Materials) -> io::Result<Prepared>
 
     let show_to_owner = |mount: &Mount, source: &OwnedFd| {
         let owner = mount.owner.unwrap_or(User::ROOT);
-        IdMap::owner(source.as_fd(), owner, plan.ids)?.apply(source.as_fd())
+        IdMap::owner(source.as_fd(), owner, plan.ids)?.apply_to_layer(source.as_fd())
     };
     let mut mounts = Vec::new();
     for (wanted, source) in plan.mounts.iter().zip(&materials.mounts) {

@@ -74,7 +74,7 @@ pub fn host(map: &IdMap, skeleton: &OwnedFd) -> io::Result<Host> {
     let copy = |path| {
         let mount = mount::copy_path(path, Reach::One)?;
         mount::restrict(mount.as_fd(), root::restrictions(), Reach::One)?;
-        let is_mapped = map.apply(mount.as_fd())?;
+        let is_mapped = map.apply_to_layer(mount.as_fd())?;
         io::Result::Ok((mount, is_mapped))
     };
     let (whole, is_mapped) = copy("/")?;
@@ -212,7 +212,7 @@ pub fn changes(
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         copied => copied?,
     };
-    IdMap::fence(dependency.ids, ids)?.apply(mount.as_fd())?;
+    IdMap::fence(dependency.ids, ids)?.apply_to_layer(mount.as_fd())?;
     Ok(Some(mount))
 }
 

@@ -74,7 +74,7 @@ impl Server {
 fn no_id_mapping() -> Option<String> {
     let anybody = IdRange { first: IdRange::COUNT };
     let applied = mount::copy_path("/usr", Reach::One)
-        .and_then(|usr| IdMap::host(anybody)?.apply(usr.as_fd()));
+        .and_then(|usr| IdMap::host(anybody)?.apply_to_layer(usr.as_fd()));
     let why = match applied {
         Ok(true) => return None,
         Ok(false) => "the kernel or its file system cannot".to_owned(),
