@@ -55,3 +55,18 @@ deploy_only() {
 cgroup_of() {
     echo "/sys/fs/cgroup$(sed -n 's/^0:://p' "/proc/$1/cgroup")"
 }
+
+# Tells the host at once; it is still known when the guest boots again.
+say() {
+    echo "$0: $*" >&3
+}
+
+# What this case said in earlier boots, the latest last: said PATTERN
+said() {
+    sed -n "s/^$0: //p" /tests/said | grep -x -e "$1"
+}
+
+# Asks the host for something, see machine.rs.
+ask_host() {
+    echo "guest: $*" >&3
+}

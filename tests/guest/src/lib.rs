@@ -3,12 +3,13 @@
 //!
 //! ```text
 //!  image/build.sh ──► vmlinuz, initrd.img, root.ext4          made once, kept in the user's cache
-//!  a directory with an executable `run` ──► tests disk ──► Guest::run ──► its lines, its exit status, its logs
+//!  a directory with an executable `run` ──► tests disk ──► run ──► its lines, its exit status, its logs
 //! ```
 //!
-//! The root disk is thrown away after each run; nothing inside reaches a network.
+//! Its disk lasts for one run, in which it may reboot and lose its power; nothing inside reaches a network.
 #![forbid(unsafe_code)]
 
+mod boot;
 mod image;
 mod machine;
 
