@@ -360,7 +360,7 @@ fn directories_are_mounted_as_the_plan_says() {
     let mut in_work = shell(1, script);
     in_work.cwd = "/greengrass/v2/work/a".into();
     let (stdout, _) = client.start(&fence, in_work).output();
-    assert_eq!(stdout, "from an artifact\npackages\nwork\n");
+    assert_eq!(stdout, "from an artifact\nipc.socket\nlogs\npackages\nwork\n");
     client.close(&fence);
 
     let kept = fs::metadata(state.join("work/a/file")).unwrap();
