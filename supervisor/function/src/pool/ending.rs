@@ -9,7 +9,7 @@ use crate::fault::Fault;
 
 impl Pool {
     /// An invocation that was sent to a runtime which never had it goes back to the head of the line.
-    pub(super) fn wait_again(
+    pub(super) fn undelivered(
         &mut self,
         run: Run,
         place: usize,
@@ -17,12 +17,17 @@ impl Pool {
         actions: &mut Vec<Action>,
     ) {
         let hung_up = run.hung_up + 1;
-        if self.stopped.is_some() {
-            actions.push(Action::Refuse { ticket: run.ticket, why: Refusal::Stopped });
-        } else if hung_up >= HANG_UPS {
-            self.finish(place, run, Outcome::Failed(Fault::HungUp), now, actions);
-        } else {
-            self.waiting.push_front(Waiting { hung_up, ..run.waiting() });
+        match hung_up >= HANG_UPS {
+            true => self.finish(place, run, Outcome::Failed(Fault::HungUp), now, actions),
+            false => self.wait_again(Waiting { hung_up, ..run.waiting() }, actions),
+        }
+    }
+
+    pub(super) fn wait_again(&mut self, waiting: Waiting, actions: &mut Vec<Action>) {
+        let ticket = waiting.ticket;
+        match self.stopped {
+            Some(_) => actions.push(Action::Refuse { ticket, why: Refusal::Stopped }),
+            None => self.waiting.push_front(waiting),
         }
     }
 

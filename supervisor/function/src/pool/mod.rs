@@ -167,6 +167,12 @@ impl Pool {
         }
     }
 
+    /// Room that a rush has left behind.
+    pub fn give_memory_back(&mut self) {
+        self.members.shrink_to_fit();
+        self.waiting.shrink_to_fit();
+    }
+
     fn place(&self, id: InstanceId) -> Option<usize> {
         self.members.iter().position(|member| member.id == id)
     }

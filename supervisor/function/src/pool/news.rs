@@ -45,7 +45,7 @@ impl Pool {
             State::Busy { run, .. } => {
                 let run = *run;
                 self.settled(place, now, actions);
-                self.wait_again(run, place, now, actions);
+                self.undelivered(run, place, now, actions);
             }
             State::Streaming { run } => {
                 let run = *run;
@@ -72,7 +72,7 @@ impl Pool {
             // It was not even tried, so that does not count.
             NotGiven::HungUp => {
                 self.members[place].state = self.settling(now);
-                self.waiting.push_front(run.waiting());
+                self.wait_again(run.waiting(), actions);
             }
         }
     }
@@ -154,7 +154,7 @@ impl Pool {
                 self.members[place].state = State::Exited { run, how, until: now + LAST_WORDS };
             }
             State::Busy { run, .. } => {
-                self.wait_again(run, place, now, actions);
+                self.undelivered(run, place, now, actions);
                 self.lost(place, Fault::Exit(how), now, actions);
             }
             State::Streaming { run } => {

@@ -47,6 +47,9 @@ impl<I: Instances> Task<I> {
             Message::Closed(id) => {
                 self.seats.remove(&id);
                 self.step(Event::Closed(id));
+                if self.seats.is_empty() {
+                    self.give_memory_back();
+                }
             }
         }
     }
@@ -137,6 +140,14 @@ impl<I: Instances> Task<I> {
             !is_abandoned
         });
         self.steps();
+    }
+
+    /// A rush leaves room behind that an idle function does not need.
+    fn give_memory_back(&mut self) {
+        self.seats.shrink_to_fit();
+        self.calls.shrink_to_fit();
+        self.events.shrink_to_fit();
+        self.pool.give_memory_back();
     }
 
     fn no_such_version(&self, call: &Call) -> InvokeError {

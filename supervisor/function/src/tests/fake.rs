@@ -1,8 +1,8 @@
 //! Instances in memory, whose runtimes do what handler and payload say.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,6 +28,8 @@ pub struct Fake {
     pub most: AtomicUsize,
     pub opened: AtomicUsize,
     pub is_launcher_away: AtomicBool,
+    /// Invocations that a runtime has begun with, by request.
+    pub begun: Arc<Mutex<Vec<String>>>,
 }
 
 #[derive(Debug)]
@@ -65,7 +67,8 @@ impl Instances for Fake {
         let (end, ended) = oneshot::channel();
         let (frozen, thawed) = watch::channel(false);
         let log_tail = LogTail::default();
-        let mut runtime = Runtime { link, thawed, log_tail: log_tail.clone(), polled: None };
+        let begun = Arc::clone(&self.begun);
+        let mut runtime = Runtime { link, thawed, log_tail: log_tail.clone(), begun };
         let (handler, version) = (spec.handler.clone(), spec.version.clone());
         let runtime = tokio::spawn(async move {
             let how = runtime.live(&handler, &version).await;
@@ -111,7 +114,7 @@ struct Runtime {
     link: InstanceLink,
     thawed: watch::Receiver<bool>,
     log_tail: LogTail,
-    polled: Option<Work>,
+    begun: Arc<Mutex<Vec<String>>>,
 }
 
 impl Runtime {
@@ -129,17 +132,17 @@ impl Runtime {
             _ => sleep(INIT).await,
         }
         loop {
-            let work = match self.polled.take() {
-                Some(work) => Some(work),
-                None => self.link.next().await,
-            };
-            let Some(work) = work else {
+            let Some(work) = self.link.next().await else {
                 return std::future::pending().await;
             };
             if self.thawed.wait_for(|is_frozen| !is_frozen).await.is_err() {
                 return Ended::Signalled(9);
             }
+            if handler == "hangs up now and then" && is_now(&work) {
+                continue;
+            }
             work.delivered();
+            self.begun.lock().unwrap().push(work.request_id.to_string());
             if let Some(end) = self.run(work, version).await {
                 return end;
             }
@@ -195,6 +198,11 @@ impl Runtime {
         self.link.answer(id, answer).await;
         None
     }
+}
+
+/// By the draw of the request's id.
+fn is_now(work: &Work) -> bool {
+    work.request_id.as_str().starts_with(['0', '1'])
 }
 
 fn error(error_type: &str) -> FunctionError {

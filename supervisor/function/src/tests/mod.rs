@@ -6,6 +6,7 @@ mod faults;
 mod life;
 mod limits;
 mod processes;
+mod storm;
 
 use std::sync::Arc;
 use std::time::Duration;

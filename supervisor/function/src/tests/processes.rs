@@ -66,7 +66,13 @@ impl Instances for Processes {
     }
 
     async fn freeze(&self, id: InstanceId) -> Result<(), OpenError> {
-        self.signal(id, "-STOP").await
+        self.signal(id, "-STOP").await?;
+        let pid = self.0.lock().unwrap()[&id].pid;
+        // The signal is delivered when the process runs next.
+        while !is_stopped(pid) {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
     async fn thaw(&self, id: InstanceId) -> Result<(), OpenError> {
@@ -140,6 +146,10 @@ fn how(status: ExitStatus) -> Ended {
     }
 }
 
+fn is_stopped(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") T ")
+}
+
 fn is_alive(pid: &str) -> bool {
     // A zombie has no command line.
     std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
@@ -157,8 +167,7 @@ async fn a_process_answers_is_stopped_when_idle_goes_on_and_is_gone_in_the_end()
     echo(&functions, "1").await;
     let pid = success(call(&functions, "\"pid\"").await);
     until(&functions, |overview| overview.instances.frozen == 1).await;
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    assert!(stat.contains(") T "), "{stat}");
+    assert!(is_stopped(pid.parse().unwrap()));
     assert_eq!(success(call(&functions, "\"pid\"").await), pid);
     functions.stop("f", Duration::ZERO).await;
     assert!(!is_alive(&pid));
