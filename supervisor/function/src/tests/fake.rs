@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     Answer, Ended, ErrorKind, FunctionError, FunctionSpec, Instance, InstanceId, InstanceLink,
@@ -132,7 +132,11 @@ impl Runtime {
             _ => sleep(INIT).await,
         }
         loop {
-            let Some(work) = self.link.next().await else {
+            let work = match handler {
+                "hangs up now and then" => self.poll_in_turns().await,
+                _ => self.link.next().await,
+            };
+            let Some(work) = work else {
                 return std::future::pending().await;
             };
             if self.thawed.wait_for(|is_frozen| !is_frozen).await.is_err() {
@@ -150,6 +154,16 @@ impl Runtime {
                 "exits after its answer" => return Ended::Exited(0),
                 "polls no more" => return std::future::pending().await,
                 _ => {}
+            }
+        }
+    }
+
+    /// As a client does that gives up after a while and tries again a little later.
+    async fn poll_in_turns(&self) -> Option<Work> {
+        loop {
+            match timeout(Duration::from_millis(900), self.link.next()).await {
+                Ok(work) => return work,
+                Err(_) => sleep(Duration::from_millis(100)).await,
             }
         }
     }

@@ -111,7 +111,7 @@ async fn weather(turns: Vec<Turn>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// Every caller gets an answer, and its own; nothing runs twice; nothing is left.
     #[test]
