@@ -43,6 +43,7 @@ pub enum CallError {
 
 type Answer = Result<(Response, Vec<OwnedFd>), CallError>;
 
+#[derive(Debug)]
 struct Outgoing {
     request: Request,
     descriptors: Vec<OwnedFd>,
@@ -276,6 +277,22 @@ pub async fn receive<T: serde::de::DeserializeOwned>(
     link: &Link,
 ) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
     link.async_io(Interest::READABLE, |inner| Ok(inner.recv()?)).await
+}
+
+/// Keeps the calls of a launcher that never answers.
+#[cfg(test)]
+#[derive(Debug)]
+pub struct Silence {
+    _calls: mpsc::Receiver<Outgoing>,
+}
+
+#[cfg(test)]
+impl Launcher {
+    pub fn silent() -> (Self, Silence) {
+        let (calls, queue) = mpsc::channel(QUEUE);
+        let (listeners, leaving) = (Listeners::default(), Arc::new(Notify::new()));
+        (Self { calls, listeners, leaving }, Silence { _calls: queue })
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ mod deployment;
 mod disk;
 mod driver;
 mod fault;
+#[cfg(test)]
+mod fixture;
 mod follow;
 mod image;
 mod jobs;

@@ -53,6 +53,25 @@ pub enum RecordsError {
     AtWork(DeploymentId),
 }
 
+impl RecordsError {
+    /// Whether the rest of the store may be as it should be.
+    fn is_of_one_row(&self) -> bool {
+        match self {
+            Self::Row(_) | Self::Recipe(_) | Self::Missing(_) => true,
+            Self::Store(error) => matches!(error, StoreError::Row { .. }),
+            Self::Overtaken(_) | Self::AtWork(_) => false,
+        }
+    }
+}
+
+/// What is stored of components that are desired.
+#[derive(Debug, Default)]
+pub struct Stored {
+    pub ingredients: BTreeMap<ComponentName, Ingredients>,
+    /// Those of which a row is missing, or is not one that this version can read.
+    pub unreadable: BTreeMap<ComponentName, RecordsError>,
+}
+
 /// Row of [`META`]: the fingerprint of the image.
 const IMAGE: &str = "image";
 
@@ -64,6 +83,31 @@ pub struct Records {
 impl Records {
     pub fn open(path: &Path) -> Result<Self, RecordsError> {
         Ok(Self { store: Store::open(path)? })
+    }
+
+    #[cfg(test)]
+    pub fn on(disk: &hedgerow_store::disk::Disk) -> Self {
+        Self { store: Store::on(disk).expect("a store") }
+    }
+
+    /// As if another version of Hedgerow had stored it.
+    #[cfg(test)]
+    pub fn replace_recipe(&self, key: &str, recipe: &str) {
+        let replaced = self.store.write::<_, RecordsError>("test", |tx| {
+            let package = tx.get_json::<Package>(PACKAGES, key)?.expect("stored");
+            tx.put_json(PACKAGES, key, &Package { recipe: recipe.to_owned(), ..package })?;
+            Ok(())
+        });
+        replaced.expect("stored");
+    }
+
+    #[cfg(test)]
+    pub fn remove_package(&self, key: &str) {
+        let removed = self.store.write::<_, RecordsError>("test", |tx| {
+            tx.remove(PACKAGES, key)?;
+            Ok(())
+        });
+        removed.expect("stored");
     }
 
     /// For crash tests: `observer` is called around every commit.
@@ -102,38 +146,29 @@ impl Records {
             .collect()
     }
 
-    pub fn packages(&self) -> Result<Vec<Package>, RecordsError> {
+    /// By [`Package::key`].
+    pub fn packages(&self) -> Result<BTreeMap<String, Package>, RecordsError> {
         let rows = self.store.read(|tx| tx.rows_json::<Package>(PACKAGES))?;
-        Ok(rows.into_iter().map(|(_, package)| package).collect())
+        Ok(rows.into_iter().collect())
     }
 
     /// What the definitions of `desired` are made from.
     pub fn ingredients(
         &self,
         desired: &BTreeMap<ComponentName, Desired>,
-    ) -> Result<BTreeMap<ComponentName, Ingredients>, RecordsError> {
+    ) -> Result<Stored, RecordsError> {
         self.store.read(|tx| {
-            let mut all = BTreeMap::new();
+            let mut stored = Stored::default();
             for (name, row) in desired {
-                let key = Package::key(name, &row.version);
-                let package = tx
-                    .get_json::<Package>(PACKAGES, &key)?
-                    .ok_or_else(|| RecordsError::Missing(format!("package {key}")))?;
-                let ids = tx
-                    .ids_of(name.as_str())?
-                    .ok_or_else(|| RecordsError::Missing(format!("id range of {name}")))?;
-                let ingredients = Ingredients {
-                    recipe: package.parse()?,
-                    package: package.directory(),
-                    place: package.place,
-                    slot: slot(ids),
-                    ids: IdRange { first: ids.first },
-                    configuration: configuration(tx, name)?.value(),
-                    run_with: row.run_with.clone(),
-                };
-                all.insert(name.clone(), ingredients);
+                match ingredients(tx, name, row) {
+                    Ok(found) => drop(stored.ingredients.insert(name.clone(), found)),
+                    Err(error) if error.is_of_one_row() => {
+                        stored.unreadable.insert(name.clone(), error);
+                    }
+                    Err(error) => return Err(error),
+                }
             }
-            Ok(all)
+            Ok(stored)
         })
     }
 
@@ -253,6 +288,29 @@ impl Records {
             Ok(())
         })
     }
+}
+
+fn ingredients(
+    tx: &impl Query,
+    name: &ComponentName,
+    row: &Desired,
+) -> Result<Ingredients, RecordsError> {
+    let key = Package::key(name, &row.version);
+    let package = tx.get_json::<Package>(PACKAGES, &key)?;
+    let package = package.ok_or_else(|| RecordsError::Missing(format!("package {key}")))?;
+    let ids = tx.ids_of(name.as_str())?;
+    let ids = ids.ok_or_else(|| RecordsError::Missing(format!("id range of {name}")))?;
+    Ok(Ingredients {
+        name: name.clone(),
+        version: row.version.clone(),
+        recipe: package.parse(),
+        package: package.directory(),
+        place: package.place,
+        slot: slot(ids),
+        ids: IdRange { first: ids.first },
+        configuration: configuration(tx, name)?.value(),
+        run_with: row.run_with.clone(),
+    })
 }
 
 fn configuration(tx: &impl Query, name: &ComponentName) -> Result<Configuration, RecordsError> {

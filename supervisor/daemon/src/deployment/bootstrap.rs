@@ -49,7 +49,8 @@ impl Worker {
     ) -> Result<i32, Setback> {
         let all = definitions(&self.around, &self.platform);
         let all = all.map_err(|error| Setback::internal(&error))?;
-        let definition = all.into_iter().find(|(definition, _)| definition.name == name.as_str());
+        let mut all = all.defined.into_iter();
+        let definition = all.find(|(definition, _)| definition.name == name.as_str());
         let Some((definition, _)) = definition else { return Ok(0) };
         let failed = |code: ErrorCode, why: String| {
             let cause = format!("{name} {}: {why}", definition.version);

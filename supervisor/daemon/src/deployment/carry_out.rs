@@ -202,14 +202,12 @@ impl Worker {
             },
             () = self.cancellation_of(record) => return Err(Setback::canceled()),
         };
+        let is_awaited = |name: &str| {
+            ComponentName::try_from(name.to_owned()).is_ok_and(|name| is_awaited(&name))
+        };
         let targets = desired
-            .into_iter()
-            .filter(|(_, goal)| *goal != Goal::Remove)
-            .filter(|(definition, _)| {
-                let name = ComponentName::try_from(definition.name.clone());
-                name.is_ok_and(|name| is_awaited(&name))
-            })
-            .map(|(definition, goal)| (definition.name, (definition.digest, goal)))
+            .targets()
+            .filter(|(name, (_, goal))| *goal != Goal::Remove && is_awaited(name))
             .collect();
         let awaited = Awaited { targets, before };
         let stage = record.view().stage;

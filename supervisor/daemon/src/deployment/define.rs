@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hedgerow_component::platform::{Mismatch, Platform};
-use hedgerow_component::recipe::{Condition, DependencyKind, Lifecycle, Manifest, Step};
+use hedgerow_component::recipe::{Condition, DependencyKind, Invalid, Lifecycle, Manifest, Step};
 use hedgerow_component::variables::{Scope, Values};
-use hedgerow_component::{ComponentName, Recipe};
+use hedgerow_component::{ComponentName, Recipe, Version};
 use hedgerow_isolation::plan::{IdRange, Limits};
 use serde::Serialize;
 use serde_json::Value;
@@ -23,7 +23,11 @@ use crate::settings::Settings;
 /// One component of a resolution, with everything that its definition is made from.
 #[derive(Debug)]
 pub struct Ingredients {
-    pub recipe: Recipe,
+    pub name: ComponentName,
+    pub version: Version,
+    /// Or why what is stored is no recipe to this version of Hedgerow. Those that depend on the component can be
+    /// defined all the same.
+    pub recipe: Result<Recipe, Invalid>,
     /// Directory of its artifacts, relative to the state directory.
     pub package: String,
     pub place: Place,
@@ -39,10 +43,21 @@ pub enum DefineError {
     Missing(String),
     #[error("{component} has no manifest for this device: {}", join(mismatches))]
     Platform { component: String, mismatches: Vec<Mismatch> },
+    #[error("the stored recipe of {component} is not valid any more: {source}")]
+    Recipe { component: String, source: Invalid },
 }
 
 fn join(mismatches: &[Mismatch]) -> String {
     mismatches.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+impl Ingredients {
+    fn recipe(&self) -> Result<&Recipe, DefineError> {
+        self.recipe.as_ref().map_err(|invalid| DefineError::Recipe {
+            component: self.name.to_string(),
+            source: invalid.clone(),
+        })
+    }
 }
 
 /// The definition of one of `all`.
@@ -53,7 +68,7 @@ pub fn define(
     settings: &Settings,
 ) -> Result<Definition, DefineError> {
     let own = all.get(name).ok_or_else(|| DefineError::Missing(name.to_string()))?;
-    let recipe = &own.recipe;
+    let recipe = own.recipe()?;
     let nucleus = Nucleus::of(all);
     let manifest = recipe
         .manifest_for(&nucleus.platform(platform))
@@ -64,15 +79,17 @@ pub fn define(
         if let Some(values) = scope.dependencies.get_mut(name.as_str()) {
             values.configuration = configuration;
         }
-        if *name == &own.recipe.name {
+        if *name == &own.name {
             scope.own.configuration = configuration;
         }
     }
     let steps = steps(manifest, &scope, &nucleus.environment);
     let dependencies = |kind| {
         let of_kind = recipe.dependencies.iter().filter(move |(_, of)| of.kind == kind);
-        // The others are built in, and always ready.
-        let here = of_kind.filter(|(name, _)| all.contains_key(*name));
+        // Whom a SOFT dependency names need not be there; whom a HARD one names is waited for, though there be no
+        // ingredients of it.
+        let here =
+            of_kind.filter(|(name, _)| kind == DependencyKind::Hard || all.contains_key(*name));
         here.map(|(name, _)| name.to_string()).collect()
     };
     let version = recipe.version.to_string();
@@ -149,8 +166,9 @@ fn configurations<'a>(
     all: &'a BTreeMap<ComponentName, Ingredients>,
     settings: &Settings,
 ) -> BTreeMap<&'a ComponentName, Cow<'a, Value>> {
-    let dependencies = own.recipe.dependencies.keys().filter_map(|name| all.get(name));
-    let each = |of: &'a Ingredients| (&of.recipe.name, configuration(of, all, settings));
+    let dependencies = own.recipe.iter().flat_map(|recipe| recipe.dependencies.keys());
+    let dependencies = dependencies.filter_map(|name| all.get(name));
+    let each = |of: &'a Ingredients| (&of.name, configuration(of, all, settings));
     dependencies.chain([own]).map(each).collect()
 }
 
@@ -165,8 +183,8 @@ pub fn scope<'a>(
         own: values(own),
         dependencies: own
             .recipe
-            .dependencies
-            .keys()
+            .iter()
+            .flat_map(|recipe| recipe.dependencies.keys())
             .filter_map(|name| Some((name.as_str(), values(all.get(name)?))))
             .collect(),
         root_path: ROOT_PATH,
@@ -177,8 +195,8 @@ pub fn scope<'a>(
 fn neighbours(recipe: &Recipe, all: &BTreeMap<ComponentName, Ingredients>) -> Vec<Neighbour> {
     let stored = recipe.dependencies.keys().filter_map(|name| all.get(name));
     let neighbour = |of: &Ingredients| Neighbour {
-        name: of.recipe.name.to_string(),
-        version: of.recipe.version.to_string(),
+        name: of.name.to_string(),
+        version: of.version.to_string(),
         slot: of.slot,
         ids: of.ids,
         package: of.package.clone(),
@@ -188,7 +206,7 @@ fn neighbours(recipe: &Recipe, all: &BTreeMap<ComponentName, Ingredients>) -> Ve
 }
 
 fn values(of: &Ingredients) -> Values<'_> {
-    let (name, version) = (of.recipe.name.as_str(), of.recipe.version.to_string());
+    let (name, version) = (of.name.as_str(), of.version.to_string());
     Values {
         configuration: &of.configuration,
         artifacts_path: inside::artifacts(name, &version).into(),

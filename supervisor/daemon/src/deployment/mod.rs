@@ -45,7 +45,7 @@ pub use plan::PlanReport;
 #[cfg(test)]
 pub use prepare::Chosen;
 pub use prepare::{Prepared, Request};
-pub use reconcile::{ReconcileError, collect_packages, definitions, reconcile};
+pub use reconcile::{Undefined, collect_packages, definitions, reconcile};
 pub use record::DeploymentRecord;
 #[cfg(test)]
 pub use record::Phase;

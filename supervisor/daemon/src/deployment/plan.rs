@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::define::define;
 use super::nucleus::{NUCLEUS, without_effect};
-use super::prepare::{self, PrepareError, Request};
+use super::prepare::{self, Request};
 use super::reconcile::packages;
 use super::refusal::Refusal;
 use super::select;
@@ -69,7 +69,7 @@ impl Worker {
                 report.removed.insert(name.to_string(), row.version.to_string());
             }
         }
-        let before = records.ingredients(&desired)?;
+        let before = records.ingredients(&desired)?.ingredients;
         for (name, selected) in &selection.components {
             let stored = selected.candidate.stored.as_ref();
             let place = stored.map_or(Place::Store, |package| package.place);
@@ -85,8 +85,10 @@ impl Worker {
                 continue;
             };
             let from = old.version.to_string();
-            let before = define(name, &before, platform, settings).map_err(PrepareError::from)?;
-            let reasons = restart_reasons(&before, after);
+            let reasons = match define(name, &before, platform, settings) {
+                Ok(before) => restart_reasons(&before, after),
+                Err(undefined) => vec![format!("it is BROKEN now: {undefined}")],
+            };
             if from != to {
                 report.updated.insert(name.to_string(), VersionChange { from, to });
             } else if reasons.is_empty() {

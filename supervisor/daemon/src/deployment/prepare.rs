@@ -68,6 +68,10 @@ pub enum PrepareError {
     #[error(transparent)]
     Conflict(Box<Conflict>),
     #[error(
+        "{conflict}. The stored recipe of {package} is not valid to this version; deploy it with another, or remove it: {source}"
+    )]
+    Unreadable { package: String, source: Invalid, conflict: Box<Conflict> },
+    #[error(
         "the document updates {0}, which is neither deployed nor added; add it, or leave its update out"
     )]
     UpdateOfNothing(ComponentName),
@@ -164,15 +168,26 @@ pub fn foresee(
         let stored = selected.candidate.stored.as_ref();
         let package = stored.map(Package::directory).unwrap_or_default();
         let recipe = selected.candidate.recipe.clone();
+        let (version, recipe) = (recipe.version.clone(), Ok(recipe));
         let (configuration, run_with) = (selected.after.value(), selected.run_with.clone());
         // Ids that are not there yet are allocated by the commit.
         let ids = records.ids_of(name)?;
         let slot = ids.map_or(0, Ids::slot);
         let ids = IdRange { first: ids.map_or(0, |ids| ids.first) };
         let place = stored.map_or(Place::Store, |package| package.place);
-        let ingredients =
-            Ingredients { recipe, package, place, slot, ids, configuration, run_with };
-        all.insert(name.clone(), ingredients);
+        let name = name.clone();
+        let ingredients = Ingredients {
+            name: name.clone(),
+            version,
+            recipe,
+            package,
+            place,
+            slot,
+            ids,
+            configuration,
+            run_with,
+        };
+        all.insert(name, ingredients);
     }
     define_all(&all, platform, settings)
 }
@@ -195,8 +210,11 @@ pub fn ingredients(
     let mut all = BTreeMap::new();
     for (name, chosen) in &prepared.components {
         let ids = records.ids_of(name)?;
+        let recipe = chosen.package.parse()?;
         let ingredients = Ingredients {
-            recipe: chosen.package.parse()?,
+            name: name.clone(),
+            version: recipe.version.clone(),
+            recipe: Ok(recipe),
             package: chosen.package.directory(),
             place: chosen.package.place,
             slot: ids.map_or(0, Ids::slot),

@@ -1,25 +1,61 @@
 //! Makes the drivers follow what the store desires.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hedgerow_component::ComponentName;
 use hedgerow_component::platform::Platform;
 
-use super::define::{DefineError, Ingredients, define, scope};
+use super::define::{Ingredients, define, scope};
 use crate::definition::Definition;
-use crate::driver::{BuiltinDriver, Driver, Surroundings};
+use crate::driver::{Driver, FencelessDriver, Surroundings};
 use crate::lifecycle::{Goal, State};
 use crate::packages::{Packages, Place};
-use crate::records::RecordsError;
-use crate::registry::Command;
+use crate::records::{Desired, RecordsError, Stored};
+use crate::registry::{Command, Status};
 
-#[derive(Debug, thiserror::Error)]
-pub enum ReconcileError {
-    #[error(transparent)]
-    Records(#[from] RecordsError),
-    #[error(transparent)]
-    Define(#[from] DefineError),
+/// Every desired component, with what is wanted of it.
+#[derive(Debug, Default)]
+pub struct Definitions {
+    pub defined: Vec<(Definition, Goal)>,
+    pub undefined: Vec<(Undefined, Goal)>,
+}
+
+/// A desired component that cannot be defined. It is BROKEN, and holds up nothing but what needs it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(
+    "{why}; deploy {name} again with a recipe that this version and this device can use, or remove it"
+)]
+pub struct Undefined {
+    pub name: String,
+    pub version: String,
+    why: Arc<Why>,
+}
+
+/// A `DefineError` or a [`RecordsError`].
+type Why = dyn std::error::Error + Send + Sync;
+
+impl Undefined {
+    /// In place of a definition's: no definition has it.
+    pub const DIGEST: &str = "";
+
+    fn of(name: &ComponentName, row: &Desired, why: impl Into<Box<Why>>) -> Self {
+        let (name, version) = (name.to_string(), row.version.to_string());
+        Self { name, version, why: why.into().into() }
+    }
+}
+
+impl Definitions {
+    /// What can be waited for of each: its definition, by the digest, and whether it is to be up with it.
+    pub fn targets(&self) -> impl Iterator<Item = (String, (String, Goal))> {
+        let defined = self.defined.iter().map(|(definition, goal)| {
+            (definition.name.clone(), (definition.digest.clone(), *goal))
+        });
+        let undefined = self.undefined.iter().map(|(undefined, goal)| {
+            (undefined.name.clone(), (Undefined::DIGEST.to_owned(), *goal))
+        });
+        defined.chain(undefined)
+    }
 }
 
 /// Makes the drivers follow what the store desires. Nothing happens to a component that does already, nor to one
@@ -27,30 +63,55 @@ pub enum ReconcileError {
 pub async fn reconcile(
     around: &Arc<Surroundings>,
     platform: &Platform,
-) -> Result<Vec<(Definition, Goal)>, ReconcileError> {
+) -> Result<Definitions, RecordsError> {
     let desired = definitions(around, platform)?;
-    for (definition, goal) in &desired {
-        let name = &definition.name;
-        match around.registry.status(name) {
-            None if definition.place == Place::BuiltIn => {
-                BuiltinDriver::spawn(around, definition.clone(), *goal);
-            }
-            None => Driver::spawn(around, definition.clone(), *goal),
-            Some(_) if *goal == Goal::Remove => {}
-            Some(status) if status.digest != definition.digest => {
-                tell(around, name, Command::Replace(Box::new(definition.clone()))).await;
-                tell(around, name, Command::Goal(*goal)).await;
-            }
-            Some(status) => {
-                // A broken component gets another chance by being deployed again.
-                if status.state == State::Broken {
-                    tell(around, name, Command::Restart).await;
-                }
-                tell(around, name, Command::Goal(*goal)).await;
-            }
+    // A driver that takes no commands holds up none that is not there yet.
+    let is_new = |name: &str| around.registry.status(name).is_none();
+    let new: BTreeSet<String> =
+        desired.targets().map(|(name, _)| name).filter(|name| is_new(name)).collect();
+    for (definition, goal) in &desired.defined {
+        match definition.place {
+            _ if !new.contains(&definition.name) => {}
+            Place::BuiltIn => FencelessDriver::built_in(around, definition.clone(), *goal),
+            Place::Store | Place::Image => Driver::spawn(around, definition.clone(), *goal),
         }
     }
+    for (undefined, goal) in &desired.undefined {
+        if new.contains(&undefined.name) {
+            tracing::error!(component = undefined.name, "{undefined}");
+            FencelessDriver::undefined(around, undefined.clone(), *goal);
+        }
+    }
+    for (definition, goal) in &desired.defined {
+        let name = &definition.name;
+        let Some(status) = followed(around, &new, name, *goal) else { continue };
+        if status.digest != definition.digest {
+            tell(around, name, Command::Replace(Box::new(definition.clone()))).await;
+        } else if status.state == State::Broken {
+            // A broken component gets another chance by being deployed again.
+            tell(around, name, Command::Restart).await;
+        }
+        tell(around, name, Command::Goal(*goal)).await;
+    }
+    for (Undefined { name, .. }, goal) in &desired.undefined {
+        let Some(status) = followed(around, &new, name, *goal) else { continue };
+        if status.state == State::Broken {
+            tell(around, name, Command::Restart).await;
+        }
+        tell(around, name, Command::Goal(*goal)).await;
+    }
     Ok(desired)
+}
+
+/// What is known of a component that is to be told what is wanted of it: that of a new one is what it began with.
+fn followed(
+    around: &Surroundings,
+    new: &BTreeSet<String>,
+    name: &str,
+    goal: Goal,
+) -> Option<Status> {
+    let is_told = goal != Goal::Remove && !new.contains(name);
+    is_told.then(|| around.registry.status(name)).flatten()
 }
 
 /// Every desired component's definition, from the store alone; also makes their IPC policies current. Components
@@ -58,21 +119,29 @@ pub async fn reconcile(
 pub fn definitions(
     around: &Surroundings,
     platform: &Platform,
-) -> Result<Vec<(Definition, Goal)>, ReconcileError> {
+) -> Result<Definitions, RecordsError> {
     let desired = around.records.desired()?;
-    let ingredients = around.records.ingredients(&desired)?;
+    let Stored { ingredients, mut unreadable } = around.records.ingredients(&desired)?;
     let at_work = around.records.deployment_at_work()?;
     let held = at_work.filter(|record| !record.bootstraps.is_empty());
     let held = held.map(|record| record.changed).unwrap_or_default();
-    let mut definitions = Vec::new();
+    let mut definitions = Definitions::default();
     for (name, row) in &desired {
-        let definition = define(name, &ingredients, platform, &around.settings)?;
-        apply_policies(around, name, &ingredients);
         let goal = match row.goal {
             Goal::Run if held.contains(name) => Goal::Stop,
             goal => goal,
         };
-        definitions.push((definition, goal));
+        if let Some(error) = unreadable.remove(name) {
+            definitions.undefined.push((Undefined::of(name, row, error), goal));
+            continue;
+        }
+        match define(name, &ingredients, platform, &around.settings) {
+            Ok(definition) => {
+                apply_policies(around, name, &ingredients);
+                definitions.defined.push((definition, goal));
+            }
+            Err(error) => definitions.undefined.push((Undefined::of(name, row, error), goal)),
+        }
     }
     Ok(definitions)
 }

@@ -87,6 +87,7 @@ pub fn error_of(error: &PrepareError, message: String) -> Error {
         PrepareError::Recipe(_)
         | PrepareError::Twice { .. }
         | PrepareError::Conflict(_)
+        | PrepareError::Unreadable { .. }
         | PrepareError::Package(
             PackageError::Artifact { .. } | PackageError::NoArtifactDirectory { .. },
         )
@@ -114,7 +115,7 @@ fn fault_of(error: &PrepareError, cause: String) -> Fault {
     };
     let codes: &[ErrorCode] = match error {
         PrepareError::Directory(_) => &[Io, IoRead],
-        PrepareError::Recipe(_) | PrepareError::Twice { .. } => {
+        PrepareError::Recipe(_) | PrepareError::Twice { .. } | PrepareError::Unreadable { .. } => {
             &[ComponentPackageLoading, RecipeParse]
         }
         PrepareError::Conflict(conflict) => match conflict.as_ref() {

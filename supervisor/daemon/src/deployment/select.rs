@@ -1,13 +1,12 @@
 //! From what was asked for to versions and configurations: nothing is copied, nothing is written.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hedgerow_component::artifacts;
 use hedgerow_component::configuration::{Configuration, Origin};
 use hedgerow_component::platform::Platform;
 use hedgerow_component::recipe::Invalid;
-use hedgerow_component::resolve::{Requirement, Requirer};
+use hedgerow_component::resolve::{Conflict, Requirement, Requirer};
 use hedgerow_component::{ComponentName, Recipe, Version, resolve};
 use serde_json::Value;
 
@@ -50,7 +49,7 @@ pub struct Candidate {
     pub recipe: Recipe,
     pub text: String,
     pub is_from_directory: bool,
-    /// What the store has of the same text.
+    /// What the store has of it.
     pub stored: Option<Package>,
 }
 
@@ -58,6 +57,21 @@ impl Candidate {
     fn stored(package: Package) -> Result<Self, Invalid> {
         let (recipe, text) = (package.parse()?, package.recipe.clone());
         Ok(Self { recipe, text, is_from_directory: false, stored: Some(package) })
+    }
+
+    /// Whether the artifacts that came with the recipe that is stored of this version are all that this one names. As
+    /// in Greengrass, a recipe that is edited and comes without artifacts keeps those of its version, also those that
+    /// it does not name.
+    fn needs_no_more_than(
+        &self,
+        stored: Result<&Recipe, &Invalid>,
+        platform_before: &Platform,
+        platform: &Platform,
+    ) -> bool {
+        let Ok(wanted) = self.recipe.manifest_for(platform) else { return false };
+        let stored = stored.ok().and_then(|recipe| recipe.manifest_for(platform_before).ok());
+        let is_stored = |artifact| stored.is_some_and(|stored| stored.artifacts.contains(artifact));
+        wanted.artifacts.iter().all(is_stored)
     }
 }
 
@@ -72,17 +86,18 @@ pub fn select(
     let (nucleus_before, nucleus) = nucleus(document, &desired, records)?;
     let platform_before = nucleus_before.platform(own_platform);
     let platform = nucleus.platform(own_platform);
-    let mut candidates = candidates(request, records)?;
+    let mut candidates = Candidates::find(request, records, &platform_before, &platform)?;
     let (group, required) = roots(document, &desired, records.groups()?)?;
     let running: BTreeMap<_, _> =
         desired.iter().map(|(name, row)| (name.clone(), row.version.clone())).collect();
     let mut chosen: Vec<(ComponentName, Version)>;
     let builtins = {
         let available = |name: &ComponentName| -> Vec<&Recipe> {
-            candidates.values().map(|c| &c.recipe).filter(|recipe| recipe.name == *name).collect()
+            let known = candidates.known.values();
+            known.map(|c| &c.recipe).filter(|recipe| recipe.name == *name).collect()
         };
         let resolution = resolve(&required, &available, &running, &platform)
-            .map_err(|conflict| PrepareError::Conflict(Box::new(conflict)))?;
+            .map_err(|conflict| candidates.explain(conflict))?;
         let key = |resolved: &resolve::Resolved<'_>| {
             (resolved.recipe.name.clone(), resolved.recipe.version.clone())
         };
@@ -93,7 +108,7 @@ pub fn select(
         let candidate = Candidate::stored(builtin_package(builtin, &version))?;
         let key = (candidate.recipe.name.clone(), version);
         chosen.push(key.clone());
-        candidates.insert(key, candidate);
+        candidates.known.insert(key, candidate);
     }
     let is_there = chosen.iter().any(|(name, _)| name.as_str() == NUCLEUS);
     let (platform, nucleus) = match is_there {
@@ -102,7 +117,7 @@ pub fn select(
     };
     let (mut components, mut order) = (BTreeMap::new(), Vec::new());
     for (name, version) in chosen {
-        let Some(candidate) = candidates.remove(&(name.clone(), version)) else { continue };
+        let Some(candidate) = candidates.known.remove(&(name.clone(), version)) else { continue };
         let before = records.configuration_of(&name)?;
         let mut after = before.clone();
         configure(document, &candidate.recipe, &mut after)?;
@@ -203,10 +218,86 @@ fn apply_update(
     Ok(())
 }
 
-/// Recipes of the directory, and those in the store that the directory does not replace.
-fn candidates(
+/// Recipes that may be chosen.
+struct Candidates {
+    known: BTreeMap<(ComponentName, Version), Candidate>,
+    /// Those in the store that are none to this version of Hedgerow, by [`Package::key`].
+    unreadable: BTreeMap<String, Invalid>,
+}
+
+impl Candidates {
+    /// Recipes of the directory, and those in the store that the directory does not replace.
+    fn find(
+        request: &Request,
+        records: &Records,
+        platform_before: &Platform,
+        platform: &Platform,
+    ) -> Result<Self, PrepareError> {
+        let (mut known, mut unreadable) = (from_directory(request)?, BTreeMap::new());
+        let brings_artifacts = request.artifact_dir.is_some();
+        for (key, package) in records.packages()? {
+            // A built-in is a candidate in every version that it claims, not only in the one it was last.
+            if package.place == Place::BuiltIn {
+                continue;
+            }
+            let stored = package.parse();
+            match (place_of(&key).and_then(|at| known.get_mut(&at)), stored) {
+                (Some(same), _) if same.text == package.recipe => same.stored = Some(package),
+                (Some(edited), stored) if !brings_artifacts => {
+                    if edited.needs_no_more_than(stored.as_ref(), platform_before, platform) {
+                        let (file, recipe) = (edited.recipe.file.clone(), edited.text.clone());
+                        edited.stored = Some(Package { file, recipe, ..package });
+                    }
+                }
+                (Some(_), _) => {}
+                (None, Ok(recipe)) => {
+                    let text = package.recipe.clone();
+                    let at = (recipe.name.clone(), recipe.version.clone());
+                    let stored = Some(package);
+                    known.insert(at, Candidate { recipe, text, is_from_directory: false, stored });
+                }
+                (None, Err(invalid)) => drop(unreadable.insert(key, invalid)),
+            }
+        }
+        Ok(Self { known, unreadable })
+    }
+
+    /// What is in the way may be a recipe that could be read once.
+    fn explain(&self, conflict: Conflict) -> PrepareError {
+        let is_of = |key: &str, component: &ComponentName| {
+            key.split_once('@').is_some_and(|(name, _)| name == component.as_str())
+        };
+        let unreadable = match &conflict {
+            Conflict::Missing { component, .. } | Conflict::NoVersion { component, .. } => {
+                self.unreadable.iter().find(|(key, _)| is_of(key, component))
+            }
+            Conflict::NotBuiltIn { .. }
+            | Conflict::NoPlatform { .. }
+            | Conflict::Unrunnable { .. }
+            | Conflict::Refused { .. }
+            | Conflict::Cycle { .. }
+            | Conflict::TooComplex { .. } => None,
+        };
+        let conflict = Box::new(conflict);
+        match unreadable {
+            Some((package, source)) => PrepareError::Unreadable {
+                package: package.clone(),
+                source: source.clone(),
+                conflict,
+            },
+            None => PrepareError::Conflict(conflict),
+        }
+    }
+}
+
+/// What [`Package::key`] is made of.
+fn place_of(key: &str) -> Option<(ComponentName, Version)> {
+    let (name, version) = key.split_once('@')?;
+    Some((name.parse().ok()?, version.parse().ok()?))
+}
+
+fn from_directory(
     request: &Request,
-    records: &Records,
 ) -> Result<BTreeMap<(ComponentName, Version), Candidate>, PrepareError> {
     let mut candidates: BTreeMap<_, Candidate> = BTreeMap::new();
     let mut findings = Vec::new();
@@ -232,22 +323,6 @@ fn candidates(
     }
     if !findings.is_empty() {
         return Err(Invalid { findings }.into());
-    }
-    for package in records.packages()? {
-        // A built-in is a candidate in every version that it claims, not only in the one it was last.
-        if package.place == Place::BuiltIn {
-            continue;
-        }
-        let candidate = Candidate::stored(package)?;
-        match candidates.entry((candidate.recipe.name.clone(), candidate.recipe.version.clone())) {
-            Entry::Vacant(entry) => {
-                entry.insert(candidate);
-            }
-            Entry::Occupied(mut entry) if entry.get().text == candidate.text => {
-                entry.get_mut().stored = candidate.stored;
-            }
-            Entry::Occupied(_) => {}
-        }
     }
     Ok(candidates)
 }

@@ -207,15 +207,12 @@ impl Worker {
         definitions: &BTreeMap<ComponentName, Definition>,
     ) -> Result<(), Refusal> {
         let desired = select::wanted_to_stay(&self.around.records)?;
-        let before = self.around.records.ingredients(&desired)?;
+        let before = self.around.records.ingredients(&desired)?.ingredients;
         let settings = &self.around.settings;
         let platform_before = Nucleus::of(&before).platform(&self.platform);
         for name in prepared.order.iter().filter(|name| record.changed.contains(*name)) {
-            let old = match before.contains_key(name) {
-                true => Some(define(name, &before, &self.platform, settings)),
-                false => None,
-            };
-            let old = old.transpose().map_err(PrepareError::from)?;
+            // What cannot be defined any more, like what was not there, has had no bootstrap that counts.
+            let old = define(name, &before, &self.platform, settings).ok();
             let script = |definition: &Definition| {
                 let step = definition.steps.get(&StepKind::Bootstrap)?;
                 Some((definition.version.clone(), step.script.clone()))
@@ -225,7 +222,7 @@ impl Worker {
                 record.bootstraps.push(name.clone());
             }
             let again = before.get(name).and_then(|old| {
-                let manifest = old.recipe.manifest_for(&platform_before).ok()?;
+                let manifest = old.recipe.as_ref().ok()?.manifest_for(&platform_before).ok()?;
                 manifest.lifecycle.step(StepKind::Bootstrap)
             });
             if again.is_some_and(|step| step.bootstrap_on_rollback) {

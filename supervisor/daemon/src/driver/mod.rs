@@ -3,9 +3,9 @@
 mod act;
 mod alarm;
 mod bootstrap;
-mod builtin;
 mod discard;
 mod fence;
+mod fenceless;
 mod note;
 mod obey;
 mod observe;
@@ -22,10 +22,10 @@ use tokio::sync::{mpsc, watch};
 
 use alarm::Alarm;
 pub use bootstrap::{BootstrapError, bootstrap};
-pub use builtin::BuiltinDriver;
 pub use discard::discard;
-pub use fence::{Adopted, adopt};
-use fence::{Fence, FenceError, News};
+pub use fence::{Adopted, FenceError, adopt};
+use fence::{Fence, News};
+pub use fenceless::FencelessDriver;
 pub use note::Note;
 pub use surroundings::Surroundings;
 
@@ -34,6 +34,14 @@ use crate::fault::Fault;
 use crate::lifecycle::{Conditions, Event, Goal, Machine, RestartPolicy, State, StepKind, Timer};
 use crate::registry::{COMMANDS, Command, Status};
 
+/// How a driver hears of what is outside its fence.
+#[derive(Debug)]
+struct Mailbox {
+    commands: mpsc::Receiver<Command>,
+    /// How many IPC sessions are open.
+    sessions: watch::Receiver<u32>,
+}
+
 pub struct Driver {
     around: Arc<Surroundings>,
     /// What is followed. An open fence may still be of one before it: [`Fence::definition`].
@@ -41,9 +49,7 @@ pub struct Driver {
     policy: RestartPolicy,
     machine: Machine,
     fence: Option<Fence>,
-    commands: mpsc::Receiver<Command>,
-    /// How many IPC sessions are open.
-    sessions: watch::Receiver<u32>,
+    mailbox: Mailbox,
     /// What happened and has not been stepped through yet.
     pending: VecDeque<Event>,
     alarm: Alarm,
@@ -64,7 +70,13 @@ impl Driver {
     /// Starts the task of a component that has no fence.
     pub fn spawn(around: &Arc<Surroundings>, definition: Definition, goal: Goal) {
         let machine = Machine::new(goal, definition.steps(), around.is_installed(&definition));
-        Self::launch(around, definition, machine, None);
+        Self::launch(around, definition, machine, None, None);
+    }
+
+    /// Goes on for the task of a component that had no fence, and hears what that has not heard any more.
+    fn take_over(around: &Arc<Surroundings>, definition: Definition, goal: Goal, mailbox: Mailbox) {
+        let machine = Machine::new(goal, definition.steps(), around.is_installed(&definition));
+        Self::launch(around, definition, machine, None, Some(mailbox));
     }
 
     /// Starts the task of a component whose fence outlived the daemon before this one.
@@ -78,7 +90,7 @@ impl Driver {
         let machine = note.machine.clone();
         let paused = note.paused;
         let fence = Fence::adopt(around, &definition, note, adopted).await?;
-        Self::launch(around, definition, machine, Some((fence, goal, paused)));
+        Self::launch(around, definition, machine, Some((fence, goal, paused)), None);
         Ok(())
     }
 
@@ -87,8 +99,11 @@ impl Driver {
         definition: Definition,
         machine: Machine,
         adopted: Option<(Fence, Goal, bool)>,
+        taken: Option<Mailbox>,
     ) {
+        let is_new = taken.is_none();
         let (sender, commands) = mpsc::channel(COMMANDS);
+        let new = || Mailbox { commands, sessions: watch::channel(0).1 };
         let is_early = adopted.is_some();
         let (fence, goal, paused) = match adopted {
             Some((fence, goal, paused)) => (Some(fence), goal, paused),
@@ -100,8 +115,7 @@ impl Driver {
             definition,
             machine,
             fence,
-            commands,
-            sessions: watch::channel(0).1,
+            mailbox: taken.unwrap_or_else(new),
             pending: [Event::Goal(goal)].into(),
             alarm: Alarm::default(),
             next_retry: None,
@@ -113,7 +127,11 @@ impl Driver {
             restarts: 0,
             fault: None,
         };
-        driver.sessions = around.registry.insert(driver.status(), sender);
+        if is_new {
+            driver.mailbox.sessions = around.registry.insert(driver.status(), sender);
+        } else {
+            around.registry.update(driver.status());
+        }
         tokio::spawn(driver.run());
     }
 
@@ -140,14 +158,14 @@ impl Driver {
                 return;
             }
             tokio::select! {
-                command = self.commands.recv() => match command {
+                command = self.mailbox.commands.recv() => match command {
                     Some(command) => self.obey(command).await,
                     // The registry dropped this component: only removal does that.
                     None => return,
                 },
                 news = next_news(self.fence.as_mut()) => self.observe(news).await,
                 timer = self.alarm.ring() => self.rang(timer),
-                Ok(()) = self.sessions.changed() => self.note().await,
+                Ok(()) = self.mailbox.sessions.changed() => self.note().await,
                 _ = neighbours.changed() => {}
             }
         }
@@ -188,7 +206,7 @@ impl Driver {
 
     /// Leaves with the launcher what a new daemon must know.
     async fn note(&mut self) {
-        let sessions = *self.sessions.borrow_and_update();
+        let sessions = *self.mailbox.sessions.borrow_and_update();
         if let Some(fence) = &mut self.fence {
             fence.note(&self.machine, &self.definition.digest, sessions, self.paused).await;
         }

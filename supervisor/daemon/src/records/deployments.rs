@@ -72,7 +72,7 @@ impl Records {
     pub fn needed_packages(&self) -> Result<BTreeSet<String>, RecordsError> {
         let snapshots = self.store.read(|tx| tx.rows_json::<Snapshot>(SNAPSHOTS))?;
         let old = snapshots.into_iter().flat_map(|(_, snapshot)| snapshot.packages.into_values());
-        Ok(self.packages()?.into_iter().chain(old).map(|package| package.id).collect())
+        Ok(self.packages()?.into_values().chain(old).map(|package| package.id).collect())
     }
 
     /// In the order of their jobs.

@@ -6,7 +6,6 @@ use hedgerow_api::{JobKind, JobState};
 use hedgerow_component::configuration::Configuration;
 use hedgerow_component::{ComponentName, VersionReq};
 use hedgerow_isolation::moment::Moment;
-use hedgerow_store::Store;
 use hedgerow_store::disk::Disk;
 use proptest::prelude::*;
 use serde_json::json;
@@ -176,12 +175,8 @@ fn everything(records: &Records) -> String {
 /// not there.
 fn check_whole(records: &Records) {
     let desired = records.desired().unwrap();
-    let ingredients = records.ingredients(&desired).unwrap();
-    assert_eq!(ingredients.len(), desired.len());
-}
-
-fn records_on(disk: &Disk) -> Records {
-    Records { store: Store::on(disk).unwrap() }
+    let stored = records.ingredients(&desired).unwrap();
+    assert_eq!(stored.ingredients.len(), desired.len());
 }
 
 proptest! {
@@ -200,7 +195,7 @@ proptest! {
             .flat_map(|(number, plan)| plan.decisions().iter().map(move |one| (number, *one)))
             .collect();
         // What would be after each decision, had the power stayed.
-        let undisturbed = records_on(&Disk::default());
+        let undisturbed = Records::on(&Disk::default());
         let mut expected = vec![everything(&undisturbed)];
         for (number, decision) in &decisions {
             decide(&undisturbed, *number, &plans[*number], *decision).unwrap();
@@ -210,7 +205,7 @@ proptest! {
         let disk = Disk::default();
         let (mut acknowledged, mut attempted) = (0, 0);
         {
-            let records = records_on(&disk);
+            let records = Records::on(&disk);
             disk.cut_power_after(cut);
             for (number, decision) in &decisions {
                 attempted += 1;
@@ -224,7 +219,7 @@ proptest! {
             dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             always.unwrap_or(dice >> 63 == 1)
         });
-        let records = records_on(&survivor);
+        let records = Records::on(&survivor);
         check_whole(&records);
         let found = everything(&records);
         // The installs of a deployment are a decision for each component.

@@ -103,7 +103,7 @@ impl DaemonServices {
         if !has_braces(&value) {
             return Ok(value);
         }
-        let all = self.records.ingredients(&self.records.desired()?)?;
+        let all = self.records.ingredients(&self.records.desired()?)?.ingredients;
         let shown = all.get(of).map(|own| shown(&value, own, &all, &self.settings).into_owned());
         Ok(shown.unwrap_or(value))
     }
@@ -136,10 +136,10 @@ impl DaemonServices {
         let Ok(caller) = ComponentName::try_from(caller.to_owned()) else { return Ok(false) };
         let mut desired = self.records.desired()?;
         desired.retain(|name, _| *name == caller);
-        let ingredients = self.records.ingredients(&desired)?;
-        let own = ingredients.get(&caller);
-        Ok(own.is_some_and(|own| {
-            own.recipe.dependencies.keys().any(|dependency| dependency.as_str() == component)
+        let ingredients = self.records.ingredients(&desired)?.ingredients;
+        let own = ingredients.get(&caller).and_then(|own| own.recipe.as_ref().ok());
+        Ok(own.is_some_and(|recipe| {
+            recipe.dependencies.keys().any(|dependency| dependency.as_str() == component)
         }))
     }
 }
