@@ -3,6 +3,13 @@
 //! A function is a [`FunctionSpec`]: plain data, worked out from a recipe and its configuration by whoever has those.
 //! Its *instances* are fences in which a runtime polls the Lambda Runtime API; this room neither opens fences nor
 //! knows recipes: it asks [`Instances`] for them. An [`Invocation`] goes to one instance and ends in an [`Answer`].
+//!
+//! Who has to do with what:
+//! - callers and the drivers of components have [`Functions`];
+//! - the durable queue hands its events to [`Functions::deliver`], whose result says what becomes of them;
+//! - the Runtime API's server of an instance has an [`InstanceLink`]: it asks it for [`Work`] and gives it answers;
+//! - who implements [`Instances`] starts that server, and passes what the function writes to a [`LogTail`];
+//! - who shows functions watches their [`Overview`].
 
 #![forbid(unsafe_code)]
 
