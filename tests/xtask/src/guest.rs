@@ -16,7 +16,7 @@ use crate::test::test_binaries;
 use crate::{build, examples, setup, workspace};
 
 /// Until a whole run of the cases is ended. Everything is emulated: some ten times slower than the host.
-const CASES_LIMIT: Duration = Duration::from_secs(900);
+const CASES_LIMIT: Duration = Duration::from_secs(1200);
 
 /// End-to-end cases that are worth another kernel, as options of `cargo test`.
 const END_TO_END: [&str; 4] = ["--test", "network", "--test", "view"];
