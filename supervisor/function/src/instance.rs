@@ -14,7 +14,10 @@ pub struct InstanceId(pub u64);
 /// Makes and ends instances. Every method may be called for several instances at once.
 pub trait Instances: fmt::Debug + Send + Sync + 'static {
     /// Opens a fence whose loopback has the Runtime API's listener, serves the Runtime API there over the link, and
-    /// starts the runtime in it. A deadline of its own, so that it never hangs.
+    /// starts the runtime in it. It has a deadline of its own, so that it never hangs.
+    ///
+    /// The server is not to be aborted, not even by [`Self::close`]: what the runtime sent before it ended is still to be
+    /// read, and a response that is cut off must say so. With its process the connections end, and with them the server.
     fn open(
         &self,
         spec: &FunctionSpec,
