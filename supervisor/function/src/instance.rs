@@ -17,7 +17,8 @@ pub trait Instances: fmt::Debug + Send + Sync + 'static {
     /// starts the runtime in it. It has a deadline of its own, so that it never hangs.
     ///
     /// The server is not to be aborted, not even by [`Self::close`]: what the runtime sent before it ended is still to be
-    /// read, and a response that is cut off must say so. With its process the connections end, and with them the server.
+    /// read, and a response that is cut off must say so. With its process the connections end, and after
+    /// [`InstanceLink::closed`] no other one comes.
     fn open(
         &self,
         spec: &FunctionSpec,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::task::Message;
 use crate::{Answer, FunctionError, InstanceId, RequestId};
@@ -14,6 +14,8 @@ use crate::{Answer, FunctionError, InstanceId, RequestId};
 pub struct InstanceLink {
     id: InstanceId,
     messages: mpsc::Sender<Message>,
+    /// Nothing is ever sent: the other end goes with the instance.
+    instance: watch::Receiver<()>,
 }
 
 /// An invocation on its way to a runtime: the answer to `next`.
@@ -46,12 +48,23 @@ pub(crate) struct Answered {
 }
 
 impl InstanceLink {
-    pub(crate) fn new(id: InstanceId, messages: mpsc::Sender<Message>) -> Self {
-        Self { id, messages }
+    /// What is returned beside it is to be dropped when the instance has been closed.
+    pub(crate) fn new(
+        id: InstanceId,
+        messages: mpsc::Sender<Message>,
+    ) -> (Self, watch::Sender<()>) {
+        let (present, instance) = watch::channel(());
+        (Self { id, messages, instance }, present)
     }
 
     pub fn id(&self) -> InstanceId {
         self.id
+    }
+
+    /// Returns when the instance has been closed: nobody connects any more.
+    pub async fn closed(&self) {
+        let mut instance = self.instance.clone();
+        while instance.changed().await.is_ok() {}
     }
 
     /// Waits for work, for ever if need be. `None`: this poll is not wanted, because another one of the same

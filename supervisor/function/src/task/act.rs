@@ -57,9 +57,9 @@ impl<I: Instances> Task<I> {
             return;
         };
         self.count(|metrics| metrics.cold_starts += 1);
-        self.seats.insert(id, Seat::new(Arc::clone(&self.spec)));
+        let (link, present) = InstanceLink::new(id, own.clone());
+        self.seats.insert(id, Seat::new(Arc::clone(&self.spec), present));
         let (instances, spec) = (Arc::clone(&self.instances), Arc::clone(&self.spec));
-        let link = InstanceLink::new(id, own.clone());
         let own = own.downgrade();
         tokio::spawn(async move {
             let say = async |message| {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep};
 
 use super::{Seat, Task};
@@ -187,9 +187,10 @@ impl Tailed {
 }
 
 impl Seat {
-    pub(super) fn new(spec: Arc<FunctionSpec>) -> Self {
+    pub(super) fn new(spec: Arc<FunctionSpec>, present: watch::Sender<()>) -> Self {
         Self {
             spec,
+            _present: present,
             poll: None,
             delivered: None,
             log_tail: LogTail::default(),

@@ -84,6 +84,8 @@ pub(crate) struct Task<I> {
 struct Seat {
     /// What it was opened for.
     spec: Arc<FunctionSpec>,
+    /// Tells its link by being dropped that it has been closed.
+    _present: watch::Sender<()>,
     poll: Option<oneshot::Sender<Work>>,
     /// Whether the runtime has seen what it was given last.
     delivered: Option<Arc<AtomicBool>>,

@@ -27,6 +27,8 @@ pub struct Fake {
     /// The most that there ever were at once.
     pub most: AtomicUsize,
     pub opened: AtomicUsize,
+    /// Links that were told so.
+    pub closed: Arc<AtomicUsize>,
     pub is_launcher_away: AtomicBool,
     /// Invocations that a runtime has begun with, by request.
     pub begun: Arc<Mutex<Vec<String>>>,
@@ -67,7 +69,14 @@ impl Instances for Fake {
         let (end, ended) = oneshot::channel();
         let (frozen, thawed) = watch::channel(false);
         let log_tail = LogTail::default();
-        let begun = Arc::clone(&self.begun);
+        let (begun, closed) = (Arc::clone(&self.begun), Arc::clone(&self.closed));
+        tokio::spawn({
+            let link = link.clone();
+            async move {
+                link.closed().await;
+                closed.fetch_add(1, Ordering::Relaxed);
+            }
+        });
         let mut runtime = Runtime { link, thawed, log_tail: log_tail.clone(), begun };
         let (handler, version) = (spec.handler.clone(), spec.version.clone());
         let runtime = tokio::spawn(async move {

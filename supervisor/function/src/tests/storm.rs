@@ -106,6 +106,7 @@ async fn weather(turns: Vec<Turn>) {
     assert_eq!(begun.iter().collect::<HashSet<_>>().len(), begun.len(), "run twice");
     sleep(Duration::from_secs(65)).await;
     assert_eq!(fake.alive(), 0);
+    assert_eq!(fake.closed.load(Ordering::Relaxed), fake.opened.load(Ordering::Relaxed));
     let seen = until(&functions, |_| true).await;
     assert_eq!((seen.waiting, seen.instances.total()), (0, 0));
 }
