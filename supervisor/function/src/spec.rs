@@ -73,6 +73,8 @@ pub struct QueuePolicy {
     pub max_age: Duration,
     /// Tries after the first.
     pub retries: u32,
+    /// Before the first of them; before the second it is twice as long, and so on. In Lambda a minute.
+    pub retry_delay: Duration,
     /// Local topic that is told of each event that was given up.
     pub dead_letter: Option<String>,
 }

@@ -27,6 +27,7 @@ mod error;
 mod ids;
 mod open;
 mod query;
+mod queue;
 mod schema;
 mod write;
 
@@ -41,6 +42,7 @@ use open::Source;
 pub use error::StoreError;
 pub use ids::Ids;
 pub use query::{Keyed, Query, Read};
+pub use queue::{Change, Queue, SetAside, Waiting};
 pub use schema::{DEPLOYMENTS, DESIRED, GROUPS, INSTALLS, JOBS, META, PACKAGES, Rows, SNAPSHOTS};
 pub use write::Write;
 
@@ -74,13 +76,13 @@ impl Store {
     }
 
     pub fn open_with_cache(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
-        Self::from_source(Source::file(path, cache_bytes))
+        Self::from_source(Source::file(path, cache_bytes, schema::MIGRATIONS))
     }
 
     /// For tests.
     #[cfg(any(test, feature = "disk"))]
     pub fn on(disk: &disk::Disk) -> Result<Self, StoreError> {
-        Self::from_source(Source::on(disk))
+        Self::from_source(Source::on(disk, schema::MIGRATIONS))
     }
 
     fn from_source(source: Source) -> Result<Self, StoreError> {

@@ -9,7 +9,7 @@ use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError};
 
 use crate::error::StoreError;
-use crate::schema;
+use crate::schema::{self, Migration};
 
 type Open = dyn Fn(&Builder) -> Result<Database, DatabaseError> + Send + Sync;
 
@@ -17,11 +17,12 @@ type Open = dyn Fn(&Builder) -> Result<Database, DatabaseError> + Send + Sync;
 pub(crate) struct Source {
     name: String,
     cache_bytes: usize,
+    migrations: &'static [Migration],
     open: Box<Open>,
 }
 
 impl Source {
-    pub fn file(path: &Path, cache_bytes: usize) -> Self {
+    pub fn file(path: &Path, cache_bytes: usize, migrations: &'static [Migration]) -> Self {
         let name = path.display().to_string();
         let path = path.to_owned();
         let open = move |builder: &Builder| {
@@ -30,24 +31,24 @@ impl Source {
             }
             open_file(builder, &path, OpenOptions::new().read(true).write(true))
         };
-        Self { name, cache_bytes, open: Box::new(open) }
+        Self { name, cache_bytes, migrations, open: Box::new(open) }
     }
 
     #[cfg(any(test, feature = "disk"))]
-    pub fn on(disk: &crate::disk::Disk) -> Self {
+    pub fn on(disk: &crate::disk::Disk, migrations: &'static [Migration]) -> Self {
         let disk = disk.clone();
         let open = move |builder: &Builder| builder.create_with_backend(disk.clone());
         let cache_bytes = crate::DEFAULT_CACHE_BYTES;
-        Self { name: "test".to_owned(), cache_bytes, open: Box::new(open) }
+        Self { name: "test".to_owned(), cache_bytes, migrations, open: Box::new(open) }
     }
 
     pub fn open(&self) -> Result<Database, StoreError> {
         let mut builder = Builder::new();
         builder.set_cache_size(self.cache_bytes);
-        // Without it the library may panic on a file that was altered. The file is small.
+        // Without it the library may panic on a file that was altered. The files are small.
         builder.set_check_integrity_on_open(true);
         let database = (self.open)(&builder)?;
-        schema::migrate(&database)?;
+        schema::migrate(&database, self.migrations)?;
         Ok(database)
     }
 }

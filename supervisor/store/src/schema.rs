@@ -53,11 +53,7 @@ pub(crate) type Migration = fn(&WriteTransaction) -> Result<(), StoreError>;
 pub(crate) const MIGRATIONS: &[Migration] = &[first_tables, deployment_tables];
 
 /// Brings a database to the schema of this program, in one transaction.
-pub(crate) fn migrate(database: &Database) -> Result<(), StoreError> {
-    migrate_by(database, MIGRATIONS)
-}
-
-pub(crate) fn migrate_by(database: &Database, migrations: &[Migration]) -> Result<(), StoreError> {
+pub(crate) fn migrate(database: &Database, migrations: &[Migration]) -> Result<(), StoreError> {
     let found = version(database)?;
     let known = u32::try_from(migrations.len()).unwrap_or(u32::MAX);
     if found > known {

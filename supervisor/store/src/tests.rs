@@ -1,5 +1,6 @@
 mod durability;
 mod fullness;
+mod queue;
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +10,7 @@ use super::*;
 use crate::disk::Disk;
 
 fn source_on(disk: &Disk) -> Source {
-    Source::on(disk)
+    Source::on(disk, schema::MIGRATIONS)
 }
 
 fn store_on(disk: &Disk) -> Store {
@@ -250,7 +251,7 @@ fn a_newer_schema_is_refused_and_an_older_one_migrated() {
     let disk = Disk::default();
     let open = |migrations: &[schema::Migration]| {
         let database = redb::Builder::new().create_with_backend(disk.clone()).unwrap();
-        schema::migrate_by(&database, migrations)
+        schema::migrate(&database, migrations)
     };
     let add_table = |tx: &redb::WriteTransaction| {
         tx.open_table(JOBS.table())?.insert("migrated", &b"yes"[..])?;

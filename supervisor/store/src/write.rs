@@ -132,7 +132,7 @@ impl Write {
         Ok(self.transaction.abort()?)
     }
 
-    fn insert<'k, 'v, K: Key + 'static, V: Value + 'static>(
+    pub(crate) fn insert<'k, 'v, K: Key + 'static, V: Value + 'static>(
         &mut self,
         definition: TableDefinition<'static, K, V>,
         key: K::SelfType<'k>,
@@ -153,7 +153,7 @@ impl Write {
         self.note(result)
     }
 
-    fn delete<'k, K: Key + 'static, V: Value + 'static>(
+    pub(crate) fn delete<'k, K: Key + 'static, V: Value + 'static>(
         &mut self,
         definition: TableDefinition<'static, K, V>,
         key: K::SelfType<'k>,

@@ -40,6 +40,7 @@ pub(crate) fn spec(name: &str, handler: &str) -> FunctionSpec {
             length: 1000,
             max_age: Duration::from_secs(21_600),
             retries: 2,
+            retry_delay: Duration::from_secs(60),
             dead_letter: None,
         },
         sources: vec![],
