@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use hedgerow_component::check::{Choice, ManifestReport, Report, check};
+use hedgerow_component::check::{Choice, Function, ManifestReport, Report, check};
 use hedgerow_component::recipe::MAX_BYTES;
 use hedgerow_component::{Finding, Platform, Severity};
 
@@ -87,6 +87,9 @@ fn shown(report: &Report) -> String {
             "{}: {} {} on {}",
             report.file, recipe.name, recipe.version, report.platform
         );
+        if let Some(function) = &recipe.function {
+            let _ = writeln!(text, "  {}", explained(function));
+        }
         for (index, manifest) in recipe.manifests.iter().enumerate() {
             let _ = writeln!(text, "  manifest {}{}", index + 1, verdict(manifest));
         }
@@ -96,6 +99,16 @@ fn shown(report: &Report) -> String {
     let warnings = counted(count(Severity::Warning), "warning");
     let _ = write!(text, "{}: {errors}, {warnings}", report.file);
     text
+}
+
+fn explained(function: &Function) -> String {
+    let Function { runtime, runtime_component, handler, pinned } = function;
+    let starts = if *pinned { "starts with its deployment" } else { "starts with its first event" };
+    let client = runtime_component.as_ref().map_or_else(
+        || "its archive brings bootstrap".to_owned(),
+        |name| format!("{name} or its archive brings the runtime's client"),
+    );
+    format!("function {handler} of {runtime}: {starts}; {client}")
 }
 
 fn counted(number: usize, what: &str) -> String {

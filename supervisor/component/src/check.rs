@@ -1,11 +1,16 @@
 //! Everything that can be said of a recipe without deploying it.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::builtins::{Builtin, Service};
 use crate::finding::{Finding, Severity};
+use crate::lambda::{self, At, InvalidLambda, Lambda};
 use crate::platform::{Mismatch, Platform};
 use crate::recipe::{ComponentType, Manifest, Parsed, Recipe};
+use crate::variables::{Scope, Values};
 
 #[cfg(test)]
 mod tests;
@@ -26,8 +31,21 @@ pub struct Report {
 pub struct Summary {
     pub name: String,
     pub version: String,
+    /// What it runs, where it is a Lambda function that can be deployed.
+    pub function: Option<Function>,
     /// In the order of the file.
     pub manifests: Vec<ManifestReport>,
+}
+
+/// A Lambda function with its recipe's own configuration.
+#[derive(Clone, Debug, Serialize)]
+pub struct Function {
+    /// As Lambda names it.
+    pub runtime: String,
+    /// The component that brings the runtime's client; one of another version of the language may do as well.
+    pub runtime_component: Option<String>,
+    pub handler: String,
+    pub pinned: bool,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -80,8 +98,54 @@ pub fn check(file: &str, bytes: &[u8], platform: &Platform) -> Report {
     }));
     findings.extend(recipe.dependencies.keys().filter_map(|name| built_in(&recipe, name.as_str())));
     findings.extend(images(&recipe));
+    let function = match chosen.and_then(|chosen| function(&recipe, &recipe.manifests[chosen])) {
+        Some(Ok(function)) => Some(function),
+        Some(Err(invalid)) => {
+            findings.extend(faults_of_function(&recipe, invalid));
+            None
+        }
+        None => None,
+    };
     let (name, version) = (recipe.name.to_string(), recipe.version.to_string());
-    report(Some(Summary { name, version, manifests }), findings)
+    report(Some(Summary { name, version, function, manifests }), findings)
+}
+
+/// As it would be with nothing but its recipe's configuration.
+fn function(recipe: &Recipe, manifest: &Manifest) -> Option<Result<Function, InvalidLambda>> {
+    if recipe.kind != ComponentType::Lambda {
+        return None;
+    }
+    let configuration = Value::Object(recipe.default_configuration.clone());
+    let values = Values {
+        configuration: &configuration,
+        artifacts_path: "/artifacts".into(),
+        artifacts_decompressed_path: "/artifacts-unarchived".into(),
+        work_path: "/work".into(),
+    };
+    let scope =
+        Scope { own: values, dependencies: BTreeMap::new(), root_path: "/", thing_name: None };
+    let setenv = manifest.lifecycle.setenv.iter();
+    let setenv = setenv.map(|(key, value)| (key.clone(), scope.interpolate(value).text)).collect();
+    let lambda = Lambda::read(recipe, manifest, setenv, &configuration);
+    Some(lambda.map(|lambda| Function {
+        runtime_component: lambda.runtime.component().map(|name| name.to_string()),
+        runtime: lambda.runtime.to_string(),
+        handler: lambda.handler,
+        pinned: lambda.pinned,
+    }))
+}
+
+fn faults_of_function(recipe: &Recipe, invalid: InvalidLambda) -> impl Iterator<Item = Finding> {
+    invalid.faults.into_iter().map(move |lambda::Fault { at, message, advice }| {
+        let (pointer, message) = match at {
+            At::Configuration(pointer) => {
+                (format!("/ComponentConfiguration/DefaultConfiguration{pointer}"), message)
+            }
+            At::Variable(name) => (format!("/Lifecycle/setenv/{name}"), message),
+            At::Artifacts => ("/Manifests".to_owned(), message),
+        };
+        Finding { pointer, ..Finding::of_file(&recipe.file, message, advice) }
+    })
 }
 
 fn manifests(recipe: &Recipe, platform: &Platform) -> Vec<ManifestReport> {
@@ -114,10 +178,15 @@ fn faults(manifest: &Manifest, chosen: bool) -> impl Iterator<Item = Finding> {
 }
 
 fn runnable(recipe: &Recipe) -> Option<Finding> {
-    let kind = recipe.kind;
-    let message = format!("components of the type {kind} cannot be deployed");
-    let advice = "only those of the type aws.greengrass.generic can";
-    (kind != ComponentType::Generic).then(|| Finding::of_file(&recipe.file, message, advice))
+    match recipe.kind {
+        ComponentType::Generic | ComponentType::Lambda => None,
+        kind @ (ComponentType::Plugin | ComponentType::Nucleus) => {
+            let message = format!("components of the type {kind} cannot be deployed");
+            let advice =
+                "only those of the types aws.greengrass.generic and aws.greengrass.lambda can";
+            Some(Finding::of_file(&recipe.file, message, advice))
+        }
+    }
 }
 
 fn warning(recipe: &Recipe, message: String, advice: &str) -> Finding {

@@ -131,6 +131,11 @@ impl VersionReq {
         words.filter_map(|word| word.trim_start_matches('v').parse().ok()).collect()
     }
 
+    /// Every version.
+    pub fn any() -> Self {
+        Self { text: "*".to_owned(), range: npm::Range::any() }
+    }
+
     /// Exactly this version.
     pub fn exactly(version: &Version) -> Self {
         let text = version.to_string();

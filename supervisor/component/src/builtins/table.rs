@@ -8,7 +8,6 @@ use super::Service::{NotYet, Provided};
 use super::{Builtin, Line};
 
 const NO_CLOUD: &str = "the device has no connection to the cloud yet";
-const NO_LAMBDA: &str = "Lambda functions do not run yet";
 const NO_CLIENT_DEVICES: &str = "client devices cannot connect yet";
 
 pub(super) const BUILTINS: &[Builtin] = &[
@@ -36,28 +35,28 @@ pub(super) const BUILTINS: &[Builtin] = &[
     Builtin {
         name: "aws.greengrass.LambdaLauncher",
         purpose: "starts Lambda functions",
-        service: NotYet(NO_LAMBDA),
+        service: Provided,
         lines: &[Line { major: 2, patches: &[13] }],
         configuration: "{}",
     },
     Builtin {
         name: "aws.greengrass.LambdaManager",
         purpose: "passes events to Lambda functions",
-        service: NotYet(NO_LAMBDA),
+        service: Provided,
         lines: &[Line { major: 2, patches: &[9, 4, 11, 5] }],
         configuration: r#"{"getResultTimeoutInSecond": 60}"#,
     },
     Builtin {
         name: "aws.greengrass.LambdaRuntimes",
         purpose: "the languages of Lambda functions",
-        service: NotYet(NO_LAMBDA),
+        service: Provided,
         lines: &[Line { major: 2, patches: &[8] }],
         configuration: "{}",
     },
     Builtin {
         name: "aws.greengrass.LegacySubscriptionRouter",
         purpose: "subscriptions between Lambda functions of Greengrass v1",
-        service: NotYet(NO_LAMBDA),
+        service: Provided,
         lines: &[Line { major: 2, patches: &[3, 13] }],
         configuration: r#"{"subscriptions": {}}"#,
     },

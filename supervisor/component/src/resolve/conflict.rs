@@ -60,7 +60,7 @@ pub enum Conflict {
         mismatches: Vec<Mismatch>,
     },
     #[error(
-        "{file}: {component} {version} is of the type {kind}, which needs AWS's own runtime; only generic components can be deployed"
+        "{file}: {component} {version} is of the type {kind}, which needs AWS's own runtime; only generic and Lambda components can be deployed"
     )]
     Unrunnable { component: ComponentName, version: Version, file: String, kind: ComponentType },
     #[error("{component} {version} cannot be deployed: {}", list(findings))]

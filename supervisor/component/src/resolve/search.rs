@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Conflict, Requirement, Requirer, Resolution, Resolved, ResolvedBuiltin, order};
 use crate::builtins::Builtin;
+use crate::lambda;
 use crate::name::ComponentName;
 use crate::platform::Platform;
 use crate::recipe::{ComponentType, DependencyKind, Manifest, Recipe};
@@ -113,8 +114,13 @@ impl<'s, 'r, F: Fn(&ComponentName) -> Vec<&'r Recipe>> Search<'s, 'r, F> {
     fn started_before(&self, recipe: &Recipe) -> BTreeMap<ComponentName, DependencyKind> {
         let is_component =
             |name: &ComponentName| matches!(self.chosen.get(name), Some(Choice::Recipe { .. }));
-        let dependencies = recipe.dependencies.iter().filter(|(name, _)| is_component(name));
+        let dependencies = self.dependencies(recipe);
+        let dependencies = dependencies.iter().filter(|(name, _)| is_component(name));
         dependencies.map(|(name, dependency)| (name.clone(), dependency.kind)).collect()
+    }
+
+    fn dependencies<'d>(&self, recipe: &'d Recipe) -> lambda::Dependencies<'d> {
+        lambda::dependencies(recipe, |name| !(self.available)(name).is_empty())
     }
 
     /// Built-ins come last: then everything that depends on them is known, and no choice among
@@ -142,7 +148,7 @@ impl<'s, 'r, F: Fn(&ComponentName) -> Vec<&'r Recipe>> Search<'s, 'r, F> {
         self.chosen.insert(name.clone(), choice.clone());
         let Choice::Recipe { recipe, .. } = choice else { return true };
         let requirer = Requirer::Component { name: name.clone(), version: recipe.version.clone() };
-        for (dependency, wanted) in &recipe.dependencies {
+        for (dependency, wanted) in self.dependencies(recipe).iter() {
             self.require(dependency, &wanted.requirement, requirer.clone());
             if let Some(other) = self.chosen.get(dependency)
                 && !wanted.requirement.matches(other.version())
@@ -212,8 +218,8 @@ impl<'s, 'r, F: Fn(&ComponentName) -> Vec<&'r Recipe>> Search<'s, 'r, F> {
     fn usable(&self, recipe: &'r Recipe) -> Result<Choice<'r>, Conflict> {
         let (component, version) = (recipe.name.clone(), recipe.version.clone());
         match recipe.kind {
-            ComponentType::Generic => {}
-            kind @ (ComponentType::Lambda | ComponentType::Plugin | ComponentType::Nucleus) => {
+            ComponentType::Generic | ComponentType::Lambda => {}
+            kind @ (ComponentType::Plugin | ComponentType::Nucleus) => {
                 let file = recipe.file.clone();
                 return Err(Conflict::Unrunnable { component, version, file, kind });
             }
