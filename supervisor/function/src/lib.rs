@@ -24,6 +24,7 @@ mod metrics;
 mod pool;
 mod pressure;
 mod report;
+pub mod runtime_api;
 mod spec;
 mod task;
 #[cfg(test)]

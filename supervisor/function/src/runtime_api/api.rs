@@ -1,0 +1,196 @@
+//! What each call does.
+
+use std::future::pending;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderMap, USER_AGENT};
+use hyper::{Request, StatusCode};
+
+use super::body::{self, Broken, Forward, INIT_ERROR_LIMIT, RESPONSE_LIMIT};
+use super::failure;
+use super::pace::Pace;
+use super::reply::{self, INVOCATION_ID, Reply};
+use super::route::Route;
+use crate::{Answer, InstanceLink, ResponseStream};
+
+const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
+
+/// Of one instance, over all its connections.
+#[derive(Debug)]
+pub(super) struct Api {
+    link: InstanceLink,
+    is_polling: AtomicBool,
+    /// How many events it was given.
+    given: AtomicU64,
+}
+
+/// The one poll of an instance that may wait.
+struct Polling<'a>(&'a AtomicBool);
+
+impl Api {
+    pub fn new(link: InstanceLink) -> Self {
+        Self { link, is_polling: AtomicBool::new(false), given: AtomicU64::new(0) }
+    }
+
+    pub async fn answer(&self, request: Request<Incoming>, pace: &Pace) -> Reply {
+        let (head, mut body) = request.into_parts();
+        let answered = match Route::of(&head.method, head.uri.path()) {
+            Route::Next => Ok(self.next(pace).await),
+            Route::Response(id) if is_stream(&head.headers) => {
+                self.stream(id, &head.headers, &mut body, pace).await
+            }
+            Route::Response(id) => self.response(id, &head.headers, &mut body, pace).await,
+            Route::Error(id) => self.error(id, &head.headers, &mut body, pace).await,
+            Route::InitError | Route::RestoreError => {
+                self.init_error(&head.headers, &mut body, pace).await
+            }
+            Route::RestoreNext => Ok(reply::restored()),
+            Route::WrongMethod => {
+                let message = "this path is called with another method";
+                Ok(reply::refused(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message))
+            }
+            Route::Unknown => {
+                let message = "the Runtime API has no such path";
+                Ok(reply::refused(StatusCode::NOT_FOUND, "NotFound", message))
+            }
+        };
+        answered.unwrap_or_else(|Broken| {
+            let message = "the request's body ends before its end";
+            reply::refused(StatusCode::BAD_REQUEST, "InvalidRequestBody", message)
+        })
+    }
+
+    async fn next(&self, pace: &Pace) -> Reply {
+        let Some(_polling) = Polling::begin(&self.is_polling) else {
+            let message = "another call of next waits already";
+            return reply::refused(StatusCode::FORBIDDEN, "InvalidStateTransition", message);
+        };
+        let Some(work) = self.link.next().await else {
+            // The instance is to end. A runtime that were told would only complain of it.
+            return pending().await;
+        };
+        let given = self.given.fetch_add(1, Ordering::Relaxed) + 1;
+        let reply = reply::event(&work, given);
+        pace.delivering(work);
+        reply
+    }
+
+    async fn response(
+        &self,
+        id: &str,
+        headers: &HeaderMap,
+        body: &mut Incoming,
+        pace: &Pace,
+    ) -> Result<Reply, Broken> {
+        pace.reading_body();
+        match body::whole(body, RESPONSE_LIMIT).await? {
+            Ok(response) => {
+                pace.serving();
+                Ok(self.answered(id, headers, Answer::Success(response)).await)
+            }
+            Err(too_large) => {
+                let answer = Answer::Failure(failure::too_large(too_large));
+                let reply = self.answered(id, headers, answer).await;
+                body::throw_away(body).await?;
+                Ok(match is_python(headers) {
+                    true => reply,
+                    false => {
+                        let message = "the response is larger than Lambda allows";
+                        let status = StatusCode::PAYLOAD_TOO_LARGE;
+                        reply::refused(status, "RequestEntityTooLarge", message)
+                    }
+                })
+            }
+        }
+    }
+
+    async fn stream(
+        &self,
+        id: &str,
+        headers: &HeaderMap,
+        body: &mut Incoming,
+        pace: &Pace,
+    ) -> Result<Reply, Broken> {
+        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or("application/octet-stream").to_owned();
+        let (forward, pieces) = Forward::new();
+        let stream = ResponseStream { content_type, body: pieces };
+        let reply = self.answered(id, headers, Answer::Stream(stream)).await;
+        if !reply.status().is_success() {
+            pace.reading_body();
+        }
+        forward.forward(body).await?;
+        Ok(reply)
+    }
+
+    async fn error(
+        &self,
+        id: &str,
+        headers: &HeaderMap,
+        body: &mut Incoming,
+        pace: &Pace,
+    ) -> Result<Reply, Broken> {
+        pace.reading_body();
+        let error = match body::whole(body, RESPONSE_LIMIT).await? {
+            Ok(body) => failure::told(headers, body),
+            Err(too_large) => failure::too_large(too_large),
+        };
+        let reply = self.answered(id, headers, Answer::Failure(error)).await;
+        body::throw_away(body).await?;
+        Ok(reply)
+    }
+
+    async fn init_error(
+        &self,
+        headers: &HeaderMap,
+        body: &mut Incoming,
+        pace: &Pace,
+    ) -> Result<Reply, Broken> {
+        pace.reading_body();
+        let error = match body::whole(body, INIT_ERROR_LIMIT).await? {
+            Ok(body) => failure::told(headers, body),
+            Err(too_large) => failure::too_large(too_large),
+        };
+        self.link.init_failed(error).await;
+        body::throw_away(body).await?;
+        Ok(reply::accepted())
+    }
+
+    async fn answered(&self, id: &str, headers: &HeaderMap, answer: Answer) -> Reply {
+        if !self.is_stale(headers) && self.link.answer(id.to_owned(), answer).await {
+            return reply::accepted();
+        }
+        let message = "no event with this request id waits for an answer";
+        reply::refused(StatusCode::BAD_REQUEST, "InvalidRequestID", message)
+    }
+
+    /// Whether it is about an earlier try of the same request.
+    fn is_stale(&self, headers: &HeaderMap) -> bool {
+        let given = self.given.load(Ordering::Relaxed);
+        headers.get(INVOCATION_ID).is_some_and(|echo| *echo != given.to_string())
+    }
+}
+
+impl<'a> Polling<'a> {
+    fn begin(is_polling: &'a AtomicBool) -> Option<Self> {
+        (!is_polling.swap(true, Ordering::Relaxed)).then_some(Self(is_polling))
+    }
+}
+
+impl Drop for Polling<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+fn is_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(RESPONSE_MODE)
+        .is_some_and(|mode| mode.as_bytes().eq_ignore_ascii_case(b"streaming"))
+}
+
+/// Its client ends the process at any status that is not a success.
+fn is_python(headers: &HeaderMap) -> bool {
+    headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"aws-lambda-python/"))
+}
