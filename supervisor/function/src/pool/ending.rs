@@ -57,10 +57,10 @@ impl Pool {
         actions: &mut Vec<Action>,
     ) {
         let member = &mut self.members[place];
-        let (id, duration) = (member.id, now.saturating_sub(member.began));
+        let duration = now.saturating_sub(member.began);
         close(member, actions);
         if !member.leaving {
-            actions.push(Action::ReportInit { id, fault: fault.clone(), duration });
+            actions.push(Action::ReportInit { fault: fault.clone(), duration });
             self.fail(fault, duration, now);
         }
     }

@@ -121,7 +121,6 @@ pub(crate) enum Action {
     },
     /// A cold start failed after that time.
     ReportInit {
-        id: InstanceId,
         fault: Fault,
         duration: Duration,
     },

@@ -155,8 +155,9 @@ impl Pool {
         self.waiting.len() >= self.limits.max_waiting
     }
 
-    pub fn waiting(&self) -> usize {
-        self.waiting.len()
+    /// The line, from its head.
+    pub fn waiting(&self) -> impl ExactSizeIterator<Item = Ticket> {
+        self.waiting.iter().map(|waiting| waiting.ticket)
     }
 
     /// Since when the instance is idle that [`Event::Reclaim`] would end.

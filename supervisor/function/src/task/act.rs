@@ -29,7 +29,7 @@ impl<I: Instances> Task<I> {
             Action::Finish { id, ticket, outcome, duration, init } => {
                 self.finish(id, ticket, outcome, duration, init);
             }
-            Action::ReportInit { id: _, fault, duration } => {
+            Action::ReportInit { fault, duration } => {
                 self.log(&InitReport { duration, fault: &fault }.to_string());
                 self.log(&fault.to_string());
             }
@@ -97,8 +97,7 @@ impl<I: Instances> Task<I> {
             self.calls.remove(&ticket);
             return Err(NotGiven::Unwanted);
         }
-        let (Some(call), Some(seat)) = (self.calls.get_mut(&ticket), self.seats.get_mut(&id))
-        else {
+        let (Some(call), Some(seat)) = (self.calls.get(&ticket), self.seats.get_mut(&id)) else {
             return Err(NotGiven::HungUp);
         };
         let poll = seat.poll.take().ok_or(NotGiven::HungUp)?;
@@ -107,12 +106,9 @@ impl<I: Instances> Task<I> {
             None => seat.spec.arn.clone(),
         };
         let (work, delivered) = Work::new(&call.invocation, arn, deadline(self.spec.timeout));
-        if call.invocation.log_tail {
-            seat.log_tail.begin();
-        }
+        seat.capture = call.invocation.log_tail.then(|| seat.log_tail.capture());
         poll.send(work).map_err(|_| NotGiven::HungUp)?;
         seat.delivered = Some(delivered);
-        call.is_running = true;
         let line = report::start(&call.invocation.request_id, &seat.spec.version);
         self.instances.log(&self.spec.name, &line);
         Ok(())

@@ -12,8 +12,6 @@ pub(crate) struct Call {
     pub qualifier: Option<String>,
     /// Refused when it has waited for too long.
     pub is_impatient: bool,
-    /// An instance has been given it.
-    pub is_running: bool,
     /// Taken when the answer has gone out; that of a stream goes out when it begins.
     reply: Option<oneshot::Sender<Reply>>,
     /// Of the memory that all invocations share.
@@ -28,14 +26,7 @@ impl Call {
         reply: oneshot::Sender<Reply>,
         room: OwnedSemaphorePermit,
     ) -> Self {
-        Self {
-            invocation,
-            qualifier,
-            is_impatient,
-            is_running: false,
-            reply: Some(reply),
-            _room: room,
-        }
+        Self { invocation, qualifier, is_impatient, reply: Some(reply), _room: room }
     }
 
     /// Nobody waits for its answer any more.

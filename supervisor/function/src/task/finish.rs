@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Seat, Task};
 use crate::fault::Fault;
-use crate::log_tail::LOG_TAIL;
+use crate::log_tail::{Capture, LOG_TAIL};
 use crate::pool::{Outcome, Ticket};
 use crate::report::{self, Status};
 use crate::{Answer, Completed, FunctionSpec, InstanceId, Instances, InvokeError, LogTail, Report};
@@ -36,7 +36,7 @@ pub(super) struct PendingReport {
 struct Tailed {
     reply: oneshot::Sender<Result<Completed, InvokeError>>,
     completed: Completed,
-    log_tail: LogTail,
+    capture: Capture,
     start: String,
     /// Lines that Lambda writes between the function's own and `REPORT`.
     last_lines: String,
@@ -84,23 +84,19 @@ impl<I: Instances> Task<I> {
         if measure {
             seat.measured = Some(Instant::now());
         }
-        let tailed = match result {
-            Some(Ok(completed)) if call.invocation.log_tail => {
-                let log_tail = seat.log_tail.clone();
+        let tailed = match (result, seat.capture.take(), call.take_reply()) {
+            (Some(Ok(completed)), Some(capture), Some(reply)) => {
                 let start = report::start(&request_id, &seat.spec.version);
-                call.take_reply().map(|reply| Tailed {
-                    reply,
-                    completed,
-                    log_tail,
-                    last_lines: last_lines.clone(),
-                    start,
-                })
+                let last_lines = last_lines.clone();
+                Some(Tailed { reply, completed, capture, start, last_lines })
             }
-            Some(result) => {
-                call.reply(result);
+            (Some(result), _, Some(reply)) => {
+                // A caller that went away does not want it.
+                let _ = reply.send(result);
                 None
             }
-            None => None,
+            // A stream, whose beginning was the answer.
+            (None, _, _) | (_, _, None) => None,
         };
         let report = PendingReport {
             id,
@@ -117,7 +113,9 @@ impl<I: Instances> Task<I> {
             measure,
             tailed,
         };
-        self.log(&last_lines);
+        for line in last_lines.lines() {
+            self.log(line);
+        }
         self.reports.push(report);
         let is_timeout = matches!(fault, Some(Fault::Timeout(_)));
         self.count(|metrics| {
@@ -172,9 +170,9 @@ impl PendingReport {
 impl Tailed {
     async fn send(self, report: &str) {
         sleep(LOG_LAG).await;
-        let Self { reply, completed, log_tail, start, last_lines } = self;
+        let Self { reply, completed, capture, start, last_lines } = self;
         let mut log = format!("{start}\n").into_bytes();
-        log.extend(log_tail.end());
+        log.extend(capture.take());
         if log.last().is_some_and(|byte| *byte != b'\n') {
             log.push(b'\n');
         }
@@ -194,6 +192,7 @@ impl Seat {
             poll: None,
             delivered: None,
             log_tail: LogTail::default(),
+            capture: None,
             peak_memory: Arc::default(),
             measured: None,
         }

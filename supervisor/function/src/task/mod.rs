@@ -22,6 +22,7 @@ pub(crate) use call::Call;
 
 use crate::functions::Parts;
 use crate::link::Asked;
+use crate::log_tail::Capture;
 use crate::metrics::Overview;
 use crate::pool::{Event, Limits, Pool, Ticket};
 use crate::{Answer, Ended, FunctionSpec, InstanceId, Instances, LogTail, OpenError, Work};
@@ -90,6 +91,8 @@ struct Seat {
     /// Whether the runtime has seen what it was given last.
     delivered: Option<Arc<AtomicBool>>,
     log_tail: LogTail,
+    /// Of what it works on, where the caller wants the log.
+    capture: Option<Capture>,
     /// The most memory that it was seen to use: bytes.
     peak_memory: Arc<AtomicU64>,
     measured: Option<Instant>,

@@ -17,7 +17,7 @@ impl<I: Instances> Task<I> {
     pub(super) fn publish(&mut self) -> Counts {
         let counts = self.pool.counts();
         let health = self.health(counts);
-        let waiting = self.pool.waiting();
+        let waiting = self.pool.waiting().len();
         let longest_idle = self.pool.longest_idle().map(|since| (self.origin + since).into_std());
         let mut is_first_spare = false;
         let is_counted = std::mem::take(&mut self.is_counted);

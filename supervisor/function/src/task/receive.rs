@@ -76,16 +76,11 @@ impl<I: Instances> Task<I> {
         let replaced = spec.digest != self.spec.digest;
         self.spec = Arc::clone(&spec);
         let limits = Limits::from(&*spec);
-        let unanswered = self
-            .calls
-            .iter()
-            .filter(|(_, call)| !call.is_running && !spec.answers_to(call.qualifier.as_deref()));
-        let unanswered: Vec<Ticket> = unanswered.map(|(ticket, _)| *ticket).collect();
-        for ticket in unanswered {
+        for ticket in self.waiting(|call| !spec.answers_to(call.qualifier.as_deref())) {
             if let Some(mut call) = self.calls.remove(&ticket) {
-                self.events.push_back(Event::Abandoned(ticket));
                 let error = self.no_such_version(&call);
                 call.reply(Err(error));
+                self.events.push_back(Event::Abandoned(ticket));
             }
         }
         self.events.push_back(Event::Defined { limits, replaced });
@@ -131,15 +126,16 @@ impl<I: Instances> Task<I> {
 
     /// Callers that went away while they waited make room.
     fn forget_abandoned(&mut self) {
-        let events = &mut self.events;
-        self.calls.retain(|ticket, call| {
-            let is_abandoned = !call.is_running && call.is_abandoned();
-            if is_abandoned {
-                events.push_back(Event::Abandoned(*ticket));
-            }
-            !is_abandoned
-        });
+        for ticket in self.waiting(Call::is_abandoned) {
+            self.calls.remove(&ticket);
+            self.events.push_back(Event::Abandoned(ticket));
+        }
         self.steps();
+    }
+
+    fn waiting(&self, which: impl Fn(&Call) -> bool) -> Vec<Ticket> {
+        let is_one = |ticket: &Ticket| self.calls.get(ticket).is_some_and(&which);
+        self.pool.waiting().filter(is_one).collect()
     }
 
     /// A rush leaves room behind that an idle function does not need.

@@ -56,11 +56,13 @@ async fn the_log_tells_of_a_timeout() {
     functions.invoke(&Target::from("f"), asked).await.unwrap();
     sleep(Duration::from_secs(1)).await;
     let lines = fake.log_lines();
-    assert_eq!(lines.len(), 3);
-    let told = format!(" {id} Task timed out after 3.00 seconds\n\nEND RequestId: {id}");
-    assert!(lines[1].ends_with(&told), "{}", lines[1]);
-    assert!(lines[2].contains("\tDuration: 3000.00 ms\t"), "{}", lines[2]);
-    assert!(lines[2].ends_with("\tStatus: timeout\t"), "{}", lines[2]);
+    let [_start, told, empty, end, report] = &lines[..] else {
+        panic!("{lines:?}");
+    };
+    assert!(told.ends_with(&format!(" {id} Task timed out after 3.00 seconds")), "{told}");
+    assert_eq!((&**empty, &**end), ("f: ", &*format!("f: END RequestId: {id}")));
+    assert!(report.contains("\tDuration: 3000.00 ms\t"), "{report}");
+    assert!(report.ends_with("\tStatus: timeout\t"), "{report}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -253,17 +253,13 @@ fn callers_of_what_does_not_start_are_told_why_and_it_does_not_spin() {
     story.on(Event::Opened(InstanceId(0)));
     story.on(Event::Opened(InstanceId(1)));
     let fault = Fault::InitExit(exit.clone());
-    let report = |id| Action::ReportInit {
-        id: InstanceId(id),
-        fault: Fault::InitExit(Ended::Exited(1)),
-        duration: Duration::ZERO,
-    };
-    assert_eq!(story.end(0, exit.clone()), [close(0), report(0)], "the other one may come up");
+    let report = Action::ReportInit { fault: fault.clone(), duration: Duration::ZERO };
+    assert_eq!(story.end(0, exit.clone()), [close(0), report.clone()], "the other one may come up");
     assert_eq!(
         story.end(1, exit.clone()),
         [
             close(1),
-            report(1),
+            report,
             refuse(1, Refusal::Failing(fault.clone())),
             refuse(2, Refusal::Failing(fault.clone()))
         ]
@@ -302,7 +298,7 @@ fn a_runtime_that_hangs_in_its_init_is_ended() {
         story.after(MS),
         [
             close(0),
-            Action::ReportInit { id: InstanceId(0), fault: fault.clone(), duration: 10 * SECOND },
+            Action::ReportInit { fault: fault.clone(), duration: 10 * SECOND },
             refuse(1, Refusal::Failing(fault)),
         ]
     );

@@ -117,7 +117,7 @@ impl World {
         let counts = self.pool.counts();
         assert_eq!(counts.total(), self.lives.len());
         let waiting = self.open_calls.values().filter(|runs| !**runs).count();
-        assert_eq!(self.pool.waiting(), waiting);
+        assert_eq!(self.pool.waiting().len(), waiting);
     }
 
     fn obey(&mut self, action: Action) {
