@@ -12,14 +12,10 @@ use crate::command::{as_root, quietly};
 use crate::examples::copy_tree;
 use crate::needs::Purpose;
 use crate::parts::{Part, Parts};
-use crate::test::test_binaries;
 use crate::{build, examples, setup, workspace};
 
 /// Until a whole run of the cases is ended. Everything is emulated: some ten times slower than the host.
 const CASES_LIMIT: Duration = Duration::from_secs(1200);
-
-/// End-to-end cases that are worth another kernel, as options of `cargo test`.
-const END_TO_END: [&str; 4] = ["--test", "network", "--test", "view"];
 
 /// The guest's image, from the cache or else made.
 pub fn image(parts: &mut Parts) -> Result<Image> {
@@ -62,10 +58,6 @@ pub fn cases(parts: &mut Parts, name: Option<&str>) -> Result<()> {
     let examples = examples::lay_out(parts)?;
     parts.run("the booted guest", |part| {
         let disk = tempfile::tempdir()?;
-        fs::create_dir(disk.path().join("end-to-end"))?;
-        for (name, test) in test_binaries("hedgerow-cases", &END_TO_END)? {
-            install(&test, &disk.path().join("end-to-end").join(name))?;
-        }
         let source = workspace::root().join("tests/guest");
         for file in ["run", "lib.sh", "install"] {
             install(&source.join(file), &disk.path().join(file))?;

@@ -35,7 +35,7 @@ pub fn run(parts: &mut Parts, with_guest: bool) -> Result<()> {
             let mut init = cargo();
             init.args(["build", "--locked", "--package", "hedgerow-init"]);
             shown(part, init)?;
-            for (_, test) in test_binaries(package, &["--all-targets"])? {
+            for test in test_binaries(package)? {
                 let mut command = as_root("env");
                 command.arg(format!("HEDGEROW_BIN={}", binaries.display())).arg(&test);
                 shown(part, command)?;
@@ -51,20 +51,16 @@ pub fn run(parts: &mut Parts, with_guest: bool) -> Result<()> {
     Ok(())
 }
 
-/// Builds a package's tests, or some `targets` of them, as the caller, so that root builds nothing; returns their names
-/// and executables.
-pub fn test_binaries(package: &str, targets: &[&str]) -> Result<Vec<(String, PathBuf)>> {
+/// Builds a package's tests as the caller and returns their executables, so that root builds nothing.
+fn test_binaries(package: &str) -> Result<Vec<PathBuf>> {
     let mut build = cargo();
-    build.args(["test", "--locked", "--package", package, "--no-run"]).args(targets);
+    build.args(["test", "--locked", "--package", package, "--all-targets", "--no-run"]);
     build.args(["--message-format", "json-render-diagnostics"]);
     let text = output(build)?;
     let messages = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let tests: Vec<_> = messages
+    let tests: Vec<PathBuf> = messages
         .filter(|message| message["profile"]["test"] == true)
-        .filter_map(|message| {
-            let name = message["target"]["name"].as_str()?.to_owned();
-            Some((name, PathBuf::from(message["executable"].as_str()?)))
-        })
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from))
         .collect();
     ensure!(!tests.is_empty(), "{package} has no tests");
     Ok(tests)
