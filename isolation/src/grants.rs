@@ -51,6 +51,25 @@ impl HostPath {
     pub fn target(&self) -> &Path {
         self.target.as_ref().unwrap_or(&self.path).as_path()
     }
+
+    /// Whether who wants `other` has it by this.
+    pub fn serves(&self, other: &Self) -> bool {
+        let enough = self.access == other.access || other.access == HostAccess::ReadOnly;
+        self.path == other.path && self.target() == other.target() && enough
+    }
+
+    /// As it is written in a grant.
+    pub fn to_toml(&self) -> String {
+        let access = match self.access {
+            HostAccess::ReadOnly => "ro",
+            HostAccess::ReadWrite => "rw",
+        };
+        let target = match self.target() {
+            target if target == self.path.as_path() => String::new(),
+            target => format!(", target = {target:?}"),
+        };
+        format!("{{ path = {:?}, access = {access:?}{target} }}", self.path.as_path())
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -104,6 +123,13 @@ impl DevicePattern {
     /// The directory to look in, and the pattern of names there.
     pub fn parts(&self) -> Option<(&Path, &str)> {
         Some((self.0.as_path().parent()?, self.0.as_path().file_name()?.to_str()?))
+    }
+
+    pub fn matches(&self, device: &Path) -> bool {
+        self.parts().is_some_and(|(directory, names)| {
+            let name = device.file_name().and_then(|name| name.to_str());
+            device.parent() == Some(directory) && name.is_some_and(|n| pattern::matches(names, n))
+        })
     }
 }
 

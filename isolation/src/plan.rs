@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::grants::HostPath;
+
 /// User and group ids of one fence: `first ..= first + COUNT - 1` on the host are `0 ..= COUNT - 1` inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct IdRange {
@@ -148,11 +150,31 @@ pub struct Plan {
     pub ids: IdRange,
     pub network: Network,
     pub limits: Limits,
+    /// Several in a row with one target, all [`Access::Layered`], are seen as one directory: of files of the same name
+    /// the last one's.
     pub mounts: Vec<Mount>,
     /// Where writes to the fence's root and to [`Access::Layered`] mounts go. `None`: neither can be written.
     pub layer: Option<Layer>,
     /// Components of which this one sees something.
     pub dependencies: Vec<Dependency>,
+    /// Bytes of `/tmp`, which is memory of the fence. `None`: [`TMP`].
+    pub tmp: Option<u64>,
+    /// Ports of the fence's own 127.0.0.1 that are the daemon's: sockets listen there before the first step starts.
+    /// For the fence alone, whoever depends on it. Not with the host's network.
+    pub listeners: Vec<u16>,
+    /// What it must have of the host, to be opened at all.
+    pub needs: Needs,
+}
+
+/// Bytes of `/tmp` where a plan says nothing else.
+pub const TMP: u64 = 128 << 20;
+
+/// What a grant has to give.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Needs {
+    /// Paths of device nodes.
+    pub devices: Vec<PathBuf>,
+    pub host_paths: Vec<HostPath>,
 }
 
 /// What a fence writes outside its mounts: kept until the daemon discards it.
@@ -175,6 +197,11 @@ pub struct Dependency {
 }
 
 impl Plan {
+    /// The mounts by what is to be seen at one target.
+    pub fn places(&self) -> impl Iterator<Item = &[Mount]> {
+        self.mounts.chunk_by(|one, next| one.target == next.target)
+    }
+
     /// Whether the fence uses this directory of [`Base::State`], one above it or one below it.
     pub fn uses(&self, directory: &Path) -> bool {
         self.sources().any(|source| source.starts_with(directory) || directory.starts_with(source))

@@ -12,7 +12,7 @@ use crate::network::Range;
 use crate::plan::{FenceId, Limits, Plan, Step, StepId, User};
 
 /// Both sides must have the same; the launcher answers another with [`ErrorKind::Version`].
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Largest message in bytes, below the default `net.core.wmem_default` (212,992).
 pub const MAX_MESSAGE: usize = 128 * 1024;
@@ -53,7 +53,8 @@ pub enum Request {
         version: u32,
     },
     /// Opens a fence. At most one descriptor: a listening socket for the launcher to keep for the daemon's
-    /// successor. The note is the daemon's own, see [`Request::Note`].
+    /// successor. The note is the daemon's own, see [`Request::Note`]. The reply carries a listening socket for each of
+    /// [`Plan::listeners`], in order; the launcher keeps duplicates.
     Open {
         plan: Box<Plan>,
         note: String,
@@ -86,8 +87,9 @@ pub enum Request {
         fence: FenceId,
         note: String,
     },
-    /// Hands back what the launcher kept. Descriptors: the listening socket if `Open` brought one, then
-    /// stdout and stderr of each step in the order of [`FenceReport::steps`].
+    /// Hands back what the launcher kept. Descriptors: the listening socket if `Open` brought one, then those of
+    /// [`Plan::listeners`] unless the fence has ended, then stdout and stderr of each step in the order of
+    /// [`FenceReport::steps`].
     Adopt {
         fence: FenceId,
     },
@@ -266,6 +268,9 @@ pub struct Facts {
 pub struct Usage {
     /// Bytes charged to the fence's memory cgroup now.
     pub memory: u64,
+    /// The most bytes that ever were; what is charged now where the kernel does not keep it (cgroup v2 before Linux
+    /// 5.19).
+    pub peak_memory: u64,
     /// Microseconds of CPU used since the fence was opened.
     pub cpu_usec: u64,
     pub pids: u64,

@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use hedgerow_isolation::plan::{Access, Base, IdRange, Limits, Mount, Plan, Step, User};
+use hedgerow_isolation::plan::{Access, Base, IdRange, Limits, Mount, Network, Plan, Step, User};
 use hedgerow_isolation::protocol::{Error, ErrorKind, MAX_DIRECTORIES, MAX_NOTE, MAX_PLAN};
 
 /// First ids of the ranges that Hedgerow gives out: systemd's "unused" part of the 32-bit space.
@@ -11,7 +11,21 @@ const FIRST_IDS: std::ops::RangeInclusive<u32> = 1_879_048_192..=2_147_418_112;
 /// Directories inside a fence below which a plan may mount: those in which nothing is the host's.
 const TARGETS: [&str; 4] = ["/greengrass", "/home", "/run", "/tmp"];
 
+/// What a plan may put something in the place of: where Lambda functions look for their code, layers and runtime.
+const PLACES: [&str; 4] = ["/opt", "/var/lang", "/var/runtime", "/var/task"];
+
 const MAX_MOUNTS: usize = 64;
+
+/// Mounts at one target: the kernel takes 255 bytes for the names of an overlay's layers.
+const MAX_MERGED: usize = 10;
+
+const MAX_LISTENERS: usize = 4;
+
+/// Bytes of `/tmp`.
+const LEAST_TMP: u64 = 64 << 10;
+
+/// What a grant has to give.
+const MAX_NEEDS: usize = 32;
 
 /// Bytes of a user's and a group's name.
 const MAX_ACCOUNT: usize = 256;
@@ -28,15 +42,21 @@ fn ensure(holds: bool, message: impl FnOnce() -> String) -> Result<(), Error> {
 }
 
 /// Everything about a plan but its grants and what the file system says.
-pub fn plan(plan: &Plan, others: impl IntoIterator<Item = IdRange>) -> Result<(), Error> {
+pub fn plan<'a>(plan: &Plan, others: impl IntoIterator<Item = &'a Plan>) -> Result<(), Error> {
     let size = serde_json::to_vec(plan).map_or(usize::MAX, |json| json.len());
     ensure(size <= MAX_PLAN, || format!("a plan of {size} bytes: {MAX_PLAN} at most"))?;
     let named = (1..=128).contains(&plan.name.len()) && !plan.name.chars().any(char::is_control);
     ensure(named, || {
         format!("component name {:?}: 1 to 128 bytes, no control characters", plan.name)
     })?;
-    ids(plan.ids, others)?;
+    range(plan.ids)?;
+    ids(plan, others)?;
     limits(plan.limits)?;
+    listeners(plan)?;
+    let tmp = plan.tmp.is_none_or(|bytes| bytes >= LEAST_TMP);
+    ensure(tmp, || format!("/tmp of {:?} bytes: {LEAST_TMP} at least", plan.tmp))?;
+    let needs = plan.needs.devices.len() + plan.needs.host_paths.len();
+    ensure(needs <= MAX_NEEDS, || format!("{needs} needs of the host: {MAX_NEEDS} at most"))?;
     if let Some(layer) = &plan.layer {
         source("layer", &layer.source)?;
     }
@@ -46,21 +66,32 @@ pub fn plan(plan: &Plan, others: impl IntoIterator<Item = IdRange>) -> Result<()
         let runtime = dependency.mounts.iter().any(|mount| mount.base == Base::Runtime);
         ensure(!runtime, || "a dependency's mount with base \"runtime\"".to_owned())?;
     }
-    mounts(
-        &plan
-            .mounts
-            .iter()
-            .chain(plan.dependencies.iter().flat_map(|d| &d.mounts))
-            .collect::<Vec<_>>(),
-    )
+    mounts(plan)
 }
 
-fn ids(ids: IdRange, others: impl IntoIterator<Item = IdRange>) -> Result<(), Error> {
-    range(ids)?;
+/// Fences of one component may share its ids, unless there is a layer: the kernel lets only one write to it.
+fn ids<'a>(plan: &Plan, others: impl IntoIterator<Item = &'a Plan>) -> Result<(), Error> {
+    let may_share =
+        |other: &Plan| other.name == plan.name && other.layer.is_none() && plan.layer.is_none();
     // Ranges are aligned: they overlap only where they are the same.
-    ensure(others.into_iter().all(|other| other != ids), || {
-        format!("ids from {} belong to another open fence", ids.first)
+    let apart = |other: &Plan| other.ids != plan.ids || may_share(other);
+    ensure(others.into_iter().all(apart), || {
+        format!("ids from {} belong to another open fence", plan.ids.first)
     })
+}
+
+fn listeners(plan: &Plan) -> Result<(), Error> {
+    ensure(plan.listeners.len() <= MAX_LISTENERS, || {
+        format!("{} listeners: {MAX_LISTENERS} at most", plan.listeners.len())
+    })?;
+    let own = plan.network != Network::Host || plan.listeners.is_empty();
+    ensure(own, || {
+        "listeners at the host's own 127.0.0.1: they need a fence with a network of its own"
+            .to_owned()
+    })?;
+    let mut ports = plan.listeners.iter().enumerate();
+    let twice = ports.any(|(i, port)| *port == 0 || plan.listeners[..i].contains(port));
+    ensure(!twice, || format!("listeners {:?}: distinct ports above 0", plan.listeners))
 }
 
 fn range(range: IdRange) -> Result<(), Error> {
@@ -93,35 +124,55 @@ pub fn limits(limits: Limits) -> Result<(), Error> {
     })
 }
 
-fn mounts(mounts: &[&Mount]) -> Result<(), Error> {
-    ensure(mounts.len() <= MAX_MOUNTS, || {
-        format!("{} mounts: {MAX_MOUNTS} at most", mounts.len())
-    })?;
-    for (index, mount) in mounts.iter().enumerate() {
-        source("mount source", &mount.source)?;
-        let plain = mount.target.strip_prefix("/").is_ok_and(is_plain);
-        let below =
-            TARGETS.iter().any(|t| mount.target.starts_with(t) && mount.target != Path::new(t));
-        ensure(plain && below, || {
-            format!("mount target {:?}: must lie below {}", mount.target, TARGETS.join(", "))
-        })?;
-        let nested =
-            |other: &PathBuf| other.starts_with(&mount.target) || mount.target.starts_with(other);
-        let earlier = mounts.iter().take(index).map(|m| &m.target).find(|other| nested(other));
+fn mounts(plan: &Plan) -> Result<(), Error> {
+    let foreign = plan.dependencies.iter().flat_map(|dependency| &dependency.mounts);
+    let count = plan.mounts.len() + foreign.clone().count();
+    ensure(count <= MAX_MOUNTS, || format!("{count} mounts: {MAX_MOUNTS} at most"))?;
+    plan.mounts.iter().chain(foreign.clone()).try_for_each(mount)?;
+    plan.places().try_for_each(merged)?;
+    let targets = plan.places().filter_map(<[Mount]>::first).chain(foreign);
+    let targets: Vec<_> = targets.map(|mount| &mount.target).collect();
+    for (index, target) in targets.iter().enumerate() {
+        let nested = |other: &&&PathBuf| other.starts_with(target) || target.starts_with(other);
+        let earlier = targets[..index].iter().find(nested);
         ensure(earlier.is_none(), || {
-            format!("mount target {:?} and {earlier:?} lie in one another", mount.target)
-        })?;
-        mount.owner.map_or(Ok(()), user)?;
-        let alters = match mount.access {
-            Access::ReadOnly => mount.owner.is_some(),
-            Access::ReadWrite => true,
-            Access::Layered => false,
-        };
-        ensure(mount.base != Base::Image || !alters, || {
-            format!("mount source {:?}: the image is read-only", mount.source)
+            format!("mount target {target:?} and {earlier:?} lie in one another")
         })?;
     }
     Ok(())
+}
+
+fn mount(mount: &Mount) -> Result<(), Error> {
+    source("mount source", &mount.source)?;
+    let plain = mount.target.strip_prefix("/").is_ok_and(is_plain);
+    let below = |above: &&str| mount.target.starts_with(above) && mount.target != Path::new(above);
+    let known = TARGETS.iter().any(|above| below(&above))
+        || PLACES.iter().any(|place| mount.target == Path::new(place));
+    ensure(plain && known, || {
+        let (above, places) = (TARGETS.join(", "), PLACES.join(", "));
+        format!("mount target {:?}: must lie below {above}, or be one of {places}", mount.target)
+    })?;
+    mount.owner.map_or(Ok(()), user)?;
+    let alters = match mount.access {
+        Access::ReadOnly => mount.owner.is_some(),
+        Access::ReadWrite => true,
+        Access::Layered => false,
+    };
+    ensure(mount.base != Base::Image || !alters, || {
+        format!("mount source {:?}: the image is read-only", mount.source)
+    })
+}
+
+/// Mounts at one target.
+fn merged(mounts: &[Mount]) -> Result<(), Error> {
+    let Some(first) = mounts.first().filter(|_| mounts.len() > 1) else { return Ok(()) };
+    let fits = mounts.len() <= MAX_MERGED && mounts.iter().all(|m| m.access == Access::Layered);
+    ensure(fits, || {
+        format!(
+            "mount target {:?}: {MAX_MERGED} layered mounts at most, and no other",
+            first.target
+        )
+    })
 }
 
 fn source(what: &str, path: &Path) -> Result<(), Error> {
@@ -192,7 +243,7 @@ pub fn signal(signal: i32) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use hedgerow_isolation::plan::{Access, Account, Base, Network, StepId};
+    use hedgerow_isolation::plan::{Account, Layer, Needs, StepId};
 
     use super::*;
 
@@ -209,6 +260,9 @@ mod tests {
             mounts: vec![mount("work/a", "/greengrass/v2/work/a"), mount("ipc/a", "/run/ipc")],
             layer: None,
             dependencies: Vec::new(),
+            tmp: None,
+            listeners: Vec::new(),
+            needs: Needs::default(),
         }
     }
 
@@ -225,13 +279,14 @@ mod tests {
     fn refusal(change: impl FnOnce(&mut Plan)) -> String {
         let mut changed = good();
         change(&mut changed);
-        plan(&changed, [IdRange { first: 1_879_113_728 }]).unwrap_err().message
+        let other = Plan { ids: IdRange { first: 1_879_113_728 }, ..good() };
+        plan(&changed, [&Plan { name: "other".into(), ..other }]).unwrap_err().message
     }
 
     #[test]
     fn each_reason_to_refuse_a_plan_is_named() {
         plan(&good(), []).unwrap();
-        let cases: [Case<Plan>; 16] = [
+        let cases: [Case<Plan>; 24] = [
             ("component name", |p| p.name = String::new()),
             ("component name", |p| p.name = "a\nb".into()),
             ("must begin in", |p| p.ids.first = 0),
@@ -248,6 +303,17 @@ mod tests {
             ("mount target", |p| p.mounts[0].target = "/tmp/../etc".into()),
             ("in one another", |p| p.mounts[0].target = "/run/ipc/x".into()),
             ("ids of a fence", |p| p.mounts[0].owner = Some(User { uid: 65_536, gid: 0 })),
+            ("mount target", |p| p.mounts[0].target = "/opt/x".into()),
+            ("no other", |p| p.mounts[1].target = p.mounts[0].target.clone()),
+            ("/tmp of", |p| p.tmp = Some(1)),
+            ("above 0", |p| p.listeners = vec![9001, 9001]),
+            ("above 0", |p| p.listeners = vec![0]),
+            ("4 at most", |p| p.listeners = (1..6).collect()),
+            ("of its own", |p| {
+                p.listeners = vec![9001];
+                p.network = Network::Host;
+            }),
+            ("32 at most", |p| p.needs.devices = vec!["/dev/null".into(); 33]),
         ];
         for (reason, change) in cases {
             let message = refusal(change);
@@ -266,6 +332,30 @@ mod tests {
         assert!(refusal(many).contains("64 at most"));
         let large = |p: &mut Plan| p.mounts[0].source = "a".repeat(MAX_PLAN).into();
         assert!(refusal(large).contains("a plan of"));
+    }
+
+    #[test]
+    fn fences_of_one_component_share_its_ids_where_none_has_a_layer() {
+        let layer = Some(Layer { source: "layers/a".into(), quota: None });
+        let other = |name: &str| Plan { name: name.into(), ..good() };
+        plan(&good(), [&good()]).unwrap();
+        plan(&good(), [&other("other")]).unwrap_err();
+        let layered = Plan { layer, ..good() };
+        plan(&good(), [&layered]).unwrap_err();
+        plan(&layered, [&good()]).unwrap_err();
+    }
+
+    #[test]
+    fn layered_mounts_in_a_row_may_have_one_target() {
+        let merged = |count: usize| {
+            let layer = Mount { access: Access::Layered, ..mount("a", "/opt") };
+            Plan { mounts: vec![layer; count], ..good() }
+        };
+        plan(&merged(10), []).unwrap();
+        plan(&merged(11), []).unwrap_err();
+        let mut apart = merged(2);
+        apart.mounts.insert(1, mount("b", "/var/task"));
+        plan(&apart, []).unwrap_err();
     }
 
     #[test]

@@ -31,6 +31,7 @@ use crate::cgroup::Cgroup;
 use crate::daemon::{Output, Ticket};
 use crate::file;
 use crate::network::link::Link;
+use crate::network::listen;
 use crate::observer::Observer;
 use crate::setup;
 use crate::steps::{Steps, cannot_duplicate};
@@ -46,6 +47,8 @@ pub struct Fence {
     plan: Plan,
     pub note: String,
     listener: Option<OwnedFd>,
+    /// Those of [`Plan::listeners`], once it is open.
+    own_listeners: Vec<OwnedFd>,
     cgroup: Cgroup,
     /// Children of this process that are not yet reaped.
     builder: Option<i32>,
@@ -103,6 +106,12 @@ pub enum Source {
     Control,
 }
 
+fn duplicates<'a>(
+    descriptors: impl IntoIterator<Item = &'a OwnedFd>,
+) -> Result<Vec<OwnedFd>, Error> {
+    descriptors.into_iter().map(|d| d.try_clone().map_err(cannot_duplicate)).collect()
+}
+
 fn system(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::System, message)
 }
@@ -140,6 +149,7 @@ impl Fence {
             plan,
             note,
             listener,
+            own_listeners: Vec::new(),
             cgroup,
             frozen: false,
             observer: materials.observer,
@@ -332,11 +342,12 @@ impl Fence {
     fn adopted(&self, ticket: Ticket) -> Output {
         let response =
             Response::Adopted { fence: self.report(), listener: self.listener.is_some() };
-        let listener = self.listener.iter().map(|l| l.try_clone().map_err(cannot_duplicate));
-        let descriptors = listener.collect::<Result<Vec<_>, _>>().and_then(|mut descriptors| {
-            descriptors.extend(self.steps.pipes()?);
-            Ok(descriptors)
-        });
+        let descriptors = duplicates(self.listener.iter().chain(&self.own_listeners)).and_then(
+            |mut descriptors| {
+                descriptors.extend(self.steps.pipes()?);
+                Ok(descriptors)
+            },
+        );
         match descriptors {
             Ok(descriptors) => Output::Reply(ticket, Ok(response), descriptors),
             Err(error) => Output::Reply(ticket, Err(error), Vec::new()),
@@ -475,13 +486,27 @@ impl Fence {
 
     /// The init has taken over; the kernel says which process it is.
     fn finish_opening(&mut self, init: i32, out: &mut Vec<Output>) {
+        if !matches!(self.phase, Phase::Opening { .. }) {
+            return;
+        }
+        self.init = Some(init);
+        let listeners = match self.listen(init) {
+            Ok(listeners) => listeners,
+            Err(error) => return self.fail_opening(error),
+        };
         let Phase::Opening { control, ticket, adopters, .. } = &mut self.phase else { return };
         let (control, ticket, adopters) = (control.take(), *ticket, std::mem::take(adopters));
-        self.init = Some(init);
         // Dropping the channel tells the builder to go.
         self.phase = Phase::Open { control };
-        out.push(Output::Reply(ticket, Ok(Response::Done), Vec::new()));
+        out.push(Output::Reply(ticket, Ok(Response::Done), listeners));
         out.extend(adopters.into_iter().map(|ticket| self.adopted(ticket)));
+    }
+
+    /// Makes the sockets of [`Plan::listeners`]. Returns the daemon's duplicates.
+    fn listen(&mut self, init: i32) -> Result<Vec<OwnedFd>, Error> {
+        self.own_listeners = listen::on_loopback(init, &self.plan.listeners)
+            .map_err(|e| system(format!("cannot listen on the fence's loopback: {e}")))?;
+        duplicates(&self.own_listeners)
     }
 
     fn fail_opening(&mut self, error: Error) {
@@ -499,6 +524,7 @@ impl Fence {
         for step in running {
             self.note_exit(step, ExitStatus::Signal(Signal::KILL.as_raw()), out);
         }
+        self.own_listeners.clear();
         let cause = format!("its init ended ({how})");
         self.phase = Phase::Ended { cause: cause.clone() };
         let fence = self.plan.fence.clone();
@@ -518,6 +544,7 @@ impl Fence {
             disappointed: disappointed.into_iter().map(|t| (t, why.clone())).collect(),
         };
         self.listener = None;
+        self.own_listeners.clear();
         if self.frozen {
             // In v1 what is frozen does not even die.
             let _ = self.cgroup.freeze(false);

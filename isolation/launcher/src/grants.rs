@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use hedgerow_isolation::grants::{Grant, granted};
 use hedgerow_isolation::network::{NetworkSettings, Port};
+use hedgerow_isolation::plan::Needs;
 use hedgerow_isolation::protocol::{Error, ErrorKind};
 use rustix::fs::{Dir, Mode, OFlags};
 use rustix::io::Errno;
@@ -98,6 +99,24 @@ impl Grants {
             ),
         };
         Error::new(ErrorKind::NotGranted, message)
+    }
+
+    /// Refuses what a plan needs of the host and no grant gives.
+    pub fn ensure(&self, granted: &Granted, needs: &Needs) -> Result<(), Error> {
+        for device in &needs.devices {
+            if !granted.grant.devices.iter().any(|pattern| pattern.matches(device)) {
+                let what = format!("the device {}", device.display());
+                return Err(self.refusal(granted, &what, &format!("devices = [{device:?}]")));
+            }
+        }
+        for wanted in &needs.host_paths {
+            if !granted.grant.host_paths.iter().any(|path| path.serves(wanted)) {
+                let what = format!("{} of the host", wanted.path.as_path().display());
+                let line = format!("host-paths = [{}]", wanted.to_toml());
+                return Err(self.refusal(granted, &what, &line));
+            }
+        }
+        Ok(())
     }
 
     pub fn network(&self) -> Result<NetworkSettings, Unusable> {

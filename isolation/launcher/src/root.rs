@@ -66,15 +66,21 @@ const DIRECTORIES: &[&str] = &[
     "var/cache/apt/archives",
     "var/cache/apt/archives/partial",
     "var/cache/debconf",
+    "var/lang",
     "var/lib",
     "var/log",
     "var/log/apt",
+    "var/runtime",
     "var/spool",
+    "var/task",
 ];
 
 /// Where components write logs of their own, as which the builder links it: in the fence's layer. What is kept of what
 /// they say is elsewhere.
 pub const LOGS: &str = "/var/log/greengrass";
+
+/// Where functions find their layers: a mount point, on hosts without such a directory too.
+const LAYERS: &str = "opt";
 
 /// Of `ggc_user`.
 const HOME: &str = "home/ggc_user";
@@ -231,6 +237,9 @@ impl Root {
                 Ok(found) if found.is_dir() => fs::create_dir(target)?,
                 _ => {}
             }
+        }
+        if fs::symlink_metadata(base.join(LAYERS)).is_err() {
+            fs::create_dir(base.join(LAYERS))?;
         }
         lay_over(&base)?;
         fs::create_dir(self.directory.join(EMPTY))?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use hedgerow_isolation::control::{PATH, SUDO};
-use hedgerow_isolation::plan::{Access, IdRange, Network, Plan};
+use hedgerow_isolation::plan::{Access, IdRange, Network, Plan, TMP};
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
     Capability, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxIdMapping, LinuxIdMappingBuilder,
@@ -17,7 +17,7 @@ use crate::granted::Granted;
 #[derive(Debug, Clone, Copy)]
 pub struct Sources<'a> {
     pub root: &'a Path,
-    /// One directory for each of the plan's mounts, in order.
+    /// One directory for each of the plan's [`Plan::places`], in order.
     pub mounts: &'a [PathBuf],
     /// One directory for each mount of the plan's dependencies, in order.
     pub dependencies: &'a [PathBuf],
@@ -160,7 +160,12 @@ fn mounts(plan: &Plan, sources: Sources<'_>) -> Result<Vec<Mount>, OciSpecError>
         )?,
         mount("/dev/shm", "tmpfs", "shm", "nosuid,noexec,nodev,mode=1777,size=64m")?,
         mount("/dev/mqueue", "mqueue", "mqueue", system)?,
-        mount("/tmp", "tmpfs", "tmpfs", "nosuid,nodev,mode=1777,size=128m")?,
+        mount(
+            "/tmp",
+            "tmpfs",
+            "tmpfs",
+            &format!("nosuid,nodev,mode=1777,size={}", plan.tmp.unwrap_or(TMP)),
+        )?,
         mount("/run", "tmpfs", "tmpfs", "nosuid,nodev,mode=755,size=16m")?,
         bind("/greengrass", sources.greengrass, "bind,nosuid,nodev")?,
         match sources.sys {
@@ -171,9 +176,11 @@ fn mounts(plan: &Plan, sources: Sources<'_>) -> Result<Vec<Mount>, OciSpecError>
     if sources.unified && sources.sys.is_none() {
         mounts.push(mount("/sys/fs/cgroup", "cgroup", "cgroup", &format!("{system},relatime,ro"))?);
     }
-    for (wanted, source) in plan.mounts.iter().zip(sources.mounts) {
+    let wanted = plan.places().filter_map(<[_]>::first);
+    for (wanted, source) in wanted.zip(sources.mounts) {
         let access = match wanted.access {
             Access::ReadOnly => "rbind,nosuid,nodev,ro",
+            Access::Layered if plan.layer.is_none() => "rbind,nosuid,nodev,ro",
             Access::ReadWrite | Access::Layered => "rbind,nosuid,nodev",
         };
         mounts.push(bind(&wanted.target, source, access)?);

@@ -69,7 +69,7 @@ fn take_all(from: &mut impl Iterator<Item = OwnedFd>, count: usize) -> Option<Ve
 
 pub struct Stage {
     pub root: PathBuf,
-    /// One for each of the plan's mounts, in order.
+    /// One for each of the plan's [`Plan::places`], in order.
     pub mounts: Vec<PathBuf>,
     /// One for each mount of the plan's dependencies, in order.
     pub dependencies: Vec<PathBuf>,
@@ -114,13 +114,11 @@ impl Stage {
             within.transpose().map_err(io::Error::other)?;
         }
         place.make_root(&prepared.host)?;
-        let mounts = plan.mounts.iter().zip(prepared.mounts).enumerate();
-        let mounts = mounts.map(|(index, (wanted, source))| {
-            let mount = match wanted.access {
-                Access::Layered => place.layered(index, wanted, source)?,
-                Access::ReadOnly | Access::ReadWrite => source,
-            };
-            restricted(&place, &format!("mount-{index}"), mount, wanted.access)
+        let mut sources = prepared.mounts.into_iter();
+        let mounts = plan.places().enumerate().map(|(index, wanted)| {
+            let sources: Vec<_> = sources.by_ref().take(wanted.len()).collect();
+            let (mount, access) = place.mount(index, wanted, sources)?;
+            restricted(&place, &format!("mount-{index}"), mount, access)
         });
         let foreign = plan.dependencies.iter().flat_map(|d| &d.mounts);
         let foreign = foreign.zip(prepared.dependencies).enumerate();

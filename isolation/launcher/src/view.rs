@@ -164,12 +164,42 @@ impl Place<'_> {
         Overlay { lower, upper: Some([&upper, &work]) }.mount(MountAttrFlags::empty())
     }
 
-    /// A mount with [`Access::Layered`], made of the detached `source`.
-    pub fn layered(&self, index: usize, mount: &Mount, source: OwnedFd) -> io::Result<OwnedFd> {
-        let bare = format!("layered-{index}");
-        self.attach(&bare, &source)?;
-        let lower = [self.at(&bare), self.skeleton(EMPTY)];
+    /// What is to be seen at one target, made of the detached `sources` of its mounts, and how it may be used.
+    pub fn mount(
+        &self,
+        index: usize,
+        mounts: &[Mount],
+        mut sources: Vec<OwnedFd>,
+    ) -> io::Result<(OwnedFd, Access)> {
+        let (Some(mount), Some(last)) = (mounts.first(), sources.pop()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        match mount.access {
+            Access::ReadOnly | Access::ReadWrite => Ok((last, mount.access)),
+            // Nothing is laid over it, and nothing under it.
+            Access::Layered if !self.has_layer && sources.is_empty() => {
+                Ok((last, Access::ReadOnly))
+            }
+            Access::Layered => {
+                sources.push(last);
+                Ok((self.layered(index, mount, &sources)?, self.access()))
+            }
+        }
+    }
+
+    fn layered(&self, index: usize, mount: &Mount, sources: &[OwnedFd]) -> io::Result<OwnedFd> {
+        let mut lower = vec![self.skeleton(EMPTY)];
+        for (number, source) in sources.iter().enumerate() {
+            let bare = format!("l{index}-{number}");
+            self.attach(&bare, source)?;
+            lower.insert(0, self.at(&bare));
+        }
         self.overlay(&lower, &part_name(&mount.target), mount.owner.unwrap_or(User::ROOT))
+    }
+
+    /// Of what is layered.
+    fn access(&self) -> Access {
+        if self.has_layer { Access::Layered } else { Access::ReadOnly }
     }
 
     /// A mount of a dependency: what it has changed, above the detached `source`.

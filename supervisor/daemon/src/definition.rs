@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use hedgerow_component::recipe::Condition;
 use hedgerow_isolation::plan::{
-    Access, Account, Base, Dependency, FenceId, IdRange, Layer, Limits, Mount, Network, Plan, User,
+    Access, Account, Base, Dependency, FenceId, IdRange, Layer, Limits, Mount, Needs, Network,
+    Plan, User,
 };
 use serde::Serialize;
 
@@ -138,6 +139,9 @@ impl Definition {
                 quota: Some(self.layer_quota),
             }),
             dependencies: self.dependencies.iter().map(Neighbour::plan).collect(),
+            tmp: None,
+            listeners: Vec::new(),
+            needs: Needs::default(),
         }
     }
 }

@@ -104,6 +104,7 @@ impl Cgroup {
         };
         Ok(Usage {
             memory: number(Controller::Memory, "memory.usage_in_bytes")?,
+            peak_memory: number(Controller::Memory, "memory.max_usage_in_bytes")?,
             cpu_usec: number(Controller::Cpuacct, "cpuacct.usage")? / 1000,
             pids: number(Controller::Pids, "pids.current")?,
             oom_kills: self.oom_kills(),

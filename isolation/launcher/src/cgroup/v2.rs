@@ -121,8 +121,10 @@ impl Cgroup {
             _ => Ok(0),
         };
         let cpu = read(&self.directory.join("cpu.stat"))?;
+        let memory = number("memory.current")?;
         Ok(Usage {
-            memory: number("memory.current")?,
+            memory,
+            peak_memory: number("memory.peak")?.max(memory),
             cpu_usec: field(&cpu, "usage_usec").unwrap_or(0),
             pids: number("pids.current")?,
             oom_kills: self.oom_kills(),

@@ -8,6 +8,7 @@ mod excess;
 mod forwarding;
 mod held;
 pub mod link;
+pub mod listen;
 mod loopback;
 mod namespace;
 mod nat;

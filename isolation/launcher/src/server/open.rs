@@ -37,12 +37,13 @@ impl Server {
             return Err(Error::new(ErrorKind::Invalid, message));
         }
         check::note(&note)?;
-        check::plan(&plan, self.fences.values().map(|fence| fence.plan().ids))?;
+        check::plan(&plan, self.fences.values().map(Fence::plan))?;
         let granted = self.grants.of(&plan.name);
         if plan.network == Network::Host && !granted.grant.host_network {
             let line = "host-network = true";
             return Err(self.grants.refusal(&granted, "the host's network", line));
         }
+        self.grants.ensure(&granted, &plan.needs)?;
 
         if let Some(source) = plan.sources().find(|source| self.discards.touch(source)) {
             let message = format!("{source:?} is just being removed: try again later");

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::plan::{
-    Access, Base, FenceId, IdRange, Layer, Limits, Mount, Network, Plan, Step, StepId, User,
+    Access, Base, FenceId, IdRange, Layer, Limits, Mount, Needs, Network, Plan, Step, StepId, User,
 };
 use hedgerow_isolation::protocol::{
     Call, Error, Event, Exit, ExitStatus, FenceReport, Message, Request, Response, Usage, VERSION,
@@ -454,6 +454,9 @@ pub fn plan(name: &str) -> Plan {
         mounts: Vec::new(),
         layer: None,
         dependencies: Vec::new(),
+        tmp: None,
+        listeners: Vec::new(),
+        needs: Needs::default(),
     }
 }
 

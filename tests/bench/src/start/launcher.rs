@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use hedgerow_harness::{PATIENCE, eventually};
 use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::plan::{
-    Access, Base, IdRange, Layer, Limits, Mount, Network, Plan, Step, StepId, User,
+    Access, Base, IdRange, Layer, Limits, Mount, Needs, Network, Plan, Step, StepId, User,
 };
 use hedgerow_isolation::protocol::{Call, Event, ExitStatus, Message, Request, Response, VERSION};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -91,6 +91,9 @@ impl Launcher {
             mounts: vec![work],
             layer: Some(Layer { source: "layer".into(), quota: None }),
             dependencies: Vec::new(),
+            tmp: None,
+            listeners: Vec::new(),
+            needs: Needs::default(),
         })
     }
 
