@@ -146,8 +146,8 @@ fn mount(mount: &Mount) -> Result<(), Error> {
     source("mount source", &mount.source)?;
     let plain = mount.target.strip_prefix("/").is_ok_and(is_plain);
     let below = |above: &&str| mount.target.starts_with(above) && mount.target != Path::new(above);
-    let known = TARGETS.iter().any(|above| below(&above))
-        || PLACES.iter().any(|place| mount.target == Path::new(place));
+    let known =
+        TARGETS.iter().any(below) || PLACES.iter().any(|place| mount.target == Path::new(place));
     ensure(plain && known, || {
         let (above, places) = (TARGETS.join(", "), PLACES.join(", "));
         format!("mount target {:?}: must lie below {above}, or be one of {places}", mount.target)
