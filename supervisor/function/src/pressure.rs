@@ -18,6 +18,9 @@ use crate::Functions;
 /// Some task waited for memory for 150 ms within 2 s, in microseconds.
 const TRIGGER: &[u8] = b"some 150000 2000000\0";
 
+/// What the kernel tells of is at least about half of that.
+const STALLED: Duration = Duration::from_millis(75);
+
 /// The same as a part of the time, in percent.
 const PRESSURE: f64 = 7.5;
 
@@ -72,10 +75,16 @@ async fn reclaim_when_told(
     path: &Path,
     trigger: &AsyncFd<File>,
 ) -> Result<std::convert::Infallible, PressureError> {
+    let mut seen = Stalls::read(path)?.total;
     loop {
         let mut told = trigger.ready(Interest::PRIORITY).await.map_err(PressureError::Wait)?;
         told.clear_ready();
-        reclaim(functions, path).await?;
+        let total = Stalls::read(path)?.total;
+        // The first window begins at zero, so that the kernel tells of what was long ago.
+        if total.saturating_sub(seen) >= STALLED {
+            reclaim(functions, path).await?;
+        }
+        seen = Stalls::read(path)?.total;
     }
 }
 
