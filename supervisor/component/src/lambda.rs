@@ -50,6 +50,8 @@ pub struct Lambda {
     pub queue_length: u32,
     pub max_event_age: Duration,
     pub retries: u32,
+    /// Before the first try after a failure; twice as long before the second, and so on.
+    pub retry_delay: Duration,
     pub dead_letter_topic: Option<String>,
     /// Bytes of `/tmp`.
     pub ephemeral_storage: u64,

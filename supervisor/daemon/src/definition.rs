@@ -1,6 +1,7 @@
 //! One component ready to run: everything about it that a deployment decided, worked out.
 
 mod change;
+mod function;
 pub mod skip_if;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use hedgerow_isolation::plan::{
 use serde::Serialize;
 
 pub use change::{Change, Effect};
+pub use function::{Client, Function};
 
 use crate::layout::{self, inside};
 use crate::lifecycle::{StepKind, Steps};
@@ -29,7 +31,9 @@ pub struct Definition {
     /// Number of the component's id range, and its short name in host paths.
     pub slot: u32,
     pub ids: IdRange,
+    /// Of a Lambda function none.
     pub steps: BTreeMap<StepKind, StepDefinition>,
+    pub function: Option<Function>,
     /// Names of the components that must be ready before this one starts.
     pub hard_dependencies: Vec<String>,
     /// Names of the components whose first attempt to start comes before this one's.

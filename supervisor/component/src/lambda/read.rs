@@ -74,6 +74,7 @@ fn read(
     let status_timeout = seconds(root, "statusTimeoutInSeconds", 60);
     let init_timeout = seconds(&hedgerow, "initTimeoutInSeconds", status_timeout.as_secs());
     let max_event_age = seconds(&hedgerow, "maxEventAgeInSeconds", 21_600);
+    let retry_delay = seconds(&hedgerow, "retryDelayInSeconds", 60);
     let limits_init = !pinned || hedgerow.get("initTimeoutInSeconds").is_some();
     let mut count = |of: &Place<'_>, key, least, most, default: u32| {
         let found = of.get(key).and_then(|place| reader.number(&place, least, most));
@@ -102,6 +103,7 @@ fn read(
         queue_length,
         max_event_age,
         retries,
+        retry_delay,
         dead_letter_topic: hedgerow.get("deadLetterTopic").and_then(|p| reader.text(&p)),
         ephemeral_storage: u64::from(storage) * MIB,
         aliases: aliases(reader, &hedgerow),

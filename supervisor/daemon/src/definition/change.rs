@@ -46,6 +46,10 @@ pub enum Reason {
     Quota,
     /// Mounts, network or ids: what a fence gets when it is opened.
     Fence,
+    /// What the instances of a Lambda function run: those that are there finish what they do, and go.
+    Function,
+    /// How events reach a Lambda function.
+    Events,
 }
 
 /// From one definition of a component to another.
@@ -95,11 +99,23 @@ impl Definition {
         if (self.layer_quota, self.work_quota) != (new.layer_quota, new.work_quota) {
             reasons.push(Reason::Quota);
         }
+        reasons.extend(self.difference_of_function(new));
         let says_why = reasons.iter().any(|reason| reason.effect() >= Effect::Restart);
         if !says_why && !self.opens_like(new) {
             reasons.push(Reason::Fence);
         }
         reasons
+    }
+
+    fn difference_of_function(&self, new: &Definition) -> Option<Reason> {
+        let (Some(own), Some(new)) = (&self.function, &new.function) else {
+            return (self.function != new.function).then_some(Reason::Function);
+        };
+        match (own.spec.digest == new.spec.digest, own.spec == new.spec) {
+            (false, _) => Some(Reason::Function),
+            (true, false) => Some(Reason::Events),
+            (true, true) => None,
+        }
     }
 
     /// Whether a fence of the other would be the same but for its limits.
@@ -153,7 +169,9 @@ impl Reason {
                 | StepKind::Recover
                 | StepKind::Uninstall => Effect::Nothing,
             },
-            Self::Timeout(StepKind::Run) | Self::Fence | Self::Shell { .. } => Effect::Restart,
+            Self::Timeout(StepKind::Run) | Self::Fence | Self::Shell { .. } | Self::Function => {
+                Effect::Restart
+            }
             // An install that succeeded was quick enough, and so was a startup.
             Self::Timeout(
                 StepKind::Bootstrap
@@ -164,7 +182,7 @@ impl Reason {
                 | StepKind::Uninstall,
             )
             | Self::Quota => Effect::Nothing,
-            Self::Limits | Self::Dependencies => Effect::Live,
+            Self::Limits | Self::Dependencies | Self::Events => Effect::Live,
         }
     }
 }
@@ -185,6 +203,8 @@ impl fmt::Display for Reason {
             Self::Limits => f.write_str("limits differ"),
             Self::Quota => f.write_str("the quota of its disk differs"),
             Self::Fence => f.write_str("mounts or network differ"),
+            Self::Function => f.write_str("what the function's instances run differs"),
+            Self::Events => f.write_str("the function's limits or event sources differ"),
         }
     }
 }
@@ -214,6 +234,7 @@ mod tests {
             version: "1.0.0".into(),
             slot: 1,
             ids: IdRange { first: 1 << 20 },
+            function: None,
             steps: StepKind::ALL.into_iter().map(|kind| (kind, step(kind.as_str()))).collect(),
             hard_dependencies: vec![],
             soft_dependencies: vec![],

@@ -1,8 +1,11 @@
 //! From what is stored of a component to what runs: recipe variables filled in, limits looked up.
 
+mod function;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use hedgerow_component::lambda::{self, InvalidLambda};
 use hedgerow_component::platform::{Mismatch, Platform};
 use hedgerow_component::recipe::{Condition, DependencyKind, Invalid, Lifecycle, Manifest, Step};
 use hedgerow_component::variables::{Scope, Values};
@@ -13,6 +16,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::document;
+use function::function;
+
 use super::nucleus::Nucleus;
 use crate::definition::{Definition, Neighbour, RunWith, StepDefinition};
 use crate::layout::{ROOT_PATH, inside};
@@ -43,6 +48,10 @@ pub enum DefineError {
     Missing(String),
     #[error("{component} has no manifest for this device: {}", join(mismatches))]
     Platform { component: String, mismatches: Vec<Mismatch> },
+    #[error("{component} is no function that can be run: {source}")]
+    Function { component: String, source: InvalidLambda },
+    #[error("the layer {layer} of {component} {why}")]
+    Layer { component: String, layer: String, why: &'static str },
     #[error("the stored recipe of {component} is not valid any more: {source}")]
     Recipe { component: String, source: Invalid },
 }
@@ -52,6 +61,17 @@ fn join(mismatches: &[Mismatch]) -> String {
 }
 
 impl Ingredients {
+    /// Its recipe's, and of a function what that implies. Of a component without a recipe none.
+    pub fn dependencies(
+        &self,
+        all: &BTreeMap<ComponentName, Ingredients>,
+    ) -> lambda::Dependencies<'_> {
+        match &self.recipe {
+            Ok(recipe) => lambda::dependencies(recipe, |name| all.contains_key(name)),
+            Err(_) => Cow::Owned(BTreeMap::new()),
+        }
+    }
+
     fn recipe(&self) -> Result<&Recipe, DefineError> {
         self.recipe.as_ref().map_err(|invalid| DefineError::Recipe {
             component: self.name.to_string(),
@@ -83,9 +103,15 @@ pub fn define(
             scope.own.configuration = configuration;
         }
     }
-    let steps = steps(manifest, &scope, &nucleus.environment);
+    let function = function(own, manifest, &scope, all, &nucleus.platform(platform), settings)?;
+    let steps = match function {
+        // Its recipe's steps are for Greengrass's launcher of functions.
+        Some(_) => BTreeMap::new(),
+        None => steps(manifest, &scope, &nucleus.environment),
+    };
+    let needed = own.dependencies(all);
     let dependencies = |kind| {
-        let of_kind = recipe.dependencies.iter().filter(move |(_, of)| of.kind == kind);
+        let of_kind = needed.iter().filter(move |(_, of)| of.kind == kind);
         // Whom a SOFT dependency names need not be there; whom a HARD one names is waited for, though there be no
         // ingredients of it.
         let here =
@@ -110,11 +136,12 @@ pub fn define(
         slot: own.slot,
         ids: own.ids,
         steps,
+        function,
         hard_dependencies: dependencies(DependencyKind::Hard),
         soft_dependencies: dependencies(DependencyKind::Soft),
         package: own.package.clone(),
         place: own.place,
-        dependencies: neighbours(recipe, all),
+        dependencies: neighbours(own, all),
         layer_quota: settings.layer_quota(name.as_str()),
         work_quota: settings.work_quota(name.as_str()),
         run_with,
@@ -122,6 +149,11 @@ pub fn define(
         digest: String::new(),
         install_fingerprint,
     };
+    if let Some(digest) = digest_of_instances(&definition)
+        && let Some(function) = &mut definition.function
+    {
+        function.spec.digest = digest;
+    }
     definition.digest = digest(&definition);
     Ok(definition)
 }
@@ -166,8 +198,8 @@ fn configurations<'a>(
     all: &'a BTreeMap<ComponentName, Ingredients>,
     settings: &Settings,
 ) -> BTreeMap<&'a ComponentName, Cow<'a, Value>> {
-    let dependencies = own.recipe.iter().flat_map(|recipe| recipe.dependencies.keys());
-    let dependencies = dependencies.filter_map(|name| all.get(name));
+    let dependencies = own.dependencies(all);
+    let dependencies = dependencies.keys().filter_map(|name| all.get(name));
     let each = |of: &'a Ingredients| (&of.name, configuration(of, all, settings));
     dependencies.chain([own]).map(each).collect()
 }
@@ -192,8 +224,9 @@ pub fn scope<'a>(
     }
 }
 
-fn neighbours(recipe: &Recipe, all: &BTreeMap<ComponentName, Ingredients>) -> Vec<Neighbour> {
-    let stored = recipe.dependencies.keys().filter_map(|name| all.get(name));
+fn neighbours(own: &Ingredients, all: &BTreeMap<ComponentName, Ingredients>) -> Vec<Neighbour> {
+    let dependencies = own.dependencies(all);
+    let stored = dependencies.keys().filter_map(|name| all.get(name));
     let neighbour = |of: &Ingredients| Neighbour {
         name: of.name.to_string(),
         version: of.version.to_string(),
@@ -268,6 +301,21 @@ fn what_it_runs(step: &StepDefinition) -> WhatItRuns<'_> {
     (&step.script, &step.environment, step.privileged, &step.skip_if)
 }
 
+/// Of a function: over what its instances run, and not what events reach them or when they go.
+fn digest_of_instances(definition: &Definition) -> Option<String> {
+    let function = definition.function.as_ref()?;
+    let spec = &function.spec;
+    let digest = fingerprint(&(
+        (&definition.version, &definition.package, definition.ids, &definition.dependencies),
+        (&definition.run_with, definition.network),
+        (&function.variables, &function.container, &function.client),
+        (&function.code, &function.layers),
+        (&spec.version, &spec.arn, &spec.runtime, &spec.handler, &spec.environment),
+        (spec.memory, spec.ephemeral_storage, spec.pinned),
+    ));
+    Some(digest)
+}
+
 /// Over everything but what it is computed for.
 fn digest(definition: &Definition) -> String {
     let steps: Vec<_> = definition
@@ -281,6 +329,7 @@ fn digest(definition: &Definition) -> String {
         (&definition.hard_dependencies, &definition.soft_dependencies),
         (&definition.run_with, definition.network),
         (&definition.dependencies, definition.layer_quota, definition.work_quota),
+        &definition.function,
     ))
 }
 

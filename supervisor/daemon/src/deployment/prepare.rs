@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use hedgerow_component::artifacts::{Source, UnreadableDirectory};
 use hedgerow_component::configuration::{Configuration, NotAMap};
 use hedgerow_component::platform::Platform;
-use hedgerow_component::recipe::Invalid;
+use hedgerow_component::recipe::{ComponentType, Invalid};
 use hedgerow_component::resolve::Conflict;
 use hedgerow_component::{ComponentName, Version};
 use hedgerow_isolation::plan::IdRange;
@@ -71,6 +71,8 @@ pub enum PrepareError {
         "{conflict}. The stored recipe of {package} is not valid to this version; deploy it with another, or remove it: {source}"
     )]
     Unreadable { package: String, source: Invalid, conflict: Box<Conflict> },
+    #[error("{component} is of the type {from} and cannot become {to}; remove it first")]
+    TypeChange { component: ComponentName, from: ComponentType, to: ComponentType },
     #[error(
         "the document updates {0}, which is neither deployed nor added; add it, or leave its update out"
     )]

@@ -99,6 +99,7 @@ pub fn error_of(error: &PrepareError, message: String) -> Error {
         PrepareError::Directory(_)
         | PrepareError::Merge { .. }
         | PrepareError::RunWith { .. }
+        | PrepareError::TypeChange { .. }
         | PrepareError::UpdateOfNothing(_) => Error::InvalidArgument(message),
         PrepareError::Package(PackageError::Disk { .. }) | PrepareError::Records(_) => {
             Error::Internal(message)
@@ -143,6 +144,7 @@ fn fault_of(error: &PrepareError, cause: String) -> Fault {
         PrepareError::Define(_) => &[ComponentPackageLoading, ConfigInterpolate],
         PrepareError::RunWith { .. } => &[RunWithConfigNotValid],
         PrepareError::NotDeployed(_)
+        | PrepareError::TypeChange { .. }
         | PrepareError::UpdateOfNothing(_)
         | PrepareError::Merge { .. } => &[DeploymentDocumentNotValid],
         PrepareError::Records(_) => return Fault::internal(cause),

@@ -10,6 +10,7 @@ use hedgerow_component::resolve::{Conflict, Requirement, Requirer};
 use hedgerow_component::{ComponentName, Recipe, Version, resolve};
 use serde_json::Value;
 
+use super::define::Ingredients;
 use super::document::{Change, Document, Group, RunWith};
 use super::nucleus::{NUCLEUS, Nucleus};
 use super::prepare::{PrepareError, Request};
@@ -129,8 +130,24 @@ pub fn select(
     if let Some(name) = updated.find(|name| !components.contains_key(*name)) {
         return Err(PrepareError::UpdateOfNothing(name.clone()));
     }
+    keep_types(&components, &records.ingredients(&desired)?.ingredients)?;
     let removed = desired.into_keys().filter(|name| !components.contains_key(name)).collect();
     Ok(Selection { components, order, removed, group, platform, platform_before, nucleus })
+}
+
+/// What drives a function drives no other component: neither takes over what the other left.
+fn keep_types(
+    components: &BTreeMap<ComponentName, Selected>,
+    before: &BTreeMap<ComponentName, Ingredients>,
+) -> Result<(), PrepareError> {
+    for (name, selected) in components {
+        let to = selected.candidate.recipe.kind;
+        let from = before.get(name).and_then(|own| Some(own.recipe.as_ref().ok()?.kind));
+        if let Some(from) = from.filter(|from| *from != to) {
+            return Err(PrepareError::TypeChange { component: name.clone(), from, to });
+        }
+    }
+    Ok(())
 }
 
 /// What the Nucleus says before and after. Known before anything is chosen: manifests are chosen by it.

@@ -137,9 +137,10 @@ impl DaemonServices {
         let mut desired = self.records.desired()?;
         desired.retain(|name, _| *name == caller);
         let ingredients = self.records.ingredients(&desired)?.ingredients;
-        let own = ingredients.get(&caller).and_then(|own| own.recipe.as_ref().ok());
-        Ok(own.is_some_and(|recipe| {
-            recipe.dependencies.keys().any(|dependency| dependency.as_str() == component)
+        let own = ingredients.get(&caller);
+        Ok(own.is_some_and(|own| {
+            let dependencies = own.dependencies(&ingredients);
+            dependencies.keys().any(|dependency| dependency.as_str() == component)
         }))
     }
 }
