@@ -23,6 +23,7 @@ mod log_tail;
 mod metrics;
 mod pool;
 mod pressure;
+mod queue;
 mod report;
 pub mod runtime_api;
 mod spec;
@@ -41,5 +42,8 @@ pub use link::{InstanceLink, Work};
 pub use log_tail::{LOG_TAIL, LogTail};
 pub use metrics::{Counts, Health, Histogram, Metrics, Overview, QueueMetrics};
 pub use pressure::{PressureError, reclaim_under_pressure};
+pub use queue::{
+    Clock, Condition, DeadLetter, DeadLetters, EventKey, EventLog, Events, LogError, Stored,
+};
 pub use report::Status;
 pub use spec::{Encoding, EventSource, FunctionSpec, QueuePolicy, Runtime, Target};

@@ -1,0 +1,95 @@
+//! The queue as those have it who make events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::event::Event;
+use super::task::{Enqueue, Message, Task};
+use super::{Clock, DeadLetters, EventLog, LogError};
+use crate::{Functions, Invocation, InvokeError, RequestId, Target};
+
+/// Messages that were not looked at yet: senders wait.
+const MESSAGES: usize = 64;
+
+/// A disk that takes longer to store an event is broken.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A handle: cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Events {
+    functions: Functions,
+    messages: mpsc::Sender<Message>,
+}
+
+impl Events {
+    /// Takes up what waited when the daemon ended, and delivers events from here on.
+    pub async fn start<L: EventLog, D: DeadLetters, C: Clock>(
+        functions: Functions,
+        log: Arc<L>,
+        dead_letters: Arc<D>,
+        clock: C,
+    ) -> Result<Self, LogError> {
+        let (messages, received) = mpsc::channel(MESSAGES);
+        let task = Task::load(functions.clone(), log, dead_letters, clock, received).await?;
+        tokio::spawn(task.run());
+        Ok(Self { functions, messages })
+    }
+
+    /// The event is durable when this returns, and is delivered at least once. Dropping the future does not take it
+    /// back.
+    pub async fn enqueue(
+        &self,
+        target: &Target,
+        invocation: Invocation,
+    ) -> Result<RequestId, InvokeError> {
+        let invocation = self.functions.admit_event(target, invocation)?;
+        let spec = self.functions.find(target)?;
+        let request_id = invocation.request_id.clone();
+        let event = Event { qualifier: target.qualifier.clone(), invocation };
+        let (reply, stored) = oneshot::channel();
+        let message = Message::Enqueue(Box::new(Enqueue { spec, event, reply }));
+        let stored = timeout(PATIENCE, async {
+            // Both fail only when the queue has ended.
+            self.messages.send(message).await.map_err(|_| ended())?;
+            stored.await.map_err(|_| ended())?
+        });
+        stored.await.unwrap_or_else(|_| Err(slow()))?;
+        Ok(request_id)
+    }
+
+    /// Removes every event of a function that is gone for good.
+    pub async fn forget(&self, function: &str) {
+        let (done, forgotten) = oneshot::channel();
+        let message = Message::Forget(function.into(), done);
+        // A queue that has ended has nothing to forget before it is loaded again.
+        if self.messages.send(message).await.is_ok() {
+            let _ = forgotten.await;
+        }
+    }
+
+    /// Delivers nothing more; returns when what is being delivered and stored is done, or after `grace`.
+    pub async fn finish(&self, grace: Duration) {
+        let (done, finished) = oneshot::channel();
+        let finish = async {
+            if self.messages.send(Message::Finish(done)).await.is_ok() {
+                let _ = finished.await;
+            }
+        };
+        // What is not done by then is delivered again after the next start.
+        let _ = timeout(grace, finish).await;
+    }
+}
+
+fn ended() -> InvokeError {
+    InvokeError::Service("the daemon is stopping; try again when it is back".to_owned())
+}
+
+fn slow() -> InvokeError {
+    InvokeError::Service(format!(
+        "the event was not stored within {} s: the disk does not answer; it may still be delivered",
+        PATIENCE.as_secs()
+    ))
+}

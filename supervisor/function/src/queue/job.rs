@@ -1,0 +1,162 @@
+//! What takes time, and runs beside the task that has the lines.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, oneshot};
+
+use super::age::Note;
+use super::dead_letter::Condition;
+use super::event::Event;
+use super::policy::Outcome;
+use super::{DeadLetter, DeadLetters, EventKey, EventLog, LogError};
+use crate::{
+    Answer, Completed, ErrorKind, FunctionError, FunctionSpec, Functions, Health, InvokeError,
+    ResponseStream, StreamFault, Target,
+};
+
+/// The end of a job.
+#[derive(Debug)]
+pub(super) enum Done {
+    Stored {
+        key: EventKey,
+        note: Note,
+        size: usize,
+        result: Result<(), LogError>,
+        reply: Reply,
+    },
+    Tried {
+        key: EventKey,
+        outcome: Outcome,
+    },
+    Removed(EventKey),
+    /// Nothing follows from it.
+    Other,
+}
+
+pub(super) type Reply = oneshot::Sender<Result<(), InvokeError>>;
+
+pub(super) async fn store<L: EventLog>(
+    log: Arc<L>,
+    key: EventKey,
+    event: Event,
+    note: Note,
+    reply: Reply,
+) -> Done {
+    let row = event.to_row();
+    let size = row.len();
+    let result = log.append(key.clone(), row, note.to_row()).await;
+    Done::Stored { key, note, size, result, reply }
+}
+
+/// `room`: bytes of events that are in memory at once.
+pub(super) async fn deliver<L: EventLog>(
+    functions: Functions,
+    log: Arc<L>,
+    room: Arc<Semaphore>,
+    key: EventKey,
+    size: usize,
+) -> Done {
+    let size = u32::try_from(size).unwrap_or(u32::MAX);
+    // It is never closed.
+    let _room = room.acquire_many(size).await;
+    let outcome = match log.read(key.clone()).await {
+        Ok(Some(row)) => match Event::from_row(row) {
+            Some(event) => attempt(&functions, &key.function, event).await,
+            None => Outcome::Unreadable,
+        },
+        Ok(None) => Outcome::Missing,
+        Err(error) => Outcome::Refused(InvokeError::Service(error.to_string())),
+    };
+    Done::Tried { key, outcome }
+}
+
+async fn attempt(functions: &Functions, function: &str, event: Event) -> Outcome {
+    let target = Target { function: function.to_owned(), qualifier: event.qualifier };
+    match functions.deliver(&target, event.invocation).await {
+        Ok(Completed { answer, executed_version, .. }) => match answer {
+            Answer::Success(_) => Outcome::Answered,
+            Answer::Failure(error) => Outcome::Failed { error, executed_version },
+            Answer::Stream(stream) => match read_out(stream).await {
+                Ok(()) => Outcome::Answered,
+                Err(error) => Outcome::Failed { error, executed_version },
+            },
+        },
+        Err(InvokeError::ResourceNotFound(_)) if !is_there(functions, function) => {
+            Outcome::Refused(InvokeError::ResourceConflict(format!("{function} was removed")))
+        }
+        Err(error) => Outcome::Refused(error),
+    }
+}
+
+pub(super) fn is_there(functions: &Functions, function: &str) -> bool {
+    functions.find(&Target { function: function.to_owned(), qualifier: None }).is_ok()
+}
+
+/// Nobody wants the response of an event, but whether the function came to its end.
+async fn read_out(mut stream: ResponseStream) -> Result<(), FunctionError> {
+    while let Some(part) = stream.body.recv().await {
+        part.map_err(|fault| match fault {
+            StreamFault::Function(error) => error,
+            StreamFault::Cut(why) => {
+                let body = serde_json::json!({
+                    "errorType": "Runtime.TruncatedResponse",
+                    "errorMessage": why,
+                });
+                FunctionError {
+                    kind: ErrorKind::Unhandled,
+                    error_type: "Runtime.TruncatedResponse".to_owned(),
+                    body: body.to_string().into(),
+                }
+            }
+        })?;
+    }
+    Ok(())
+}
+
+pub(super) async fn note<L: EventLog>(log: Arc<L>, key: EventKey, note: Note) -> Done {
+    // Where that fails, the event has a try more after a crash.
+    let _ = log.note(key, note.to_row()).await;
+    Done::Other
+}
+
+pub(super) async fn remove<L: EventLog>(log: Arc<L>, key: EventKey) -> Done {
+    // The log makes up for a failure.
+    let _ = log.remove(key.clone()).await;
+    Done::Removed(key)
+}
+
+pub(super) async fn bury<L: EventLog, D: DeadLetters>(
+    log: Arc<L>,
+    dead_letters: Arc<D>,
+    spec: Arc<FunctionSpec>,
+    key: EventKey,
+    note: Note,
+    death: (Condition, Option<Outcome>),
+) -> Done {
+    let (condition, outcome) = death;
+    let row = log.read(key.clone()).await.ok().flatten();
+    let event = row.and_then(Event::from_row);
+    let letter = DeadLetter::new(&spec, &note, event.as_ref(), condition, outcome.as_ref());
+    drop(event);
+    dead_letters.publish(&spec, letter).await;
+    remove(log, key).await
+}
+
+pub(super) async fn await_start(functions: Functions, function: Arc<str>) -> Arc<str> {
+    if let Some(mut overview) = functions.watch(&function) {
+        // It fails when the function is gone, of which the task is told otherwise.
+        let _ = overview.wait_for(|overview| overview.health != Health::Stopped).await;
+    }
+    function
+}
+
+pub(super) async fn clear<L: EventLog>(
+    log: Arc<L>,
+    function: Arc<str>,
+    done: oneshot::Sender<()>,
+) -> Done {
+    // The log makes up for a failure.
+    let _ = log.clear(function).await;
+    let _ = done.send(());
+    Done::Other
+}

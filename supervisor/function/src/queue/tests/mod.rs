@@ -1,0 +1,6 @@
+//! Events over functions that behave well or badly, and a log that keeps what it was given.
+
+mod delivery;
+mod line;
+mod restart;
+mod world;
