@@ -16,6 +16,12 @@ pub mod descriptor {
     pub const COUNT: i32 = 2;
 }
 
+/// Argument of hedgerow-init where the fence's root is the host's own: no filter judges what privileged steps call.
+pub const REAL_ROOT: &std::ffi::CStr = c"--real-root";
+
+/// Argument of hedgerow-init: privileged steps keep `CAP_NET_ADMIN`.
+pub const NETWORK_ADMINISTRATION: &std::ffi::CStr = c"--network-administration";
+
 /// hedgerow-init once more, inside every fence: it runs a command as the fence's root, see [`crate::control`]'s socket.
 pub const SUDO: &str = "/run/hedgerow/sudo";
 

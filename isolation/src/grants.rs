@@ -7,7 +7,10 @@
 //! ports = ["8080:80/tcp"]
 //! devices = ["/dev/serial/by-id/*"]
 //! host-paths = [{ path = "/srv/data", access = "rw" }]
+//! real-root = ["CAP_SYS_TIME"]
 //! ```
+
+mod real_root;
 
 use std::path::{Component, Path, PathBuf};
 
@@ -15,6 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::Port;
 use crate::pattern;
+use crate::plan::IdRange;
+pub use real_root::{BadCapability, Capability, RealRoot};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -32,6 +37,17 @@ pub struct Grant {
     pub devices: Vec<DevicePattern>,
     #[serde(default)]
     pub host_paths: Vec<HostPath>,
+    /// What the component's root is root of.
+    #[serde(default)]
+    pub real_root: RealRoot,
+}
+
+impl Grant {
+    /// The host's ids that the users of a fence with these ids have: those, or where its root is the host's own, the
+    /// host's first. What it writes belongs to its own ids in either case.
+    pub fn users(&self, ids: IdRange) -> IdRange {
+        if self.real_root.is_granted() { IdRange { first: 0 } } else { ids }
+    }
 }
 
 /// A file or directory of the host. What belongs to its owner is shown as `ggc_user`'s, anything else as nobody's.
@@ -157,6 +173,7 @@ pub fn granted(grants: &[Grant], component: &str) -> Grant {
         all.ports.extend(&grant.ports);
         all.devices.extend(grant.devices.iter().cloned());
         all.host_paths.extend(grant.host_paths.iter().cloned());
+        all.real_root = all.real_root.and(&grant.real_root);
     }
     all
 }

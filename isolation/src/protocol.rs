@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::grants::Grant;
 use crate::moment::Moment;
 use crate::network::Range;
-use crate::plan::{FenceId, Limits, Plan, Step, StepId, User};
+use crate::plan::{FenceId, IdRange, Limits, Plan, Step, StepId, User};
 
 /// Both sides must have the same; the launcher answers another with [`ErrorKind::Version`].
 pub const VERSION: u32 = 4;
@@ -153,6 +153,11 @@ pub enum Message {
 #[serde(rename_all = "kebab-case")]
 pub enum Response {
     Done,
+    /// The fence is open.
+    Open {
+        /// The host's ids that the fence's users have: the plan's, or those that a grant gives it.
+        users: IdRange,
+    },
     /// The fences that are there, from before too: [`Request::Adopt`] tells about each (one message could
     /// not hold them all).
     Welcome {
@@ -225,6 +230,8 @@ pub enum ExitStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FenceReport {
     pub plan: Box<Plan>,
+    /// As in [`Response::Open`].
+    pub users: IdRange,
     pub note: String,
     pub steps: Vec<StepReport>,
     pub frozen: bool,

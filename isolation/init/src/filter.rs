@@ -8,26 +8,36 @@ use hedgerow_isolation::control::Report;
 use rustix::io::Errno;
 
 use crate::step::last_errno;
+use crate::users::Identity;
 
 pub struct Filter {
     program: Vec<libc::sock_filter>,
     /// Where a program's own process says that somebody has to answer what the filter leaves open. `None` where it
     /// decides everything itself.
     told: Option<Connection>,
+    /// Root is the host's own: its programs run without.
+    spares_root: bool,
 }
 
 impl Filter {
-    pub fn new(program: Vec<libc::sock_filter>, control: &Connection) -> io::Result<Self> {
+    pub fn new(
+        program: Vec<libc::sock_filter>,
+        control: &Connection,
+        spares_root: bool,
+    ) -> io::Result<Self> {
         let asks = program.iter().any(|instruction| {
             instruction.code == (libc::BPF_RET | libc::BPF_K) as u16
                 && instruction.k & libc::SECCOMP_RET_ACTION_FULL == libc::SECCOMP_RET_USER_NOTIF
         });
         let told = asks.then(|| control.as_fd().try_clone_to_owned()).transpose()?;
-        Ok(Self { program, told: told.map(Connection::from) })
+        Ok(Self { program, told: told.map(Connection::from), spares_root })
     }
 
-    /// From here on the filter judges every call of this process and its children.
-    pub fn install(&self) -> Result<(), Errno> {
+    /// From here on the filter judges every call of this process, which is to be `identity`'s, and its children.
+    pub fn install(&self, identity: &Identity) -> Result<(), Errno> {
+        if self.spares_root && identity.privileged {
+            return Ok(());
+        }
         let Some(told) = &self.told else { return self.load(0).map(drop) };
         let asks = libc::SECCOMP_FILTER_FLAG_NEW_LISTENER;
         // That a signal does not begin a call anew which waits for its answer needs Linux 5.19.

@@ -1,13 +1,15 @@
 //! The loop of process 1: commands in, reports out, children reaped.
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use hedgerow_isolation::connection::{Connection, Failure};
-use hedgerow_isolation::control::{Command, Report};
+use hedgerow_isolation::control::{self, Command, Report};
 use hedgerow_isolation::plan::{Step, StepId};
 use hedgerow_isolation::protocol::ExitStatus;
 use nix::sys::signal::{SigSet, Signal};
@@ -88,7 +90,7 @@ impl Init {
         let control =
             inherited::control().map_err(|e| Error::System("cannot keep the control socket", e))?;
         let filter = inherited::filter()
-            .and_then(|program| Filter::new(program, &control))
+            .and_then(|program| Filter::new(program, &control, is_told(control::REAL_ROOT)))
             .map_err(|e| Error::System("cannot read the filter", e))?;
         // Steps must not trace this process or read its memory, whatever their user.
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
@@ -96,8 +98,10 @@ impl Init {
         if step::holds(CapabilitySet::NET_ADMIN) {
             network::loopback_up().map_err(|e| Error::System("cannot bring up the loopback", e))?;
         }
-        step::drop_network_administration()
-            .map_err(|e| Error::System("cannot drop capabilities", e.into()))?;
+        if !is_told(control::NETWORK_ADMINISTRATION) {
+            step::drop_network_administration()
+                .map_err(|e| Error::System("cannot drop capabilities", e.into()))?;
+        }
 
         let mut signals = SigSet::empty();
         signals.add(Signal::SIGCHLD);
@@ -217,6 +221,11 @@ impl Init {
         }
         Ok(())
     }
+}
+
+/// Whether the builder said so.
+fn is_told(argument: &CStr) -> bool {
+    std::env::args_os().any(|given| given.as_bytes() == argument.to_bytes())
 }
 
 /// As whom a step runs, with what must be that user's made so.

@@ -198,7 +198,7 @@ fn become_program(
     if let Directory::Path(path) = launch.directory {
         rustix::process::chdir(path).map_err(Stage::Directory.failed())?;
     }
-    filter.install().map_err(Stage::Filter.failed())?;
+    filter.install(&launch.identity).map_err(Stage::Filter.failed())?;
     Err(execute(image))
 }
 

@@ -20,7 +20,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use hedgerow_isolation::connection::Connection;
-use hedgerow_isolation::control::descriptor;
+use hedgerow_isolation::control::{self, descriptor};
 use hedgerow_isolation::grants::Grant;
 use hedgerow_isolation::plan::Plan;
 use libcontainer::container::builder::ContainerBuilder;
@@ -105,6 +105,7 @@ fn build(blueprint: &Blueprint, descriptors: Vec<OwnedFd>) -> Result<(), Error> 
         dependencies: &stage.dependencies,
         granted: &stage.granted,
         greengrass: &stage.greengrass,
+        real_root: &blueprint.grant.real_root,
         sudo: &stage.sudo,
         sys: stage.sys.as_deref(),
         unified: blueprint.unified,
@@ -120,13 +121,13 @@ fn build(blueprint: &Blueprint, descriptors: Vec<OwnedFd>) -> Result<(), Error> 
         .with_root_path(Path::new(STAGE).join("state"))?
         .with_preserved_fds(descriptor::COUNT)
         .with_stdin(null)
-        .with_executor(ExecuteInit { program: init })
+        .with_executor(ExecuteInit { program: init, arguments: arguments(&blueprint.grant) })
         .as_init(STAGE)
         .with_systemd(false)
         .with_detach(true)
         .build()?;
     if let (Some(link), Some(pid)) = (&blueprint.link, container.pid()) {
-        link::join(link, pid.as_raw(), plan.ids)?;
+        link::join(link, pid.as_raw(), blueprint.grant.users(plan.ids))?;
     }
     Ok(container.start()?)
 }
@@ -135,6 +136,14 @@ fn build(blueprint: &Blueprint, descriptors: Vec<OwnedFd>) -> Result<(), Error> 
 #[derive(Clone)]
 struct ExecuteInit {
     program: RawFd,
+    arguments: Vec<CString>,
+}
+
+/// What the init is called, and how far its root reaches.
+fn arguments(grant: &Grant) -> Vec<CString> {
+    let real = grant.real_root.is_granted().then_some(control::REAL_ROOT);
+    let network = grant.real_root.has("CAP_NET_ADMIN").then_some(control::NETWORK_ADMINISTRATION);
+    [c"hedgerow-init"].into_iter().chain(real).chain(network).map(CString::from).collect()
 }
 
 impl Executor for ExecuteInit {
@@ -161,7 +170,7 @@ impl Executor for ExecuteInit {
         // SAFETY: the builder opened it and the child inherited it; exec takes it or the process ends.
         let program = unsafe { OwnedFd::from_raw_fd(self.program) };
         let Err(errno) =
-            nix::unistd::fexecve::<_, CString, CString>(&program, &[c"hedgerow-init".into()], &[]);
+            nix::unistd::fexecve::<_, CString, CString>(&program, &self.arguments, &[]);
         Err(ExecutorError::Execution(Box::new(errno)))
     }
 }

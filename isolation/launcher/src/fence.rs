@@ -18,7 +18,7 @@ use hedgerow_isolation::connection::{Connection, Packet};
 use hedgerow_isolation::control::{Command as InitCommand, Report};
 use hedgerow_isolation::grants::Grant;
 use hedgerow_isolation::moment::Moment;
-use hedgerow_isolation::plan::{Limits, Plan, Step, StepId, User};
+use hedgerow_isolation::plan::{IdRange, Limits, Plan, Step, StepId, User};
 use hedgerow_isolation::protocol::{
     Error, ErrorKind, Event, ExitStatus, FenceReport, Response, Usage,
 };
@@ -45,6 +45,8 @@ const LAST_WORD: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Fence {
     plan: Plan,
+    /// The host's ids of its users.
+    users: IdRange,
     pub note: String,
     listener: Option<OwnedFd>,
     /// Those of [`Plan::listeners`], once it is open.
@@ -146,6 +148,7 @@ impl Fence {
             init: None,
             phase: Phase::Closing { closers: Vec::new(), disappointed: Vec::new() },
             steps: Steps::default(),
+            users: materials.grant.users(plan.ids),
             plan,
             note,
             listener,
@@ -320,7 +323,7 @@ impl Fence {
     /// A file of the fence as `user` of it may read it.
     pub fn open_file(&self, path: &Path, user: User) -> Result<OwnedFd, Error> {
         match self.init {
-            Some(init) => file::open(init, path, user, self.plan.ids),
+            Some(init) => file::open(init, path, user, self.users),
             None => Err(Error::new(ErrorKind::NoSuchFence, "the fence is not open")),
         }
     }
@@ -364,6 +367,7 @@ impl Fence {
     pub fn report(&self) -> FenceReport {
         FenceReport {
             plan: Box::new(self.plan.clone()),
+            users: self.users,
             note: self.note.clone(),
             steps: self.steps.reports(),
             frozen: self.frozen,
@@ -398,7 +402,7 @@ impl Fence {
     fn pipe(&self, user: User) -> Result<(OwnedFd, OwnedFd), Error> {
         let failed = |e: rustix::io::Errno| system(format!("cannot make a pipe: {e}"));
         let (read, write) = pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
-        let id = |inside| self.plan.ids.host(inside).unwrap_or(self.plan.ids.first);
+        let id = |inside| self.users.host(inside).unwrap_or(self.users.first);
         let (uid, gid) = (Uid::from_raw(id(user.uid)), Gid::from_raw(id(user.gid)));
         rustix::fs::fchown(&write, Some(uid), Some(gid)).map_err(failed)?;
         Ok((read, write))
@@ -498,7 +502,7 @@ impl Fence {
         let (control, ticket, adopters) = (control.take(), *ticket, std::mem::take(adopters));
         // Dropping the channel tells the builder to go.
         self.phase = Phase::Open { control };
-        out.push(Output::Reply(ticket, Ok(Response::Done), listeners));
+        out.push(Output::Reply(ticket, Ok(Response::Open { users: self.users }), listeners));
         out.extend(adopters.into_iter().map(|ticket| self.adopted(ticket)));
     }
 

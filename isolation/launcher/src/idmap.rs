@@ -29,14 +29,24 @@ pub struct IdMap {
 impl IdMap {
     /// The machine's own users, root first, as those of a fence.
     pub fn host(ids: IdRange) -> io::Result<Self> {
-        let all = Extent { owner: 0, shown: ids.first, count: IdRange::COUNT };
-        Self::make(all, all)
+        let all = [Extent { owner: 0, shown: ids.first, count: IdRange::COUNT }];
+        Self::make(&all, &all)
     }
 
     /// One fence's users as those of another.
     pub fn fence(from: IdRange, to: IdRange) -> io::Result<Self> {
-        let all = Extent { owner: from.first, shown: to.first, count: IdRange::COUNT };
-        Self::make(all, all)
+        let all = [Extent { owner: from.first, shown: to.first, count: IdRange::COUNT }];
+        Self::make(&all, &all)
+    }
+
+    /// What belongs to a fence's own ids, as `users`, which are the host's first: and in exchange what is the host's
+    /// root's, so that the directories which the launcher made stay usable.
+    pub fn exchanged(own: IdRange, users: IdRange) -> io::Result<Self> {
+        let all = [
+            Extent { owner: own.first, shown: users.first, count: IdRange::COUNT },
+            Extent { owner: users.first, shown: own.first, count: 1 },
+        ];
+        Self::make(&all, &all)
     }
 
     /// Whoever owns the directory, as one user of a fence.
@@ -44,13 +54,13 @@ impl IdMap {
         let found = rustix::fs::fstat(directory)?;
         let one = |owner, inside| {
             let shown = ids.host(inside).ok_or(io::ErrorKind::InvalidInput)?;
-            io::Result::Ok(Extent { owner, shown, count: 1 })
+            io::Result::Ok([Extent { owner, shown, count: 1 }])
         };
-        Self::make(one(found.st_uid, shown.uid)?, one(found.st_gid, shown.gid)?)
+        Self::make(&one(found.st_uid, shown.uid)?, &one(found.st_gid, shown.gid)?)
     }
 
     /// The kernel takes a mapping from a user namespace, which needs a process to be made: one that does nothing else.
-    fn make(users: Extent, groups: Extent) -> io::Result<Self> {
+    fn make(users: &[Extent], groups: &[Extent]) -> io::Result<Self> {
         let (ready, say_ready) = pipe_with(PipeFlags::CLOEXEC)?;
         let (end, say_end) = pipe_with(PipeFlags::CLOEXEC)?;
         // SAFETY: this process has one thread, so the child may do all that the parent may.
@@ -111,9 +121,10 @@ impl IdMap {
 }
 
 /// The namespace of the waiting child, mapped.
-fn map(child: i32, users: Extent, groups: Extent) -> io::Result<OwnedFd> {
-    for (file, Extent { owner, shown, count }) in [("uid_map", users), ("gid_map", groups)] {
-        fs::write(format!("/proc/{child}/{file}"), format!("{owner} {shown} {count}"))?;
+fn map(child: i32, users: &[Extent], groups: &[Extent]) -> io::Result<OwnedFd> {
+    for (file, extents) in [("uid_map", users), ("gid_map", groups)] {
+        let lines = extents.iter().map(|e| format!("{} {} {}\n", e.owner, e.shown, e.count));
+        fs::write(format!("/proc/{child}/{file}"), lines.collect::<String>())?;
     }
     Ok(File::open(format!("/proc/{child}/ns/user"))?.into())
 }

@@ -1,8 +1,10 @@
 //! A fence as an OCI runtime configuration.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use hedgerow_isolation::control::{PATH, SUDO};
+use hedgerow_isolation::grants::RealRoot;
 use hedgerow_isolation::plan::{Access, IdRange, Network, Plan, TMP};
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
@@ -24,6 +26,7 @@ pub struct Sources<'a> {
     pub granted: &'a [Granted],
     /// See [`crate::greengrass`].
     pub greengrass: &'a Path,
+    pub real_root: &'a RealRoot,
     /// The program that components call by the name `sudo`.
     pub sudo: &'a Path,
     /// A copy of the host's `/sys`, for a fence with the host's network: a sysfs shows the network namespace
@@ -73,23 +76,30 @@ const CAPABILITIES: [Capability; 12] = [
 
 /// The configuration that makes `plan`'s fence; its process runs `arguments`.
 pub fn spec(plan: &Plan, sources: Sources<'_>, arguments: &[&str]) -> Result<Spec, OciSpecError> {
+    let real_root = sources.real_root;
     let linux = LinuxBuilder::default()
-        .namespaces(namespaces(plan.network)?)
-        .uid_mappings([mapping(plan.ids)?])
-        .gid_mappings([mapping(plan.ids)?])
-        .masked_paths(MASKED.map(str::to_owned))
-        .readonly_paths(READ_ONLY.map(str::to_owned))
+        .namespaces(namespaces(plan.network, real_root)?)
         .cgroups_path(sources.cgroups_path);
-
+    let linux = match real_root.is_granted() {
+        true => linux,
+        false => linux.uid_mappings([mapping(plan.ids)?]).gid_mappings([mapping(plan.ids)?]),
+    };
+    let linux = match may_mount(real_root) {
+        true => linux.masked_paths([]).readonly_paths([]),
+        false => linux
+            .masked_paths(MASKED.map(str::to_owned))
+            .readonly_paths(READ_ONLY.map(str::to_owned)),
+    };
     let mut linux = linux.build()?;
     // The limits are the launcher's to set.
     linux.set_resources(None);
 
     let user = UserBuilder::default().uid(0u32).gid(0u32).build()?;
-    let capabilities: std::collections::HashSet<_> = CAPABILITIES
+    let capabilities: HashSet<_> = CAPABILITIES
         .into_iter()
         // For the loopback interface, in a namespace of its own only.
         .chain((plan.network != Network::Host).then_some(Capability::NetAdmin))
+        .chain(granted_capabilities(real_root))
         .collect();
     let capabilities = LinuxCapabilitiesBuilder::default()
         .bounding(capabilities.clone())
@@ -120,14 +130,24 @@ pub fn spec(plan: &Plan, sources: Sources<'_>, arguments: &[&str]) -> Result<Spe
         .build()
 }
 
-fn namespaces(network: Network) -> Result<Vec<LinuxNamespace>, OciSpecError> {
+/// Whoever may mount could take any mask away.
+fn may_mount(root: &RealRoot) -> bool {
+    root.has("CAP_SYS_ADMIN")
+}
+
+fn granted_capabilities(root: &RealRoot) -> Vec<Capability> {
+    root.capabilities().filter_map(|name| name.parse().ok()).collect()
+}
+
+fn namespaces(network: Network, root: &RealRoot) -> Result<Vec<LinuxNamespace>, OciSpecError> {
     use LinuxNamespaceType::{Cgroup, Ipc, Mount, Network as Net, Pid, User, Uts};
     let own = match network {
         Network::None | Network::Nat => Some(Net),
         Network::Host => None,
     };
-    [User, Pid, Mount, Ipc, Uts, Cgroup]
-        .into_iter()
+    let user = (!root.is_granted()).then_some(User);
+    user.into_iter()
+        .chain([Pid, Mount, Ipc, Uts, Cgroup])
         .chain(own)
         .map(|kind| LinuxNamespaceBuilder::default().typ(kind).build())
         .collect()
@@ -149,6 +169,7 @@ fn host_name(name: &str) -> String {
 
 fn mounts(plan: &Plan, sources: Sources<'_>) -> Result<Vec<Mount>, OciSpecError> {
     let system = "nosuid,noexec,nodev";
+    let sys = if may_mount(sources.real_root) { "rw" } else { "ro" };
     let mut mounts = vec![
         mount("/proc", "proc", "proc", system)?,
         mount("/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=64k")?,
@@ -169,8 +190,8 @@ fn mounts(plan: &Plan, sources: Sources<'_>) -> Result<Vec<Mount>, OciSpecError>
         mount("/run", "tmpfs", "tmpfs", "nosuid,nodev,mode=755,size=16m")?,
         bind("/greengrass", sources.greengrass, "bind,nosuid,nodev")?,
         match sources.sys {
-            None => mount("/sys", "sysfs", "sysfs", &format!("{system},ro"))?,
-            Some(copy) => bind("/sys", copy, &format!("rbind,{system},ro"))?,
+            None => mount("/sys", "sysfs", "sysfs", &format!("{system},{sys}"))?,
+            Some(copy) => bind("/sys", copy, &format!("rbind,{system},{sys}"))?,
         },
     ];
     if sources.unified && sources.sys.is_none() {

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use hedgerow_isolation::control::descriptor;
-use hedgerow_isolation::plan::{Access, Mount, Network, Plan, User};
+use hedgerow_isolation::plan::{Access, IdRange, Mount, Network, Plan, User};
 use nix::sched::CloneFlags;
 use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 
@@ -91,8 +91,9 @@ impl Stage {
     pub fn make(blueprint: &Blueprint, materials: &Materials) -> io::Result<Self> {
         let plan = &blueprint.plan;
         // Before the mount namespace: what is to be copied is in the launcher's.
-        let prepared = prepare(blueprint, materials)?;
-        let opened = granted::open(&blueprint.grant, plan.ids)?;
+        let users = blueprint.grant.users(plan.ids);
+        let prepared = prepare(plan, users, materials)?;
+        let opened = granted::open(&blueprint.grant, users)?;
         nix::sched::unshare(CloneFlags::CLONE_NEWNS)?;
         rustix::mount::mount_change(
             "/",
@@ -105,7 +106,7 @@ impl Stage {
         };
         mount::attach_path(mount::tmpfs("1m")?.as_fd(), STAGE)?;
 
-        let place = Place { stage: STAGE, has_layer: plan.layer.is_some(), ids: plan.ids };
+        let place = Place { stage: STAGE, has_layer: plan.layer.is_some(), ids: users };
         place.attach(SKELETON, &prepared.skeleton)?;
         if let Some(layer) = &materials.layer {
             place.attach(LAYER, layer)?;
@@ -130,8 +131,8 @@ impl Stage {
             root: Path::new(STAGE).join("root"),
             mounts: mounts.collect::<io::Result<_>>()?,
             dependencies: dependencies.collect::<io::Result<_>>()?,
-            granted: granted::place(Path::new(STAGE), opened, &blueprint.grant, plan.ids)?,
-            greengrass: greengrass::make(&place, plan.ids)?,
+            granted: granted::place(Path::new(STAGE), opened, &blueprint.grant, users)?,
+            greengrass: greengrass::make(&place, users)?,
             sudo: attach_file(&materials.init)?,
             sys: sys
                 .map(|tree| place.attach("sys", &tree).map(|()| Path::new(STAGE).join("sys")))
@@ -140,21 +141,27 @@ impl Stage {
     }
 }
 
-fn prepare(blueprint: &Blueprint, materials: &Materials) -> io::Result<Prepared> {
-    let plan = &blueprint.plan;
-    let map = IdMap::host(plan.ids)?;
-    let skeleton = skeleton::for_fence(&materials.skeleton, &map, plan.ids)?;
+/// `users`: the host's ids of the fence's users, which own things by the plan's ids.
+fn prepare(plan: &Plan, users: IdRange, materials: &Materials) -> io::Result<Prepared> {
+    let map = IdMap::host(users)?;
+    let skeleton = skeleton::for_fence(&materials.skeleton, &map, users)?;
     let host = view::host(&map, &skeleton)?;
 
     let show_to_owner = |mount: &Mount, source: &OwnedFd| {
         let owner = mount.owner.unwrap_or(User::ROOT);
-        IdMap::owner(source.as_fd(), owner, plan.ids)?.apply_to_layer(source.as_fd())
+        IdMap::owner(source.as_fd(), owner, users)?.apply_to_layer(source.as_fd())
     };
+    let own = (users != plan.ids).then(|| IdMap::exchanged(plan.ids, users)).transpose()?;
+    if let (Some(own), Some(layer)) = (&own, &materials.layer) {
+        show(layer, own)?;
+    }
     let mut mounts = Vec::new();
     for (wanted, source) in plan.mounts.iter().zip(&materials.mounts) {
         let source = source.try_clone()?;
-        if wanted.access == Access::Layered {
-            show_to_owner(wanted, &source)?;
+        match &own {
+            _ if wanted.access == Access::Layered => drop(show_to_owner(wanted, &source)?),
+            Some(own) if wanted.owner.is_some() => show(&source, own)?,
+            Some(_) | None => {}
         }
         mounts.push(source);
     }
@@ -164,15 +171,24 @@ fn prepare(blueprint: &Blueprint, materials: &Materials) -> io::Result<Prepared>
             let source = source.try_clone()?;
             let changes = if wanted.access == Access::Layered {
                 show_to_owner(wanted, &source)?;
-                view::changes(layer.as_ref(), wanted, dependency, plan.ids)?
+                view::changes(layer.as_ref(), wanted, dependency, users)?
             } else {
-                IdMap::fence(dependency.ids, plan.ids)?.apply(source.as_fd())?;
+                IdMap::fence(dependency.ids, users)?.apply(source.as_fd())?;
                 None
             };
             dependencies.push((source, changes));
         }
     }
     Ok(Prepared { skeleton, host, mounts, dependencies })
+}
+
+/// What is the fence's own, to a fence whose root is the host's: there is no doing without.
+fn show(mount: &OwnedFd, own: &IdMap) -> io::Result<()> {
+    if own.apply_to_layer(mount.as_fd())? {
+        return Ok(());
+    }
+    let message = "real-root needs id-mapped mounts (Linux 5.19), and a file system below the state directory that has them: ext4, btrfs, xfs, f2fs, tmpfs (Linux 6.3)";
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
 }
 
 fn restricted(

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use hedgerow_isolation::grants::RealRoot;
 use hedgerow_isolation::plan::Plan;
 use hedgerow_launcher::root::{BASE, TREES};
 use hedgerow_launcher::spec::{Sources, spec};
@@ -61,6 +62,7 @@ impl Stage {
             dependencies: &[],
             granted: &[],
             greengrass: &greengrass,
+            real_root: &RealRoot::No,
             sudo: Path::new("/bin/true"),
             sys: None,
             unified,
