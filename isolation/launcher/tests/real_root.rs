@@ -12,7 +12,7 @@ use hedgerow_isolation::protocol::{ExitStatus, Request, Response};
 const GRANT: &str = "[[grant]]\ncomponent = 'com.example.root'\nreal-root = true\n";
 
 /// Writes back what is there: root of the host may, root of a fence may not.
-const SYSCTL: &str = "read x < /proc/sys/vm/swappiness; echo $x > /proc/sys/vm/swappiness";
+const SYSCTL: &str = "cat /proc/sys/vm/swappiness > /tmp/x && cat /tmp/x > /proc/sys/vm/swappiness";
 
 fn artifacts(owner: User) -> Mount {
     Mount {
@@ -39,7 +39,7 @@ fn privileged_steps_are_root_of_the_host_in_a_fence_of_their_own() {
     let fence = client.open(root());
     let script = format!(
         "set -e; cat /proc/self/uid_map; {SYSCTL}; mount -t tmpfs x /mnt; touch /mnt/seen; \
-         grep ' /sys ' /proc/mounts >&2; false; echo $$; sudo -n id -u"
+         grep -q '^sysfs /sys sysfs rw,' /proc/mounts; echo $$; sudo -n id -u"
     );
     let said = client.say_privileged(&fence, 1, &script);
     let words: Vec<_> = said.split_whitespace().collect();

@@ -129,12 +129,7 @@ impl Machine {
 
 impl Fence {
     fn rows(&self, name: &str) -> Vec<Row> {
-        let first = self.plan.ids.first;
-        let user = format!(
-            "ggc_user, {} on the host, without capabilities; privileged steps and sudo: root of the fence alone, {first}",
-            first + 1000
-        );
-        let mut rows = vec![row("user", user), row("network", self.network(name))];
+        let mut rows = vec![row("user", self.user()), row("network", self.network(name))];
         if self.plan.network == "nat" {
             let out_of_reach = "the host's loopback and services, other components but for the ports of its \
                                 dependencies, 169.254.0.0/16, what [network] denies, IPv6";
@@ -159,6 +154,20 @@ impl Fence {
         }));
         rows.extend(self.ended.iter().map(|cause| row("ended", cause)));
         rows
+    }
+
+    fn user(&self) -> String {
+        let first = self.plan.ids.first;
+        match self.grant.get("real-root") {
+            None | Some(Value::Null | Value::Bool(false)) => format!(
+                "ggc_user, {} on the host, without capabilities; privileged steps and sudo: root of the fence alone, \
+                 {first}",
+                first + 1000
+            ),
+            Some(_) => "ggc_user, 1000 on the host, without capabilities; privileged steps and sudo: the host's own \
+                 root, as a grant allows: whoever gets hold of this component gets hold of the device"
+                .to_owned(),
+        }
     }
 
     fn network(&self, name: &str) -> String {

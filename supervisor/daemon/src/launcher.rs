@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hedgerow_isolation::connection::Connection;
-use hedgerow_isolation::plan::FenceId;
+use hedgerow_isolation::plan::{FenceId, IdRange};
 use hedgerow_isolation::protocol::{self, Call, Event, Message, Request, Response};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -113,6 +113,18 @@ impl Launcher {
     pub async fn run(&self, request: Request, descriptors: Vec<OwnedFd>) -> Result<(), CallError> {
         match self.call(request, descriptors).await? {
             (Response::Done, _) => Ok(()),
+            _ => Err(CallError::Confused),
+        }
+    }
+
+    /// Opens a fence. The result: the host's ids that its users have.
+    pub async fn open(
+        &self,
+        request: Request,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<IdRange, CallError> {
+        match self.call(request, descriptors).await? {
+            (Response::Open { users }, _) => Ok(users),
             _ => Err(CallError::Confused),
         }
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use hedgerow_ipc::{Identity, Principal, Token};
 use hedgerow_isolation::moment::Moment;
-use hedgerow_isolation::plan::{FenceId, Network, Plan, Step, StepId, User};
+use hedgerow_isolation::plan::{FenceId, IdRange, Network, Plan, Step, StepId, User};
 use hedgerow_isolation::protocol::{ErrorKind, Event, Request, Response};
 use nix::sys::signal::Signal;
 use tokio::net::UnixListener;
@@ -92,7 +92,7 @@ pub(super) struct Fence {
     /// How many of a step's pipes are.
     draining: BTreeMap<StepId, usize>,
     /// Dropped to stop serving the component's socket.
-    ipc: oneshot::Sender<()>,
+    ipc: Option<oneshot::Sender<()>>,
     noted: Option<Note>,
     observed: bool,
     _disk: Watched,
@@ -109,7 +109,7 @@ impl Fence {
         let token = Token::generate()?;
         let (listener, spare) = bind(&around.layout, definition.slot)?;
         let events = around.launcher.listen(id.clone());
-        let mut fence = Self::around(around, definition, id, token, listener, events);
+        let mut fence = Self::around(around, definition, id, token, events);
         let observer =
             around.observations.observer(&definition.name).map_err(CallError::Unsendable)?;
         fence.observed = observer.is_some();
@@ -117,7 +117,10 @@ impl Fence {
         let text = serde_json::to_string(&note).unwrap_or_default();
         fence.noted = Some(note);
         match fence.open_or_go_without_network(definition, text, spare, observer).await {
-            Ok(()) => Ok(fence),
+            Ok(users) => {
+                fence.serve(around, listener, users);
+                Ok(fence)
+            }
             Err(error) => {
                 around.launcher.forget(&fence.id);
                 Err(error.into())
@@ -132,7 +135,7 @@ impl Fence {
         note: String,
         spare: OwnedFd,
         observer: Option<OwnedFd>,
-    ) -> Result<(), CallError> {
+    ) -> Result<IdRange, CallError> {
         let mut plan = definition.plan(self.id.clone());
         let observed = observer.is_some();
         let open = |plan: &Plan, note| match (Box::new(plan.clone()), observed) {
@@ -142,14 +145,14 @@ impl Fence {
         let descriptors: Vec<_> = [spare].into_iter().chain(observer).collect();
         let kept = descriptors.iter().map(OwnedFd::try_clone).collect::<Result<_, _>>();
         let kept = kept.map_err(CallError::Unsendable)?;
-        let opened = self.launcher.run(open(&plan, note.clone()), descriptors).await;
+        let opened = self.launcher.open(open(&plan, note.clone()), descriptors).await;
         let Err(CallError::Refused(refusal)) = &opened else { return opened };
         if refusal.kind != ErrorKind::NoNat {
             return opened;
         }
         self.log_line(&format!("without a network: {refusal}"));
         plan.network = Network::None;
-        self.launcher.run(open(&plan, note), kept).await
+        self.launcher.open(open(&plan, note), kept).await
     }
 
     fn around(
@@ -157,7 +160,6 @@ impl Fence {
         definition: &Definition,
         id: FenceId,
         token: Token,
-        listener: UnixListener,
         events: FenceEvents,
     ) -> Self {
         let log = ComponentLog::new(
@@ -167,23 +169,6 @@ impl Fence {
             around.layout.journal.clone(),
             &around.settings.log,
         );
-        let (stop, stopped) = oneshot::channel::<()>();
-        let identity = Identity {
-            principal: Principal::Component(definition.name.as_str().into()),
-            token: token.clone(),
-            uids: definition.ids.first
-                ..definition.ids.first + hedgerow_isolation::plan::IdRange::COUNT,
-        };
-        tokio::spawn(hedgerow_ipc::serve(
-            listener,
-            identity,
-            around.hub.clone(),
-            Arc::clone(&around.services),
-            async move {
-                // Either way the fence is gone.
-                let _ = stopped.await;
-            },
-        ));
         Self {
             id,
             events,
@@ -200,11 +185,32 @@ impl Fence {
             log: Arc::new(Mutex::new(log)),
             drains: JoinSet::new(),
             draining: BTreeMap::new(),
-            ipc: stop,
+            ipc: None,
             noted: None,
             observed: false,
             _disk: around.disk.watched(definition),
         }
+    }
+
+    /// Serves the component's socket to processes that have the ids `users`.
+    fn serve(&mut self, around: &Surroundings, listener: UnixListener, users: IdRange) {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let identity = Identity {
+            principal: Principal::Component(self.definition.name.as_str().into()),
+            token: self.token.clone(),
+            uids: users.first..users.first + IdRange::COUNT,
+        };
+        tokio::spawn(hedgerow_ipc::serve(
+            listener,
+            identity,
+            around.hub.clone(),
+            Arc::clone(&around.services),
+            async move {
+                // Either way the fence is gone.
+                let _ = stopped.await;
+            },
+        ));
+        self.ipc = Some(stop);
     }
 
     /// Starts the step, or first the test of whether it is to be skipped.

@@ -56,7 +56,8 @@ impl Fence {
             listener_from(listener).map_err(|source| FenceError::Socket { path, source })?;
         let token = Token::parse(&note.token).map_err(|_| CallError::Confused)?;
         let id = report.plan.fence.clone();
-        let mut fence = Self::around(around, definition, id, token, listener, events);
+        let mut fence = Self::around(around, definition, id, token, events);
+        fence.serve(around, listener, report.users);
         for (step, [stdout, stderr]) in report.steps.into_iter().zip(pipes) {
             let kind = note.steps.iter().find(|(id, _)| *id == step.id).map(|(_, kind)| *kind);
             fence.next_step = fence.next_step.max(step.id.0 + 1);
