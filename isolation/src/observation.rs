@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::grants::{HostAccess, HostPath, PlainPath};
+use crate::grants::{Capability, HostAccess, HostPath, PlainPath};
 use crate::network::Port;
 
 /// Most different findings of one observation; what comes later is counted in [`Told::more`].
@@ -35,6 +35,8 @@ pub enum Remedy {
     Port(Port),
     /// `link-local` of `[network]`.
     LinkLocal,
+    /// `real-root`.
+    RealRoot(Capability),
     /// The host's system bus.
     HostBus,
     /// Nothing that an administrator can write.
@@ -58,6 +60,9 @@ impl Remedy {
             Self::HostPath(path) => Some(format!("host-paths = [{}]", host_path(path))),
             Self::HostNetwork => Some("host-network = true".to_owned()),
             Self::Port(port) => Some(format!("ports = [\"{port}\"]")),
+            Self::RealRoot(capability) => {
+                Some(format!("real-root = [\"{}\"]", capability.as_str()))
+            }
             Self::LinkLocal | Self::HostBus | Self::None => None,
         }
     }
@@ -65,7 +70,11 @@ impl Remedy {
     /// What else there is to be said.
     pub fn advice(&self) -> &'static str {
         match self {
-            Self::Device(_) | Self::HostPath(_) | Self::HostNetwork | Self::Port(_) => "",
+            Self::Device(_)
+            | Self::HostPath(_)
+            | Self::HostNetwork
+            | Self::Port(_)
+            | Self::RealRoot(_) => "",
             Self::LinkLocal => "link-local = true in [network], for all components",
             Self::HostBus | Self::None => "no grant can give this",
         }
@@ -118,6 +127,10 @@ mod tests {
             (Remedy::Device(path("/dev/i2c-1")), r#"devices = ["/dev/i2c-1"]"#),
             (Remedy::HostPath(socket), line),
             (Remedy::HostNetwork, "host-network = true"),
+            (
+                Remedy::RealRoot(Capability::try_from("CAP_SYS_TIME".to_owned()).unwrap()),
+                r#"real-root = ["CAP_SYS_TIME"]"#,
+            ),
             (Remedy::Port("8080:80/udp".parse().unwrap()), r#"ports = ["8080:80/udp"]"#),
         ] {
             assert_eq!(remedy.grant().as_deref(), Some(line));

@@ -104,6 +104,17 @@ fn a_dependencys_ports_are_at_the_dependents_own_loopback() {
 }
 
 #[test]
+fn one_whose_root_is_the_hosts_is_found_too() {
+    let launcher = Launcher::start();
+    launcher.grant("[[grant]]\ncomponent = 'com.example.server'\nreal-root = []\n");
+    let mut client = launcher.client();
+    let dependent = client.open(depends("dependent", &["server"]));
+    let server = client.open(joined("server"));
+    let _serving = serve(&mut client, &server, 1, "real", "127.0.0.1", 8080);
+    assert_eq!(client.say(&dependent, 1, ASK), "real 127.0.0.1");
+}
+
+#[test]
 fn much_goes_through_in_both_directions() {
     let launcher = Launcher::start();
     let mut client = launcher.client();

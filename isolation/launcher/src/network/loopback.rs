@@ -144,7 +144,7 @@ impl Nat {
                 continue;
             };
             // A service that others provide for it, in its network, is for it alone.
-            if holder(other, (transport, port))?.is_some_and(|user| ids.contains(user)) {
+            if holder(other, (transport, port))?.is_some_and(|user| other.users.contains(user)) {
                 found.push((id, other));
             }
         }

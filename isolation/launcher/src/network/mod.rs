@@ -24,7 +24,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::BorrowedFd;
 
 use hedgerow_isolation::network::{Block, NetworkSettings, Port, Range};
-use hedgerow_isolation::plan::{FenceId, Plan};
+use hedgerow_isolation::plan::{FenceId, IdRange, Plan};
 
 use link::Link;
 use nat::Nat;
@@ -100,11 +100,12 @@ impl Network {
     pub fn join(
         &mut self,
         plan: &Plan,
+        users: IdRange,
         ports: Vec<Port>,
         elsewhere: Vec<Port>,
     ) -> Result<Link, Error> {
         let nat = self.nat.as_mut().map_err(|why| Error::Unavailable(why.clone()))?;
-        nat.join(plan, ports, elsewhere)
+        nat.join(plan, users, ports, elsewhere)
     }
 
     /// To be called before anything runs in a fence; `init` is its process 1.

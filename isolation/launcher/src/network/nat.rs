@@ -62,6 +62,8 @@ struct LaidDown {
 pub struct Joined {
     pub name: String,
     pub ids: IdRange,
+    /// The host's ids of its users.
+    pub users: IdRange,
     pub address: Ipv4Addr,
     /// Name of the host's end.
     pub link: String,
@@ -168,6 +170,7 @@ impl Nat {
     pub fn join(
         &mut self,
         plan: &Plan,
+        users: IdRange,
         ports: Vec<Port>,
         elsewhere: Vec<Port>,
     ) -> Result<Link, Error> {
@@ -184,6 +187,7 @@ impl Nat {
         let joined = Joined {
             name: plan.name.clone(),
             ids: plan.ids,
+            users,
             address,
             link: link.name.clone(),
             ports,

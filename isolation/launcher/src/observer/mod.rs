@@ -15,6 +15,7 @@
 
 mod findings;
 mod paths;
+mod privileges;
 mod sockets;
 mod tracee;
 
@@ -183,7 +184,7 @@ impl Observing {
         let answer = match request.data.syscall.get_name_by_arch(request.data.arch) {
             Ok(call) if crate::filter::refuses(&call) => {
                 let subject = "a call for the host's root alone".to_owned();
-                self.findings.add(&call, subject, Remedy::None);
+                self.findings.add(&call, subject, privileges::judge(request.pid, &call));
                 refusal(libc::EPERM)
             }
             Ok(call) => {

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use hedgerow_isolation::grants::Grant;
 use hedgerow_isolation::network::Port;
 use hedgerow_isolation::plan::{Network, Plan};
 use hedgerow_isolation::protocol::{Error, ErrorKind, MAX_FENCES};
@@ -60,7 +61,7 @@ impl Server {
         if let Ok(settings) = self.grants.network() {
             self.network.deny(settings.deny);
         }
-        let link = self.join(&plan, grant.ports.clone(), granted.elsewhere)?;
+        let link = self.join(&plan, &grant, granted.elsewhere)?;
         let id = plan.fence.clone();
         let listener = descriptors.pop();
         let fence = self
@@ -101,7 +102,7 @@ impl Server {
             .map_err(|e| failed(&e))?;
         let settings = self.grants.network().map_err(|e| failed(&e))?;
         let brief = Brief {
-            ids: plan.ids,
+            ids: granted.grant.users(plan.ids),
             network: plan.network,
             grant: granted.grant.clone(),
             elsewhere: granted.elsewhere.clone(),
@@ -140,12 +141,14 @@ impl Server {
     fn join(
         &mut self,
         plan: &Plan,
-        ports: Vec<Port>,
+        grant: &Grant,
         elsewhere: Vec<Port>,
     ) -> Result<Option<Link>, Error> {
         let joined = match plan.network {
             Network::None | Network::Host => return Ok(None),
-            Network::Nat => self.network.join(plan, ports, elsewhere),
+            Network::Nat => {
+                self.network.join(plan, grant.users(plan.ids), grant.ports.clone(), elsewhere)
+            }
         };
         joined.map(Some).map_err(|error| {
             let kind = match error {

@@ -9,6 +9,8 @@ pub struct Clues {
     pub paths: BTreeSet<String>,
     /// Ports of the loopback at which nobody answered.
     pub ports: BTreeSet<u16>,
+    /// What the host's root has, and that of a fence has not.
+    pub capabilities: BTreeSet<&'static str>,
 }
 
 /// A line is about something missing where one of these stands in it.
@@ -25,6 +27,32 @@ const MISSED: [&str; 10] = [
     "eacces",
 ];
 
+/// A line is about a right that is missing where one of these stands in it.
+const NOT_PERMITTED: [&str; 5] = [
+    "operation not permitted",
+    "permission denied",
+    "must be superuser",
+    "read-only file system",
+    "eperm",
+];
+
+/// What programs say who need a capability of the host's root.
+const PRIVILEGES: [(&str, &str); 10] = [
+    ("could not insert", "CAP_SYS_MODULE"),
+    ("modprobe:", "CAP_SYS_MODULE"),
+    ("insmod:", "CAP_SYS_MODULE"),
+    ("rmmod:", "CAP_SYS_MODULE"),
+    ("cannot set date", "CAP_SYS_TIME"),
+    ("settime", "CAP_SYS_TIME"),
+    ("hwclock:", "CAP_SYS_TIME"),
+    ("mount:", "CAP_SYS_ADMIN"),
+    ("losetup:", "CAP_SYS_ADMIN"),
+    ("sysctl:", "CAP_SYS_ADMIN"),
+];
+
+/// What they set without a call of their own.
+const KERNEL_SETTINGS: [&str; 2] = ["/proc/sys/", "/sys/"];
+
 const REFUSED: [&str; 2] = ["connection refused", "econnrefused"];
 
 const LOOPBACK: [&str; 3] = ["localhost:", "127.0.0.1:", "[::1]:"];
@@ -36,6 +64,13 @@ impl Clues {
             let lower = line.to_lowercase();
             if MISSED.iter().any(|word| lower.contains(word)) {
                 clues.paths.extend(paths(line).map(str::to_owned));
+            }
+            if NOT_PERMITTED.iter().any(|word| lower.contains(word)) {
+                let told = PRIVILEGES.iter().filter(|(word, _)| lower.contains(word));
+                clues.capabilities.extend(told.map(|(_, capability)| capability));
+                let is_setting =
+                    |path: &str| KERNEL_SETTINGS.iter().any(|tree| path.starts_with(tree));
+                clues.capabilities.extend(paths(line).any(is_setting).then_some("CAP_SYS_ADMIN"));
             }
             if REFUSED.iter().any(|word| lower.contains(word)) {
                 clues.ports.extend(LOOPBACK.iter().flat_map(|address| ports(&lower, address)));
@@ -77,11 +112,18 @@ dial tcp 127.0.0.1:1883: connect: connection refused
 curl: (7) Failed to connect to http://localhost:8086/ping: Connection refused
 connect to 192.0.2.1:99: Connection refused
 see https://example.com/a: not found.
+modprobe: ERROR: could not insert 'can_raw': Operation not permitted
+date: cannot set date: Operation not permitted
+sh: 1: cannot create /sys/class/gpio/export: Read-only file system
+mount: nothing to do
+open /srv/data/table.csv: permission denied
 ";
         let clues = Clues::of(log);
         let paths =
             ["/dev/ttyUSB0", "/home/pi/model.bin", "/srv/data/table.csv", "/var/run/docker.sock"];
         assert_eq!(clues.paths.iter().map(String::as_str).collect::<Vec<_>>(), paths);
         assert_eq!(clues.ports, BTreeSet::from([1883, 8086]));
+        let capabilities = ["CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_SYS_TIME"];
+        assert_eq!(clues.capabilities, BTreeSet::from(capabilities));
     }
 }

@@ -106,6 +106,8 @@ pub struct Suggestion {
     devices: BTreeSet<String>,
     host_paths: BTreeSet<HostPath>,
     host_network: bool,
+    /// Capabilities of the host's root.
+    real_root: BTreeSet<String>,
 }
 
 impl Suggestion {
@@ -127,6 +129,7 @@ impl Suggestion {
             devices: devices.into_iter().filter(|path| is_device(path)).collect(),
             host_paths: found.map(to_read).collect(),
             host_network: clues.ports.into_iter().any(answers),
+            real_root: clues.capabilities.into_iter().map(str::to_owned).collect(),
         }
     }
 
@@ -136,6 +139,7 @@ impl Suggestion {
             Remedy::HostPath(wanted) => self.add_path(wanted.clone()),
             Remedy::HostNetwork => self.host_network = true,
             Remedy::Port(port) => drop(self.ports.insert(port.clone())),
+            Remedy::RealRoot(capability) => drop(self.real_root.insert(capability.clone())),
             Remedy::Other(_) => {}
         }
     }
@@ -157,7 +161,7 @@ impl Suggestion {
     pub fn is_empty(&self) -> bool {
         let lists_are =
             self.ports.is_empty() && self.devices.is_empty() && self.host_paths.is_empty();
-        lists_are && !self.host_network
+        lists_are && self.real_root.is_empty() && !self.host_network
     }
 
     pub fn toml(&self) -> String {
@@ -179,6 +183,10 @@ impl Suggestion {
         }
         if self.host_network {
             lines.push("host-network = true".to_owned());
+        }
+        if !self.real_root.is_empty() {
+            lines.push("# for privileged steps and sudo; whoever gets hold of them gets hold of the device".to_owned());
+            lines.push(format!("real-root = {:?}", Vec::from_iter(&self.real_root)));
         }
         lines.join("\n")
     }
@@ -255,6 +263,8 @@ mod tests {
             Remedy::HostPath(path("/srv/x/other \"\n", "ro")),
             Remedy::HostPath(path("/srv/x/out", "rw")),
             Remedy::HostPath(socket),
+            Remedy::RealRoot("CAP_SYS_TIME".into()),
+            Remedy::RealRoot("CAP_SYS_TIME".into()),
             Remedy::Other(serde_json::json!("none")),
         ] {
             grant.add(&remedy);
@@ -263,6 +273,7 @@ mod tests {
         let lines = [
             "ports = [\"80:80/tcp\"]",
             "devices = [\"/dev/i2c-1\"]",
+            "real-root = [\"CAP_SYS_TIME\"]",
             "host-paths = [{ path = \"/run/log\", access = \"ro\", target = \"/dev/log\" }, \
              { path = \"/srv/x\", access = \"ro\" }, { path = \"/srv/x/out\", access = \"rw\" }]",
         ];

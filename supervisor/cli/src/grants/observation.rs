@@ -36,6 +36,7 @@ pub enum Remedy {
     HostPath(HostPath),
     HostNetwork,
     Port(String),
+    RealRoot(String),
     /// Nothing that a `[[grant]]` can have; the advice says more.
     #[serde(untagged)]
     Other(serde_json::Value),
