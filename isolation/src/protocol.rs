@@ -12,7 +12,7 @@ use crate::network::Range;
 use crate::plan::{FenceId, IdRange, Limits, Plan, Step, StepId, User};
 
 /// Both sides must have the same; the launcher answers another with [`ErrorKind::Version`].
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Largest message in bytes, below the default `net.core.wmem_default` (212,992).
 pub const MAX_MESSAGE: usize = 128 * 1024;

@@ -144,7 +144,9 @@ impl Nat {
                 continue;
             };
             // A service that others provide for it, in its network, is for it alone.
-            if holder(other, (transport, port))?.is_some_and(|user| other.users.contains(user)) {
+            let daemons = transport == Transport::Tcp && other.listeners.contains(&port);
+            let user = holder(other, (transport, port))?.filter(|_| !daemons);
+            if user.is_some_and(|user| other.users.contains(user)) {
                 found.push((id, other));
             }
         }

@@ -64,6 +64,8 @@ pub struct Joined {
     pub ids: IdRange,
     /// The host's ids of its users.
     pub users: IdRange,
+    /// Ports of its loopback that are the daemon's.
+    pub listeners: Vec<u16>,
     pub address: Ipv4Addr,
     /// Name of the host's end.
     pub link: String,
@@ -188,6 +190,7 @@ impl Nat {
             name: plan.name.clone(),
             ids: plan.ids,
             users,
+            listeners: plan.listeners.clone(),
             address,
             link: link.name.clone(),
             ports,
