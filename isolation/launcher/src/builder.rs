@@ -19,7 +19,6 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
-use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::control::{self, descriptor};
 use hedgerow_isolation::grants::Grant;
 use hedgerow_isolation::plan::Plan;
@@ -35,6 +34,7 @@ use rustix::io::FdFlags;
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
+use crate::descriptors;
 use crate::network::link::{self, Link};
 use crate::spec::{Sources, spec};
 use crate::stage::{Materials, STAGE, Stage};
@@ -76,7 +76,7 @@ enum Error {
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The launcher's death ends this process, and this process's death the half-made init (see `setup_envs`).
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    let channel = Connection::from(rustix::io::fcntl_dupfd_cloexec(io::stdin(), 100)?);
+    let channel = descriptors::launcher()?;
     let Some((blueprint, descriptors)) = channel.recv::<Blueprint>()? else { return Ok(()) };
     match build(&blueprint, descriptors) {
         // Stay until the launcher has the init's word: until then this process's death must end the init.

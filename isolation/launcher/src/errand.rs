@@ -11,6 +11,8 @@ use rustix::process::Signal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::descriptors;
+
 /// A directory: the one that it is in, and its name there.
 pub type Place = (OwnedFd, CString);
 
@@ -64,7 +66,7 @@ pub fn run<T: Serialize>(
 ) -> Result<(), Box<dyn std::error::Error>> {
     // The next launcher knows nothing of this process, and would let a fence have the directories meanwhile.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    let channel = Connection::from(rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 100)?);
+    let channel = descriptors::launcher()?;
     let mut launcher = [PollFd::new(&channel, PollFlags::empty())];
     if poll(&mut launcher, Some(&Timespec::default()))? > 0 {
         return Err("the launcher is gone".into());

@@ -12,6 +12,7 @@
 //! - [`builder`], [`stage`], [`spec`]: the one-shot process that makes a fence; [`filter`]: the one that compiles the
 //!   seccomp filter of steps; [`discard`] and [`measure`]: those that remove and count what fences wrote, each an
 //!   [`errand`]; [`observer`]: the one that tells what an observed fence denies.
+//! - [`descriptors`]: how many all of them may have.
 
 /// `eprintln!` without its panic: what cannot be written (a full disk, a journal that is gone) is lost, and no fence with
 /// it.
@@ -27,6 +28,7 @@ mod cgroup;
 mod check;
 mod choice;
 mod daemon;
+mod descriptors;
 mod discard;
 mod errand;
 mod fence;

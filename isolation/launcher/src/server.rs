@@ -20,6 +20,7 @@ use rustix::process::{WaitOptions, WaitStatus};
 use crate::cgroup::Cgroups;
 use crate::check;
 use crate::daemon::{Daemon, Incoming, Output, Ticket};
+use crate::descriptors;
 use crate::discard::Discards;
 use crate::fence::{self, Fence};
 use crate::grants::Grants;
@@ -70,6 +71,7 @@ impl Server {
     /// Prepares everything and tells the service manager. `home` is the directory of this program's file.
     pub fn prepare(options: Options, home: &Path) -> Result<Self, Failure> {
         let signals = setup::watch_signals()?;
+        descriptors::raise_limit()?;
         setup::become_supervisor()?;
         let files = Files::make(&options)?;
         // Before any child is made: the launcher moves into a leaf only from a cgroup that it is alone in.

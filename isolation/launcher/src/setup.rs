@@ -15,6 +15,7 @@ use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::cgroup;
+use crate::descriptors;
 use crate::options::Options;
 use crate::root::Root;
 use crate::seal;
@@ -30,6 +31,8 @@ pub enum Failure {
     Taken(PathBuf),
     #[error("{0}: must belong to root and be writable by root only")]
     NotRoots(PathBuf),
+    #[error(transparent)]
+    Descriptors(#[from] descriptors::Error),
     #[error("cgroups: {0}")]
     Cgroups(#[from] cgroup::Error),
     #[error("the seccomp filter cannot be made")]

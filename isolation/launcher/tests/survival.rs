@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Command;
 
 use common::*;
 use hedgerow_isolation::plan::StepId;
@@ -351,6 +352,32 @@ fn descriptors_that_the_launcher_inherits_go_no_further() {
     assert_eq!(nothing, "");
 }
 
+/// As a login shell's `ulimit -n` and `ulimit -Hn` would have it.
+fn limited(soft: u64, hard: u64) -> impl Fn(&mut Command) {
+    move |launcher| {
+        let program = launcher.get_program().to_owned();
+        let arguments: Vec<_> = launcher.get_args().map(ToOwned::to_owned).collect();
+        *launcher = Command::new("prlimit");
+        launcher.arg(format!("--nofile={soft}:{hard}")).arg("--").arg(program).args(arguments);
+    }
+}
+
+#[test]
+fn descriptors_are_limited_by_the_hard_limit_and_those_of_steps_as_ever() {
+    // The builder alone gets more than these at once.
+    let launcher = Launcher::start_as(limited(40, 4096));
+    let mut client = launcher.client();
+    let fence = client.open(plan("limits"));
+    assert_eq!(client.say(&fence, 1, "ulimit -Sn; ulimit -Hn"), "1024\n4096\n");
+    launcher.stop();
+}
+
+#[test]
+fn a_launcher_that_has_too_few_descriptors_says_so_at_once() {
+    let refused = Launcher::refused_as(limited(300, 300));
+    assert!(refused.contains("300 descriptors") && refused.contains("LimitNOFILE="), "{refused}");
+}
+
 #[test]
 fn a_launcher_without_descriptors_leaves_no_cgroup_and_does_not_spin_while_somebody_waits() {
     let launcher = Launcher::start();
@@ -358,9 +385,8 @@ fn a_launcher_without_descriptors_leaves_no_cgroup_and_does_not_spin_while_someb
     let process = format!("/proc/{}", launcher.child.id());
     let allow = |files: usize| {
         let pid = launcher.child.id().to_string();
-        let status = std::process::Command::new("prlimit")
-            .args(["--pid", &pid, &format!("--nofile={files}:")])
-            .status();
+        let status =
+            Command::new("prlimit").args(["--pid", &pid, &format!("--nofile={files}:")]).status();
         assert!(status.unwrap().success());
     };
     let held = fs::read_dir(format!("{process}/fd")).unwrap().count();

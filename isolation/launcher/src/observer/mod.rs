@@ -40,7 +40,7 @@ use findings::Findings;
 use paths::Wanted;
 use tracee::Tracee;
 
-use crate::setup;
+use crate::{descriptors, setup};
 
 /// Programs whose filters ask at once.
 const MAX_LISTENERS: usize = 512;
@@ -103,7 +103,7 @@ impl Observer {
 /// The process; the launcher is at the other end of stdin.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    let feed = Connection::from(rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 100)?);
+    let feed = descriptors::launcher()?;
     let Some((brief, descriptors)) = feed.recv::<Brief>()? else { return Ok(()) };
     let [daemon] = <[OwnedFd; 1]>::try_from(descriptors).map_err(|_| "no way to the daemon")?;
     let findings = Findings::new(Connection::from(daemon))?;

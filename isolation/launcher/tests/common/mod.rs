@@ -87,6 +87,24 @@ impl Launcher {
         Self { directory, child: child.unwrap(), linger: None }
     }
 
+    /// By a command that `change` has changed.
+    pub fn start_as(change: impl Fn(&mut Command)) -> Self {
+        let directory = Self::in_directory("");
+        let mut command = command(directory.path(), None);
+        change(&mut command);
+        Self { directory, child: command.spawn().unwrap(), linger: None }
+    }
+
+    /// The same of one that does not serve: what it says. (One that does would end for want of a daemon.)
+    pub fn refused_as(change: impl Fn(&mut Command)) -> String {
+        let directory = Self::in_directory("");
+        let mut command = command(directory.path(), Some(1));
+        change(&mut command);
+        let output = command.output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    }
+
     fn start_in_full(linger: Option<u32>, settings: &str) -> Self {
         let directory = Self::in_directory(settings);
         let child = command(directory.path(), linger).spawn().unwrap();
