@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use serde_json::Value;
 
+use crate::function::FunctionCommand;
 use crate::grants::GrantsCommand;
 use crate::recipe::RecipeCommand;
 use crate::shipped::Program;
@@ -52,6 +53,9 @@ pub enum OnlineCommand {
     /// Look after deployments.
     #[command(subcommand)]
     Deployment(DeploymentCommand),
+    /// Make and remove Lambda functions.
+    #[command(subcommand)]
+    Function(FunctionCommand),
     /// Show and change the configuration of a component.
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -11,6 +11,7 @@ mod deploy;
 mod deployment;
 mod doctor;
 mod failure;
+mod function;
 mod grants;
 mod greengrass;
 mod job;
@@ -85,6 +86,7 @@ async fn obey(session: &Session, output: &Output, command: OnlineCommand) -> Res
             DeploymentCommand::Status { id } => deployment::status(session, output, &id).await,
             DeploymentCommand::Cancel { id } => deployment::cancel(session, output, &id).await,
         },
+        OnlineCommand::Function(command) => function::run(session, output, command).await,
         OnlineCommand::Config(command) => match command {
             ConfigCommand::Show { name, pointer, origin } => {
                 config::show(session, output, &name, &pointer, origin).await

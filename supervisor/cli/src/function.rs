@@ -1,0 +1,158 @@
+//! `hedgerow function`: Lambda functions without a recipe of one's own.
+
+mod archive;
+mod draft;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use hedgerow_api::{DeployOptions, Error};
+
+use crate::deploy;
+use crate::failure::Failure;
+use crate::job;
+use crate::output::Output;
+use crate::session::Session;
+use draft::Draft;
+
+#[derive(Debug, Subcommand)]
+pub enum FunctionCommand {
+    /// Make a component of a function's code and deploy it; of one that is there, its next version.
+    Create(Box<Create>),
+    /// Remove a function, its data and its queued events.
+    Delete { name: String },
+}
+
+#[derive(Debug, Args)]
+pub struct Create {
+    /// The component's name, by which the function is invoked as well.
+    pub name: String,
+    #[command(flatten)]
+    pub code: Code,
+    /// `module.function`, `file.export`, or whatever a custom runtime makes of it.
+    #[arg(long)]
+    pub handler: String,
+    /// As Lambda names it: python3.11, nodejs20.x, provided.al2023.
+    #[arg(long)]
+    pub runtime: String,
+    /// The component's version; 1.0.0, or the one after that which is deployed, where not given.
+    #[arg(long)]
+    pub version: Option<String>,
+    /// Seconds of one invocation.
+    #[arg(long, value_name = "SECONDS", default_value_t = 3)]
+    pub timeout: u32,
+    /// MiB of each instance.
+    #[arg(long, value_name = "MIB", default_value_t = 128)]
+    pub memory: u32,
+    /// A variable of the function; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = variable)]
+    pub env: Vec<(String, String)>,
+    /// One instance from the deployment on, which never ends for being idle.
+    #[arg(long)]
+    pub pinned: bool,
+    /// Instances at once.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub max_instances: u32,
+    /// A filter of local topics whose messages are events; may be repeated.
+    #[arg(long, value_name = "FILTER")]
+    pub topic: Vec<String>,
+    /// A filter of AWS IoT Core's topics whose messages are events; may be repeated.
+    #[arg(long, value_name = "FILTER")]
+    pub iot_topic: Vec<String>,
+    /// `rate(5 minutes)` or `cron(0 12 * * ? *)`; may be repeated.
+    #[arg(long, value_name = "EXPRESSION")]
+    pub schedule: Vec<String>,
+    /// A component whose archives are seen at /opt, later ones over earlier ones; may be repeated.
+    #[arg(long, value_name = "COMPONENT")]
+    pub layer: Vec<String>,
+    /// Payloads are bytes, not JSON.
+    #[arg(long)]
+    pub binary: bool,
+}
+
+/// Where the function's code is.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Code {
+    /// An archive, as for Lambda.
+    #[arg(long, value_name = "FILE")]
+    pub zip: Option<PathBuf>,
+    /// What would be in it.
+    #[arg(long, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+}
+
+fn variable(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("it takes the form KEY=VALUE"),
+    }
+}
+
+pub async fn run(
+    session: &Session,
+    output: &Output,
+    command: FunctionCommand,
+) -> Result<(), Failure> {
+    match command {
+        FunctionCommand::Create(create) => self::create(session, output, *create).await,
+        FunctionCommand::Delete { name } => {
+            let manager = session.manager().await?;
+            let none = std::collections::BTreeMap::new();
+            let job = manager.deploy(&none, &[name], DeployOptions::default()).await?;
+            job::follow_and_report(session, output, job).await
+        }
+    }
+}
+
+/// By a local deployment, of which the recipe and the archive are made here.
+async fn create(session: &Session, output: &Output, create: Create) -> Result<(), Failure> {
+    let version = match &create.version {
+        Some(version) => version.clone(),
+        None => next_version(session, &create.name).await?,
+    };
+    let draft = Draft { function: &create, version: &version };
+    let directory = tempfile::tempdir()
+        .map_err(|error| Failure::Write { path: std::env::temp_dir(), error })?;
+    write(&draft, directory.path())?;
+    let options = DeployOptions {
+        recipe_dir: Some(deploy::open(directory.path().join("recipes"))?),
+        artifact_dir: Some(deploy::open(directory.path().join("artifacts"))?),
+        ..DeployOptions::default()
+    };
+    let add = [(create.name.clone(), version)].into();
+    let job = session.manager().await?.deploy(&add, &[], options).await?;
+    job::follow_and_report(session, output, job).await
+}
+
+fn write(draft: &Draft<'_>, directory: &Path) -> Result<(), Failure> {
+    let Create { name, code, .. } = draft.function;
+    let recipes = directory.join("recipes");
+    let artifacts = directory.join("artifacts").join(name).join(draft.version);
+    for path in [&recipes, &artifacts] {
+        std::fs::create_dir_all(path)
+            .map_err(|error| Failure::Write { path: path.clone(), error })?;
+    }
+    let recipe = recipes.join(format!("{name}-{}.json", draft.version));
+    std::fs::write(&recipe, draft.recipe().to_string())
+        .map_err(|error| Failure::Write { path: recipe.clone(), error })?;
+    let archive = artifacts.join(draft::ARCHIVE);
+    match (&code.zip, &code.directory) {
+        (Some(zip), _) => std::fs::copy(zip, &archive)
+            .map(drop)
+            .map_err(|error| Failure::Open { path: zip.clone(), error }),
+        (None, Some(directory)) => archive::pack(directory, &archive),
+        // The command line asks for one of them.
+        (None, None) => Ok(()),
+    }
+}
+
+/// The first, or the patch after the one that is deployed.
+async fn next_version(session: &Session, name: &str) -> Result<String, Failure> {
+    let deployed = match session.component(name).await {
+        Ok(component) => component.version().await.map_err(Failure::from)?,
+        Err(Failure::Refused(Error::NoSuchComponent(_))) => return Ok("1.0.0".to_owned()),
+        Err(failure) => return Err(failure),
+    };
+    Ok(draft::after(&deployed).unwrap_or(deployed))
+}
