@@ -30,6 +30,8 @@ pub struct Fixture {
     pub around: Arc<Surroundings>,
     pub jobs: Arc<Jobs>,
     pub platform: Platform,
+    /// Of the store.
+    pub disk: Disk,
     _directory: TempDir,
     _silence: Silence,
 }
@@ -37,7 +39,8 @@ pub struct Fixture {
 impl Fixture {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let records = Arc::new(Records::on(&Disk::default()));
+        let disk = Disk::default();
+        let records = Arc::new(Records::on(&disk));
         let jobs = Arc::new(Jobs::load(Arc::clone(&records)).expect("readable"));
         let (launcher, silence) = Launcher::silent();
         let (registry, settings) = (Arc::new(Registry::default()), Settings::default());
@@ -55,9 +58,8 @@ impl Fixture {
             settings: settings.clone(),
             writing: tokio::sync::Mutex::default(),
         };
-        let disk = crate::disk::Disk::of(directory.path().to_owned(), 0);
         let around = Arc::new(Surroundings {
-            disk: Arc::new(disk),
+            disk: Arc::new(crate::disk::Disk::of(directory.path().to_owned(), 0)),
             launcher,
             registry,
             records,
@@ -70,7 +72,7 @@ impl Fixture {
             observations: Arc::default(),
         });
         let platform = Platform::from_uname("Linux", "x86_64");
-        Self { around, jobs, platform, _directory: directory, _silence: silence }
+        Self { around, jobs, platform, disk, _directory: directory, _silence: silence }
     }
 
     /// Commits a deployment of these recipes in version 1.0.0, which then is at work.

@@ -112,7 +112,10 @@ async fn discard(around: &Surroundings, directories: &[PathBuf]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::fixture::{Fixture, name, recipe};
 
     #[test]
     fn what_a_removal_left_of_a_work_directory_is_found_again() {
@@ -123,5 +126,19 @@ mod tests {
         }
         let found: Vec<_> = discarded(state.path()).collect();
         assert_eq!(found, [PathBuf::from("work/discarded-1")]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_removal_that_takes_too_long_is_left_for_the_next_time() {
+        let device = Fixture::new();
+        device.deploy(&[("a", recipe("a", &[], &[]))]);
+        let mut record = device.commit(&[]);
+        record.removed.insert(name("a"));
+        device.around.records.remove_unwanted(&record).unwrap();
+        device.around.records.forget_removed(&record.removed).unwrap();
+        let (start, limit) = (Instant::now(), device.around.settings.deployment.remove_timeout());
+        timeout(2 * limit, unused(&device.around)).await.expect("it gives up");
+        assert!(start.elapsed() >= limit);
+        assert!(device.around.records.slots().unwrap().contains_key("a"), "its ids are kept");
     }
 }

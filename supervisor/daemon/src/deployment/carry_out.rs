@@ -39,7 +39,8 @@ impl Worker {
         is_stored: bool,
     ) {
         let before = self.statuses();
-        loop {
+        // How it ended is shown once that is stored.
+        while !record.is_ended() {
             self.show(&record);
             let next = match record.phase {
                 Phase::Bootstrap => self.bootstrap(&mut record).await,

@@ -173,3 +173,6 @@ async fn work(worker: Arc<Worker>, at_work: Option<DeploymentRecord>, mut queue:
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
