@@ -1,3 +1,8 @@
+mod answers;
+mod frames;
+mod hostile;
+mod sockets;
+
 use bytes::Bytes;
 use hyper::Method;
 use hyper::header::{HeaderMap, HeaderValue};
