@@ -1,7 +1,7 @@
 //! What hostile or unlucky peers do to the others: nothing.
 //!
-//! The server runs on a thread of its own; what is compared are medians of round trips taken in the
-//! same test, generously, for what would fail here are stalls and not microseconds.
+//! The server runs on a thread of its own. While the peer is at it, another component's messages come back, each within
+//! [`patient`]'s time: what would fail here are stalls, and no test can tell microseconds from a busy machine.
 
 mod support;
 
@@ -11,7 +11,6 @@ use hedgerow_ipc::{Limits, Message, Principal};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
 use support::{Device, any_topic, patient, publish};
 use tokio::sync::oneshot;
 
@@ -50,22 +49,16 @@ impl Server {
         patient(Client::connect(&self.paths[component], &self.tokens[component])).await.unwrap()
     }
 
-    /// The median of some round trips from publisher to subscriber, both of component `b`.
-    async fn round_trip(&self) -> Duration {
+    /// Messages of component `b` to itself, one after the other.
+    async fn serves_another(&self) {
         let (mut publisher, mut subscriber) = (self.connect(1).await, self.connect(1).await);
         subscriber.subscribe("trip").await.unwrap();
-        let request = publish("trip", json!("x".repeat(100)));
-        let mut times = Vec::new();
-        for _ in 0..200 {
-            let start = Instant::now();
-            let reply = publisher.queue(Operation::PublishToTopic, &request);
-            publisher.flush().await.unwrap();
-            patient(subscriber.receive()).await.unwrap();
-            times.push(start.elapsed());
-            patient(publisher.reply(reply)).await.unwrap();
+        for n in 0..200 {
+            let request = publish("trip", json!({ "n": n }));
+            patient(publisher.call(Operation::PublishToTopic, &request)).await.unwrap();
+            let event = patient(subscriber.receive()).await.unwrap();
+            assert_eq!(event.payload["jsonMessage"]["message"]["n"], json!(n));
         }
-        times.sort_unstable();
-        times[times.len() / 2]
     }
 }
 
@@ -78,17 +71,13 @@ impl Drop for Server {
     }
 }
 
-fn assert_unchanged(before: Duration, during: Duration) {
-    assert!(during < 20 * before + Duration::from_millis(5), "{before:?} before, then {during:?}");
-}
-
 /// Resident memory of this process, clients included, in bytes.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
 
-/// One test, for what its parts compare must not run beside another of them.
+/// One test, for the memory that its parts measure is that of the whole process.
 #[tokio::test]
 async fn others_do_not_notice() {
     idle_connections().await;
@@ -101,13 +90,12 @@ async fn idle_connections() {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, most.min(4096), most).unwrap();
     let server = Server::start(Limits { connections: 1010, ..Limits::default() });
-    let before = server.round_trip().await;
     let memory = resident();
     let mut idle = Vec::new();
     for _ in 0..1000 {
         idle.push(server.connect(0).await);
     }
-    assert_unchanged(before, server.round_trip().await);
+    server.serves_another().await;
     let grown = resident().saturating_sub(memory);
     assert!(grown < 32 * MIB, "1,000 idle connections take {grown} bytes");
     assert_eq!(idle.len(), 1000);
@@ -115,7 +103,6 @@ async fn idle_connections() {
 
 async fn stalled_frames() {
     let server = Server::start(Limits::default());
-    let before = server.round_trip().await;
     let memory = resident();
     let mut stalled = Vec::new();
     for _ in 0..50 {
@@ -127,14 +114,13 @@ async fn stalled_frames() {
         raw.send(&hedgerow_ipc::wire::frame::prelude(24 * MIB, 100)).await;
         stalled.push(raw);
     }
-    assert_unchanged(before, server.round_trip().await);
+    server.serves_another().await;
     let grown = resident().saturating_sub(memory);
     assert!(grown < 32 * MIB, "announced lengths take {grown} bytes");
 }
 
 async fn a_subscriber_that_stops_reading() {
     let server = Server::start(Limits::default());
-    let before = server.round_trip().await;
     let (mut stuck, mut reader) = (server.connect(0).await, server.connect(1).await);
     let mut publisher = server.connect(1).await;
     stuck.subscribe("flow").await.unwrap();
@@ -149,7 +135,7 @@ async fn a_subscriber_that_stops_reading() {
     }
     let grown = resident().saturating_sub(memory);
     assert!(grown < 16 * MIB, "40 MB for one that does not read take {grown} bytes");
-    assert_unchanged(before, server.round_trip().await);
+    server.serves_another().await;
     let lost = server.hub.lost_by(&Principal::Component("a".into()));
     assert_eq!(server.hub.lost_by(&Principal::Component("b".into())), 0);
     // It reads again: what it gets, and what it lost, is everything; the newest is there.
@@ -166,33 +152,32 @@ async fn a_subscriber_that_stops_reading() {
 
 async fn a_flood() {
     let server = Server::start(Limits::default());
-    let before = server.round_trip().await;
     let host = server.hub.subscribe(&Principal::HostUser(0), "#", None).unwrap();
     let (path, token) = (server.paths[0].clone(), server.tokens[0].clone());
     let (stop, mut stopped) = oneshot::channel::<()>();
+    let (begun, flooding) = mpsc::channel();
     let flood = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.unwrap().block_on(async {
             let mut client = Client::connect(path, &token).await.unwrap();
             let request = publish("flood", Value::Null);
-            let mut sent = 0;
             while stopped.try_recv() == Err(oneshot::error::TryRecvError::Empty) {
                 for _ in 0..100 {
                     client.queue(Operation::PublishToTopic, &request);
-                    sent += 1;
                 }
                 client.flush().await.unwrap();
                 for _ in 0..100 {
                     client.receive().await.unwrap();
                 }
+                let _ = begun.send(());
             }
-            sent
         })
     });
-    let during = server.round_trip().await;
+    flooding.recv().unwrap();
+    server.serves_another().await;
+    assert!(!flood.is_finished());
     drop(stop);
-    assert!(flood.join().unwrap() > 0);
-    assert_unchanged(before, during);
+    flood.join().unwrap();
     drop(host);
     let message = Message::json(&Value::Null);
     let nobody = server.hub.publish(&Principal::HostUser(0), "flood", &message).unwrap();
