@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use hedgerow_component::platform::Platform;
+use hedgerow_function::Functions;
 use hedgerow_ipc::Hub;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -17,6 +18,7 @@ use crate::configuration_updates::ConfigurationUpdates;
 use crate::deployment::Deployments;
 use crate::disk::{self, Disk};
 use crate::driver::Surroundings;
+use crate::function::DaemonInstances;
 use crate::image;
 use crate::jobs::Jobs;
 use crate::launcher::Launcher;
@@ -74,16 +76,21 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
         settings: settings.clone(),
         writing: tokio::sync::Mutex::default(),
     };
-    let disk = Disk::of(layout.state.clone(), settings.store.keep_free);
+    let services = Arc::new(services);
+    let disk = Arc::new(Disk::of(layout.state.clone(), settings.store.keep_free));
+    let instances = DaemonInstances::new(&launcher, &layout, &settings, &hub, &services, &disk);
+    let instances = Arc::new(instances);
     let around = Arc::new(Surroundings {
-        disk: Arc::new(disk),
+        functions: Functions::new(Arc::clone(&instances)),
+        instances,
+        disk,
         launcher,
         registry,
         records,
         layout,
         settings,
         hub,
-        services: Arc::new(services),
+        services,
         consent,
         observations: Arc::default(),
         os_image: os_release::identity(Path::new("/etc/os-release")),

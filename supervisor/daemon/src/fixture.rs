@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use hedgerow_component::configuration::Configuration;
 use hedgerow_component::platform::Platform;
 use hedgerow_component::{ComponentName, VersionReq};
+use hedgerow_function::Functions;
 use hedgerow_ipc::Hub;
 use hedgerow_store::disk::Disk;
 use tempfile::TempDir;
@@ -16,6 +17,7 @@ use crate::deployment::{
     Prepared, RunWith,
 };
 use crate::driver::Surroundings;
+use crate::function::DaemonInstances;
 use crate::jobs::Jobs;
 use crate::launcher::{Launcher, Silence};
 use crate::layout::Layout;
@@ -58,15 +60,22 @@ impl Fixture {
             settings: settings.clone(),
             writing: tokio::sync::Mutex::default(),
         };
+        let services = Arc::new(services);
+        let disk = Arc::new(crate::disk::Disk::of(directory.path().to_owned(), 0));
+        let layout = Layout::below(directory.path());
+        let instances = DaemonInstances::new(&launcher, &layout, &settings, &hub, &services, &disk);
+        let instances = Arc::new(instances);
         let around = Arc::new(Surroundings {
-            disk: Arc::new(crate::disk::Disk::of(directory.path().to_owned(), 0)),
+            functions: Functions::new(Arc::clone(&instances)),
+            instances,
+            disk,
             launcher,
             registry,
             records,
-            layout: Layout::below(directory.path()),
+            layout,
             settings,
             hub,
-            services: Arc::new(services),
+            services,
             consent,
             os_image: String::new(),
             observations: Arc::default(),

@@ -18,6 +18,7 @@ mod fault;
 #[cfg(test)]
 mod fixture;
 mod follow;
+pub mod function;
 mod image;
 mod jobs;
 mod launcher;

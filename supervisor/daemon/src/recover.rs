@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::definition::Definition;
 use crate::deployment::{self, Awaited, await_components, collect_packages};
 use crate::driver::{self, Driver, FenceError, Note, Surroundings};
+use crate::function;
 use crate::jobs::Jobs;
 use crate::lifecycle::Goal;
 use crate::records::RecordsError;
@@ -38,6 +39,12 @@ pub async fn recover(
     let deadline = Instant::now() + LIMIT;
     let mut discards = JoinSet::new();
     for fence in fences {
+        if function::is_instance(&fence) {
+            // Queued events are delivered again.
+            let launcher = around.launcher.clone();
+            discards.spawn(async move { function::close_left(&launcher, fence).await });
+            continue;
+        }
         let adoption = timeout_at(deadline, adopt(around, &desired, &fence));
         match adoption.await.unwrap_or(Err(NotKept::Late)) {
             Ok(component) => tracing::info!(component, "goes on in fence {fence}"),

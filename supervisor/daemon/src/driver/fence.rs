@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 pub use adopted::{Adopted, adopt};
-use environment::environment;
+pub use environment::environment;
 pub use error::FenceError;
 use output::{SharedLog, drain_into};
 
@@ -180,7 +180,7 @@ impl Fence {
             probe: None,
             next_step: 1,
             socket: around.layout.ipc_socket(definition.slot),
-            environment: environment(around, token.as_str()),
+            environment: environment(&around.settings, token.as_str()),
             token,
             log: Arc::new(Mutex::new(log)),
             drains: JoinSet::new(),

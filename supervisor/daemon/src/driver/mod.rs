@@ -23,10 +23,11 @@ use tokio::sync::{mpsc, watch};
 use alarm::Alarm;
 pub use bootstrap::{BootstrapError, bootstrap};
 pub use discard::discard;
-pub use fence::{Adopted, FenceError, adopt};
+pub use fence::{Adopted, FenceError, adopt, environment};
 use fence::{Fence, News};
 pub use fenceless::FencelessDriver;
 pub use note::Note;
+pub use socket::bind;
 pub use surroundings::Surroundings;
 
 use crate::definition::Definition;

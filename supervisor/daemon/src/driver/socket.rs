@@ -11,7 +11,7 @@ use super::fence::FenceError;
 use crate::layout::Layout;
 
 /// The component's own socket, new, and a second descriptor of it for the launcher to keep.
-pub(super) fn bind(layout: &Layout, slot: u32) -> Result<(UnixListener, OwnedFd), FenceError> {
+pub fn bind(layout: &Layout, slot: u32) -> Result<(UnixListener, OwnedFd), FenceError> {
     let path = layout.ipc_socket(slot);
     let bound = || -> io::Result<_> {
         if let Some(directory) = path.parent() {

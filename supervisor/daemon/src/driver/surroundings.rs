@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hedgerow_function::Functions;
 use hedgerow_ipc::Hub;
 use hedgerow_isolation::moment::Moment;
 use sha2::{Digest, Sha256};
@@ -10,6 +11,7 @@ use crate::consent::Consent;
 use crate::definition::Definition;
 use crate::deployment::hex;
 use crate::disk::Disk;
+use crate::function::DaemonInstances;
 use crate::launcher::Launcher;
 use crate::layout::{Layout, layer};
 use crate::observations::Observations;
@@ -31,6 +33,9 @@ pub struct Surroundings {
     /// Whom to ask before a deployment changes things.
     pub consent: Arc<Consent>,
     pub observations: Arc<Observations>,
+    /// What runs Lambda functions, and where their instances come from.
+    pub functions: Functions,
+    pub instances: Arc<DaemonInstances>,
     /// [`crate::os_release::identity`] of the running system.
     pub os_image: String,
 }

@@ -69,6 +69,11 @@ impl ComponentLog {
         }
     }
 
+    /// Entries from here on are of another version.
+    pub fn becomes(&mut self, version: &str) {
+        version.clone_into(&mut self.version);
+    }
+
     /// Writes entries of a step, as many as its rate allows; what is held back is counted and said.
     ///
     /// # Errors

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use hedgerow_isolation::control::PATH;
 
-use crate::driver::Surroundings;
 use crate::layout::inside;
+use crate::settings::Settings;
 
 /// The version of Greengrass that components are told they run on (`GGC_VERSION`).
 const NUCLEUS_VERSION: &str = "2.18.0";
 
 /// What every step of the component finds in its environment (inventory 1.8).
-pub(super) fn environment(around: &Surroundings, token: &str) -> BTreeMap<String, String> {
-    let device = &around.settings.device;
+pub fn environment(settings: &Settings, token: &str) -> BTreeMap<String, String> {
+    let device = &settings.device;
     let mut environment: BTreeMap<String, String> = [
         ("SVCUID", token),
         ("AWS_CONTAINER_AUTHORIZATION_TOKEN", token),

@@ -1,0 +1,222 @@
+//! Instances as the pools of functions want them.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use hedgerow_component::lambda::Lambda;
+use hedgerow_function::{
+    FunctionSpec, Instance, InstanceId, InstanceLink, Instances, OpenError, Usage,
+};
+use hedgerow_ipc::Hub;
+use hedgerow_isolation::plan::FenceId;
+use hedgerow_isolation::protocol::{Request, Response};
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use super::component::Component;
+use super::making::{Making, MakingError};
+use super::open;
+use crate::definition::Definition;
+use crate::disk::Disk;
+use crate::driver::FenceError;
+use crate::launcher::{CallError, Launcher};
+use crate::layout::Layout;
+use crate::services::DaemonServices;
+use crate::settings::Settings;
+
+/// What the launcher does at once.
+const PROMPT: Duration = Duration::from_secs(5);
+
+/// Opens instances of functions that are provided.
+pub struct DaemonInstances {
+    pub launcher: Launcher,
+    pub layout: Layout,
+    pub settings: Settings,
+    pub hub: Hub,
+    pub services: Arc<DaemonServices>,
+    pub disk: Arc<Disk>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// By name.
+    components: HashMap<String, Weak<Component>>,
+    /// By name and digest.
+    versions: HashMap<(String, String), Arc<Version>>,
+    open: HashMap<InstanceId, FenceId>,
+}
+
+/// A version of a function.
+#[derive(Debug)]
+pub struct Version {
+    pub component: Arc<Component>,
+    pub making: Making,
+    /// Found out in the first of its fences.
+    pub command: OnceCell<Vec<String>>,
+}
+
+/// A version whose instances can be opened for as long as this is kept.
+#[derive(Debug)]
+pub struct Provided {
+    instances: Arc<DaemonInstances>,
+    version: Arc<Version>,
+}
+
+/// Why no instance of a function can be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ProvideError {
+    #[error(transparent)]
+    Making(#[from] MakingError),
+    #[error(transparent)]
+    Fence(#[from] FenceError),
+}
+
+fn key(definition: &Definition) -> (String, String) {
+    (definition.name.clone(), definition.digest.clone())
+}
+
+impl DaemonInstances {
+    pub fn new(
+        launcher: &Launcher,
+        layout: &Layout,
+        settings: &Settings,
+        hub: &Hub,
+        services: &Arc<DaemonServices>,
+        disk: &Arc<Disk>,
+    ) -> Self {
+        Self {
+            launcher: launcher.clone(),
+            layout: layout.clone(),
+            settings: settings.clone(),
+            hub: hub.clone(),
+            services: Arc::clone(services),
+            disk: Arc::clone(disk),
+            known: Mutex::default(),
+        }
+    }
+
+    /// From here on instances of the function can be opened whose [`FunctionSpec::digest`] is the definition's. To be
+    /// called before the spec is [defined](hedgerow_function::Functions::define); what it returns is to be kept until
+    /// another one is, and has its own.
+    pub async fn provide(
+        self: &Arc<Self>,
+        definition: &Definition,
+        lambda: &Lambda,
+    ) -> Result<Provided, ProvideError> {
+        self.disk.admit(definition, &self.launcher).await.map_err(FenceError::from)?;
+        let making = Making::new(definition.clone(), lambda, &self.layout.state)?;
+        let component = self.component(definition)?;
+        let version = Arc::new(Version { component, making, command: OnceCell::new() });
+        self.known().versions.insert(key(definition), Arc::clone(&version));
+        Ok(Provided { instances: Arc::clone(self), version })
+    }
+
+    fn component(&self, definition: &Definition) -> Result<Arc<Component>, FenceError> {
+        let known = self.known().components.get(&definition.name).and_then(Weak::upgrade);
+        if let Some(component) = known {
+            component.becomes(&definition.version);
+            return Ok(component);
+        }
+        let component = Arc::new(Component::new(self, definition)?);
+        let weak = Arc::downgrade(&component);
+        let mut known = self.known();
+        known.components.retain(|_, component| component.strong_count() > 0);
+        known.components.insert(definition.name.clone(), weak);
+        Ok(component)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fence(&self, id: InstanceId) -> Result<FenceId, OpenError> {
+        let gone = || OpenError::Machine("its fence is gone".to_owned());
+        self.known().open.get(&id).cloned().ok_or_else(gone)
+    }
+
+    /// For what takes no time.
+    async fn ask(&self, request: Request) -> Result<Response, OpenError> {
+        let machine = |error: CallError| OpenError::Machine(error.to_string());
+        match timeout(PROMPT, self.launcher.call(request, vec![])).await {
+            Ok(answer) => Ok(answer.map_err(machine)?.0),
+            Err(_) => Err(OpenError::Machine(format!(
+                "the launcher has not answered for {} s",
+                PROMPT.as_secs()
+            ))),
+        }
+    }
+}
+
+impl Instances for DaemonInstances {
+    async fn open(&self, spec: &FunctionSpec, link: InstanceLink) -> Result<Instance, OpenError> {
+        let key = (spec.name.clone(), spec.digest.clone());
+        let version = self.known().versions.get(&key).cloned();
+        let gone = || OpenError::Machine("this version of it is not deployed any more".to_owned());
+        let version = version.ok_or_else(gone)?;
+        let fence = open::fresh_id(version.making.definition.slot);
+        let id = link.id();
+        self.known().open.insert(id, fence.clone());
+        let opened = open::open(&self.launcher, &version, spec, link, fence).await;
+        if opened.is_err() {
+            self.known().open.remove(&id);
+        }
+        opened
+    }
+
+    async fn freeze(&self, id: InstanceId) -> Result<(), OpenError> {
+        let fence = self.fence(id)?;
+        self.ask(Request::Freeze { fence }).await.map(drop)
+    }
+
+    async fn thaw(&self, id: InstanceId) -> Result<(), OpenError> {
+        let fence = self.fence(id)?;
+        self.ask(Request::Thaw { fence }).await.map(drop)
+    }
+
+    async fn close(&self, id: InstanceId) {
+        let fence = self.known().open.remove(&id);
+        if let Some(fence) = fence {
+            open::close(&self.launcher, fence).await;
+        }
+    }
+
+    async fn usage(&self, id: InstanceId) -> Option<Usage> {
+        let fence = self.fence(id).ok()?;
+        match self.ask(Request::Usage { fence }).await.ok()? {
+            Response::Usage(usage) => Some(Usage {
+                memory: usage.memory,
+                peak_memory: usage.peak_memory,
+                cpu_usec: usage.cpu_usec,
+            }),
+            _ => None,
+        }
+    }
+
+    fn log(&self, function: &str, line: &str) {
+        let component = self.known().components.get(function).and_then(Weak::upgrade);
+        if let Some(component) = component {
+            component.log_line(line);
+        }
+    }
+}
+
+impl fmt::Debug for DaemonInstances {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DaemonInstances").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Provided {
+    fn drop(&mut self) {
+        let mut known = self.instances.known();
+        if let Entry::Occupied(entry) = known.versions.entry(key(&self.version.making.definition))
+            && Arc::ptr_eq(entry.get(), &self.version)
+        {
+            entry.remove();
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Fences of instances, from the request to open one to its end.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use hedgerow_function::{
+    Ended, FunctionSpec, Instance, InstanceLink, LogTail, OpenError, runtime_api,
+};
+use hedgerow_isolation::moment::Moment;
+use hedgerow_isolation::plan::{Account, FenceId, Network, Step, StepId, User};
+use hedgerow_isolation::protocol::{Error, ErrorKind, Event, Exit, ExitStatus, Request, Response};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::command::{Look, command};
+use super::component::Component;
+use super::environment::environment;
+use super::instances::Version;
+use super::making::TASK;
+use super::output::drain;
+use crate::launcher::{CallError, FenceEvent, FenceEvents, Launcher};
+use crate::layout::inside;
+use crate::log::Stream;
+
+/// The one step of an instance: its runtime.
+const RUNTIME: StepId = StepId(1);
+
+/// A fence and its runtime: the launcher gives up on a fence that is not open after 60 s.
+const OPENING: Duration = Duration::from_secs(75);
+
+/// Until nothing of a fence is left. A process that the kernel does not let go may take longer.
+const CLOSING: Duration = Duration::from_secs(60);
+
+/// Connections that are still read once the fence is gone: what their processes sent has arrived.
+const LAST_REQUESTS: Duration = Duration::from_secs(10);
+
+/// How their names begin, and no other fence's.
+const PREFIX: char = 'f';
+
+/// Never one that was used before, by this daemon or by its predecessors of this boot.
+pub fn fresh_id(slot: u32) -> FenceId {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let milliseconds = Moment::now().boottime / 1_000_000;
+    // 10, 11 and 4 digits: 65,536 in one millisecond would meet.
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed) & 0xffff;
+    FenceId::try_from(format!("{PREFIX}{slot}-{milliseconds:x}-{number:x}"))
+        .unwrap_or_else(|_| unreachable!("digits and lower-case letters, at most 32"))
+}
+
+pub fn is_instance(fence: &FenceId) -> bool {
+    fence.as_str().starts_with(PREFIX)
+}
+
+/// Returns when nothing of it is left. One that is not open is closed.
+pub async fn close(launcher: &Launcher, fence: FenceId) {
+    let closing = async {
+        let close = || Request::Close { fence: fence.clone() };
+        match launcher.run(close(), vec![]).await {
+            // It ended the fence by ending itself; its successor cleans up and answers.
+            Err(CallError::Gone) => launcher.run(close(), vec![]).await,
+            closed => closed,
+        }
+    };
+    match timeout(CLOSING, closing).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!("cannot close fence {fence}: {error}"),
+        Err(_) => tracing::error!("fence {fence} is not closed after {} s", CLOSING.as_secs()),
+    }
+    launcher.forget(&fence);
+}
+
+/// Opens the fence and starts the runtime in it. Leaves nothing where that fails.
+pub async fn open(
+    launcher: &Launcher,
+    version: &Version,
+    spec: &FunctionSpec,
+    link: InstanceLink,
+    fence: FenceId,
+) -> Result<Instance, OpenError> {
+    let opening = timeout(OPENING, begin(launcher, version, spec, link, &fence));
+    let late = format!("its fence was not open after {} s", OPENING.as_secs());
+    let opened = opening.await.unwrap_or(Err(OpenError::Machine(late)));
+    if opened.is_err() {
+        close(launcher, fence).await;
+    }
+    opened
+}
+
+async fn begin(
+    launcher: &Launcher,
+    version: &Version,
+    spec: &FunctionSpec,
+    link: InstanceLink,
+    fence: &FenceId,
+) -> Result<Instance, OpenError> {
+    let events = launcher.listen(fence.clone());
+    let listener = open_fence(launcher, version, spec, fence).await?;
+    let look = InFence { launcher, fence };
+    let found = version.command.get_or_try_init(async || {
+        let found = command(spec, version.making.client.as_ref(), &look).await;
+        found.map_err(failed)?.map_err(|missing| OpenError::Function(missing.to_string()))
+    });
+    let argv = found.await?.clone();
+    let component = &version.component;
+    let definition = &version.making.definition;
+    let account = definition.run_with.posix_user.as_ref().map(|name| Account {
+        name: name.clone(),
+        directories: vec![inside::work(&definition.name).into()],
+    });
+    let step = Step {
+        id: RUNTIME,
+        argv,
+        env: environment(&component.environment, &version.making.setenv, spec, fence),
+        cwd: TASK.into(),
+        user: User::GGC,
+        account,
+        privileged: false,
+    };
+    tokio::spawn(serve(listener, link));
+    let request = Request::Start { fence: fence.clone(), step };
+    let (_, descriptors) = launcher.call(request, vec![]).await.map_err(failed)?;
+    let [stdout, stderr] = only(descriptors)?;
+    let log_tail = LogTail::default();
+    for (pipe, stream) in [(stdout, Stream::Stdout), (stderr, Stream::Stderr)] {
+        let drained = drain(pipe, stream, log_tail.clone(), Arc::clone(component));
+        drained.map_err(|error| OpenError::Machine(format!("its output: {error}")))?;
+    }
+    let (tell, ended) = oneshot::channel();
+    tokio::spawn(watch(events, tell, Arc::clone(component)));
+    Ok(Instance { ended, log_tail })
+}
+
+/// The socket of the Runtime API in the new fence.
+async fn open_fence(
+    launcher: &Launcher,
+    version: &Version,
+    spec: &FunctionSpec,
+    fence: &FenceId,
+) -> Result<TcpListener, OpenError> {
+    let mut plan = version.making.plan(fence.clone(), spec);
+    let open = |plan| Request::Open { plan: Box::new(plan), note: String::new() };
+    let mut opened = launcher.call(open(plan.clone()), vec![]).await;
+    if let Err(CallError::Refused(Error { kind: ErrorKind::NoNat, message })) = &opened {
+        // A machine that cannot join fences to its network runs the function alone: better than not at all.
+        version.component.say(&format!("without a network: {message}"));
+        plan.network = Network::None;
+        opened = launcher.call(open(plan), vec![]).await;
+    }
+    let (_, descriptors) = opened.map_err(failed)?;
+    let [listener] = only(descriptors)?;
+    TcpListener::from_std(listener.into())
+        .map_err(|error| OpenError::Machine(format!("its Runtime API: {error}")))
+}
+
+fn only<const N: usize>(descriptors: Vec<OwnedFd>) -> Result<[OwnedFd; N], OpenError> {
+    <[OwnedFd; N]>::try_from(descriptors).map_err(|_| failed(CallError::Confused))
+}
+
+fn failed(error: CallError) -> OpenError {
+    let message = error.to_string();
+    let CallError::Refused(Error { kind, .. }) = error else {
+        return OpenError::Machine(message);
+    };
+    match kind {
+        ErrorKind::NotGranted | ErrorKind::Invalid | ErrorKind::Exec => {
+            OpenError::Function(message)
+        }
+        ErrorKind::Version
+        | ErrorKind::AlreadyOpen
+        | ErrorKind::NoSuchFence
+        | ErrorKind::NoSuchStep
+        | ErrorKind::NoNat
+        | ErrorKind::System => OpenError::Machine(message),
+    }
+}
+
+/// Until the instance has been closed, and what it had sent is read.
+async fn serve(listener: TcpListener, link: InstanceLink) {
+    let closed = async {
+        link.closed().await;
+        tokio::time::sleep(LAST_REQUESTS).await;
+    };
+    tokio::select! {
+        () = runtime_api::serve(listener, link.clone()) => {}
+        () = closed => {}
+    }
+}
+
+/// Tells how the runtime ended, and goes on until the fence is forgotten.
+async fn watch(mut events: FenceEvents, tell: oneshot::Sender<Ended>, component: Arc<Component>) {
+    let mut tell = Some(tell);
+    let mut ended = |how| {
+        if let Some(tell) = tell.take() {
+            // A function that is gone does not want to know.
+            let _ = tell.send(how);
+        }
+    };
+    while let Some(event) = events.recv().await {
+        match event {
+            FenceEvent::Told(Event::StepExited { step: RUNTIME, exit, .. }) => ended(how(&exit)),
+            FenceEvent::Told(Event::StepExited { .. } | Event::Emptied { .. }) => {}
+            FenceEvent::Told(Event::Notice { text, .. }) => component.say(&text),
+            FenceEvent::Told(Event::FenceEnded { cause, .. }) => ended(Ended::Gone(cause)),
+            FenceEvent::LauncherEnded => ended(Ended::Gone("the launcher has ended".to_owned())),
+        }
+    }
+}
+
+fn how(exit: &Exit) -> Ended {
+    match exit.status {
+        _ if exit.oom_kills > 0 => Ended::OutOfMemory,
+        ExitStatus::Code(code) => Ended::Exited(code),
+        ExitStatus::Signal(signal) => Ended::Signalled(signal),
+    }
+}
+
+/// Looks as the function's user.
+struct InFence<'a> {
+    launcher: &'a Launcher,
+    fence: &'a FenceId,
+}
+
+impl Look for InFence<'_> {
+    type Error = CallError;
+
+    async fn exists(&self, path: &str) -> Result<bool, CallError> {
+        let (fence, path, user) = (self.fence.clone(), path.into(), User::GGC);
+        match self.launcher.call(Request::OpenInFence { fence, path, user }, vec![]).await {
+            Ok((Response::Opened, _)) => Ok(true),
+            Ok(_) => Err(CallError::Confused),
+            // Not there, or not for this user.
+            Err(CallError::Refused(Error { kind: ErrorKind::Invalid, .. })) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
