@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use hedgerow_component::platform::Platform;
-use hedgerow_function::Functions;
+use hedgerow_function::{Functions, reclaim_under_pressure};
 use hedgerow_ipc::Hub;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -36,6 +36,9 @@ use crate::supervisor::Supervisor;
 
 /// Between two tries to be on the bus.
 const BUS_RETRY: Duration = Duration::from_secs(1);
+
+/// Of the whole machine (accounting/psi.rst).
+const MEMORY_PRESSURE: &str = "/proc/pressure/memory";
 
 /// Which bus to be on.
 #[derive(Debug, Clone, Copy)]
@@ -108,6 +111,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
 
     tokio::spawn(feed_watchdog());
     tokio::spawn(disk::watch(Arc::clone(&around)));
+    tokio::spawn(reclaim(around.functions.clone()));
     let serving = be_on_the_bus(around.layout.clone(), bus, supervisor);
     tokio::select! {
         result = serving => result?,
@@ -190,6 +194,12 @@ async fn feed_watchdog() {
         interval.tick().await;
         notify("WATCHDOG=1");
     }
+}
+
+/// Ends idle instances of functions while memory is short.
+async fn reclaim(functions: Functions) {
+    let ended = reclaim_under_pressure(&functions, Path::new(MEMORY_PRESSURE)).await;
+    tracing::warn!("{ended}");
 }
 
 fn notify(state: &str) {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hedgerow_ipc::{Identity, Principal, Token};
 use hedgerow_isolation::plan::IdRange;
+use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 
 use super::DaemonInstances;
@@ -23,9 +24,18 @@ pub struct Component {
     /// What every step of a component finds in its environment.
     pub environment: BTreeMap<String, String>,
     log: Mutex<ComponentLog>,
+    /// Until it is served.
+    bound: Mutex<Option<Bound>>,
     /// Dropped to stop serving its socket.
     _ipc: oneshot::Sender<()>,
     _disk: Watched,
+}
+
+#[derive(Debug)]
+struct Bound {
+    token: Token,
+    listener: UnixListener,
+    stopped: oneshot::Receiver<()>,
 }
 
 impl Component {
@@ -33,23 +43,7 @@ impl Component {
         let token = Token::generate()?;
         // No instance outlives the daemon, and its socket need not either.
         let (listener, _) = driver::bind(&with.layout, definition.slot)?;
-        let (stop, stopped) = oneshot::channel::<()>();
-        let first = definition.ids.first;
-        let identity = Identity {
-            principal: Principal::Component(definition.name.as_str().into()),
-            token: token.clone(),
-            uids: first..first + IdRange::COUNT,
-        };
-        tokio::spawn(hedgerow_ipc::serve(
-            listener,
-            identity,
-            with.hub.clone(),
-            Arc::clone(&with.services),
-            async move {
-                // It is dropped and sends nothing.
-                let _ = stopped.await;
-            },
-        ));
+        let (stop, stopped) = oneshot::channel();
         let log = ComponentLog::new(
             &definition.name,
             &definition.version,
@@ -61,9 +55,27 @@ impl Component {
             name: definition.name.clone(),
             environment: driver::environment(&with.settings, token.as_str()),
             log: Mutex::new(log),
+            bound: Mutex::new(Some(Bound { token, listener, stopped })),
             _ipc: stop,
             _disk: with.disk.watched(definition),
         })
+    }
+
+    /// Serves its socket to processes that have the ids `users`: of the first of its fences that is open.
+    pub fn serve(&self, with: &DaemonInstances, users: IdRange) {
+        let bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Bound { token, listener, stopped }) = bound else { return };
+        let identity = Identity {
+            principal: Principal::Component(self.name.as_str().into()),
+            token,
+            uids: users.first..users.first + IdRange::COUNT,
+        };
+        let (hub, services) = (with.hub.clone(), Arc::clone(&with.services));
+        let stop = async move {
+            // It is dropped and sends nothing.
+            let _ = stopped.await;
+        };
+        tokio::spawn(hedgerow_ipc::serve(listener, identity, hub, services, stop));
     }
 
     /// Whatever is logged from here on is said to be of that version.

@@ -160,7 +160,7 @@ impl Instances for DaemonInstances {
         let fence = open::fresh_id(version.making.definition.slot);
         let id = link.id();
         self.known().open.insert(id, fence.clone());
-        let opened = open::open(&self.launcher, &version, spec, link, fence).await;
+        let opened = open::open(self, &version, spec, link, fence).await;
         if opened.is_err() {
             self.known().open.remove(&id);
         }

@@ -17,6 +17,8 @@ mod instances;
 mod making;
 mod open;
 mod output;
+#[cfg(test)]
+mod tests;
 
 pub use instances::{DaemonInstances, ProvideError, Provided};
 pub use making::MakingError;

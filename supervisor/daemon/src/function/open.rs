@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::command::{Look, command};
 use super::component::Component;
 use super::environment::environment;
-use super::instances::Version;
+use super::instances::{DaemonInstances, Version};
 use super::making::TASK;
 use super::output::drain;
 use crate::launcher::{CallError, FenceEvent, FenceEvents, Launcher};
@@ -74,30 +74,31 @@ pub async fn close(launcher: &Launcher, fence: FenceId) {
 
 /// Opens the fence and starts the runtime in it. Leaves nothing where that fails.
 pub async fn open(
-    launcher: &Launcher,
+    with: &DaemonInstances,
     version: &Version,
     spec: &FunctionSpec,
     link: InstanceLink,
     fence: FenceId,
 ) -> Result<Instance, OpenError> {
-    let opening = timeout(OPENING, begin(launcher, version, spec, link, &fence));
+    let opening = timeout(OPENING, begin(with, version, spec, link, &fence));
     let late = format!("its fence was not open after {} s", OPENING.as_secs());
     let opened = opening.await.unwrap_or(Err(OpenError::Machine(late)));
     if opened.is_err() {
-        close(launcher, fence).await;
+        close(&with.launcher, fence).await;
     }
     opened
 }
 
 async fn begin(
-    launcher: &Launcher,
+    with: &DaemonInstances,
     version: &Version,
     spec: &FunctionSpec,
     link: InstanceLink,
     fence: &FenceId,
 ) -> Result<Instance, OpenError> {
+    let launcher = &with.launcher;
     let events = launcher.listen(fence.clone());
-    let listener = open_fence(launcher, version, spec, fence).await?;
+    let listener = open_fence(with, version, spec, fence).await?;
     let look = InFence { launcher, fence };
     let found = version.command.get_or_try_init(async || {
         let found = command(spec, version.making.client.as_ref(), &look).await;
@@ -135,21 +136,24 @@ async fn begin(
 
 /// The socket of the Runtime API in the new fence.
 async fn open_fence(
-    launcher: &Launcher,
+    with: &DaemonInstances,
     version: &Version,
     spec: &FunctionSpec,
     fence: &FenceId,
 ) -> Result<TcpListener, OpenError> {
     let mut plan = version.making.plan(fence.clone(), spec);
     let open = |plan| Request::Open { plan: Box::new(plan), note: String::new() };
-    let mut opened = launcher.call(open(plan.clone()), vec![]).await;
+    let mut opened = with.launcher.call(open(plan.clone()), vec![]).await;
     if let Err(CallError::Refused(Error { kind: ErrorKind::NoNat, message })) = &opened {
         // A machine that cannot join fences to its network runs the function alone: better than not at all.
         version.component.say(&format!("without a network: {message}"));
         plan.network = Network::None;
-        opened = launcher.call(open(plan), vec![]).await;
+        opened = with.launcher.call(open(plan), vec![]).await;
     }
-    let (_, descriptors) = opened.map_err(failed)?;
+    let (Response::Open { users }, descriptors) = opened.map_err(failed)? else {
+        return Err(failed(CallError::Confused));
+    };
+    version.component.serve(with, users);
     let [listener] = only(descriptors)?;
     TcpListener::from_std(listener.into())
         .map_err(|error| OpenError::Machine(format!("its Runtime API: {error}")))
