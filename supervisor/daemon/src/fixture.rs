@@ -41,8 +41,8 @@ pub struct Fixture {
 impl Fixture {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let disk = Disk::default();
-        let records = Arc::new(Records::on(&disk));
+        let store = Disk::default();
+        let records = Arc::new(Records::on(&store));
         let jobs = Arc::new(Jobs::load(Arc::clone(&records)).expect("readable"));
         let (launcher, silence) = Launcher::silent();
         let (registry, settings) = (Arc::new(Registry::default()), Settings::default());
@@ -81,7 +81,7 @@ impl Fixture {
             observations: Arc::default(),
         });
         let platform = Platform::from_uname("Linux", "x86_64");
-        Self { around, jobs, platform, disk, _directory: directory, _silence: silence }
+        Self { around, jobs, platform, disk: store, _directory: directory, _silence: silence }
     }
 
     /// Commits a deployment of these recipes in version 1.0.0, which then is at work.
