@@ -8,8 +8,10 @@
 //! devices = ["/dev/serial/by-id/*"]
 //! host-paths = [{ path = "/srv/data", access = "rw" }]
 //! real-root = ["CAP_SYS_TIME"]
+//! host-dbus = { talk = ["org.freedesktop.NetworkManager"] }
 //! ```
 
+mod host_dbus;
 mod real_root;
 
 use std::path::{Component, Path, PathBuf};
@@ -19,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::network::Port;
 use crate::pattern;
 use crate::plan::IdRange;
+pub use host_dbus::{HostDbus, HostDbusSettings};
 pub use real_root::{BadCapability, Capability, RealRoot};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -40,6 +43,9 @@ pub struct Grant {
     /// What the component's root is root of.
     #[serde(default)]
     pub real_root: RealRoot,
+    /// What it may have of the host's system bus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_dbus: Option<HostDbus>,
 }
 
 impl Grant {
@@ -174,6 +180,9 @@ pub fn granted(grants: &[Grant], component: &str) -> Grant {
         all.devices.extend(grant.devices.iter().cloned());
         all.host_paths.extend(grant.host_paths.iter().cloned());
         all.real_root = all.real_root.and(&grant.real_root);
+        if let Some(more) = &grant.host_dbus {
+            all.host_dbus.get_or_insert_default().extend(more);
+        }
     }
     all
 }

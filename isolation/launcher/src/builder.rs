@@ -40,7 +40,7 @@ use crate::spec::{Sources, spec};
 use crate::stage::{Materials, STAGE, Stage};
 
 /// What is to be built. Descriptors beside it, which arrive as 3, 4, 5 …: the init's control socket, the
-/// seccomp filter, the init program, [`crate::root`]'s copy, the layer's directory where the plan has one, the source
+/// seccomp filter, the init program, [`crate::root`]'s copy, the mount with the host's bus where that is granted, the layer's directory where the plan has one, the source
 /// of each of the plan's mounts; then for each dependency its layer's directory, where it has one, and its sources.
 /// All but the first two are detached mounts.
 #[derive(Debug, Serialize, Deserialize)]
@@ -88,7 +88,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn build(blueprint: &Blueprint, descriptors: Vec<OwnedFd>) -> Result<(), Error> {
     let plan = &blueprint.plan;
-    let materials = Materials::sort(plan, descriptors).ok_or(Error::Descriptors)?;
+    let materials = Materials::sort(blueprint, descriptors).ok_or(Error::Descriptors)?;
     let init = materials.init.as_raw_fd();
     for inherited in [&materials.control, &materials.filter] {
         rustix::io::fcntl_setfd(inherited, FdFlags::empty())

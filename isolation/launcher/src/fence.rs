@@ -27,6 +27,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal};
 
 use crate::builder::{Blueprint, Failed};
+use crate::bus::{self, Bus};
 use crate::cgroup::Cgroup;
 use crate::daemon::{Output, Ticket};
 use crate::file;
@@ -52,6 +53,7 @@ pub struct Fence {
     /// Those of [`Plan::listeners`], once it is open.
     own_listeners: Vec<OwnedFd>,
     cgroup: Cgroup,
+    bus: Option<Bus>,
     /// Children of this process that are not yet reaped.
     builder: Option<i32>,
     init: Option<i32>,
@@ -91,6 +93,8 @@ pub struct Materials<'a> {
     pub builder: &'a OwnedFd,
     pub init: OwnedFd,
     pub skeleton: OwnedFd,
+    /// The host's bus, and the mount with its socket.
+    pub bus: Option<(Bus, OwnedFd)>,
     pub sources: Vec<OwnedFd>,
     pub link: Option<Link>,
     pub grant: Grant,
@@ -143,6 +147,7 @@ impl Fence {
             .spawn()
             .map_err(|e| failed(&e))?;
         let pid = child.id().cast_signed();
+        let (bus, bus_mount) = materials.bus.unzip();
         let fence = Self {
             builder: Some(pid),
             init: None,
@@ -154,6 +159,7 @@ impl Fence {
             listener,
             own_listeners: Vec::new(),
             cgroup,
+            bus,
             frozen: false,
             observer: materials.observer,
         };
@@ -167,6 +173,7 @@ impl Fence {
             };
             let mut descriptors = vec![init_end.as_fd(), materials.filter];
             descriptors.extend([materials.init.as_fd(), materials.skeleton.as_fd()]);
+            descriptors.extend(bus_mount.iter().map(AsFd::as_fd));
             descriptors.extend(materials.sources.iter().map(AsFd::as_fd));
             channel.send(&blueprint, &descriptors).map_err(|e| failed(&e))
         });
@@ -185,6 +192,16 @@ impl Fence {
             fence.fail_opening(error);
         }
         Ok(fence)
+    }
+
+    /// Has the host's bus served where it is to be and is not.
+    fn serve_bus(&mut self) {
+        if let (Phase::Open { .. }, Some(bus)) = (&self.phase, &mut self.bus)
+            && bus.due().is_some_and(|due| Instant::now() >= due)
+            && let Err(error) = bus.start(&self.cgroup)
+        {
+            say!("fence {}: the host's bus: {error}", self.plan.fence);
+        }
     }
 
     pub fn plan(&self) -> &Plan {
@@ -215,11 +232,12 @@ impl Fence {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.phase {
             Phase::Opening { deadline, .. } => Some(*deadline),
+            Phase::Open { .. } => self.bus.as_ref().and_then(Bus::due),
             // Removing a cgroup has no event of its own.
             Phase::Closing { .. } if self.builder.is_none() && self.init.is_none() => {
                 Some(Instant::now() + Duration::from_millis(2))
             }
-            _ => None,
+            Phase::Closing { .. } | Phase::Ended { .. } => None,
         }
     }
 
@@ -237,6 +255,7 @@ impl Fence {
         {
             self.fail_opening(system("the fence's builder did not finish in time"));
         }
+        self.serve_bus();
         // Their ends will be reaped.
         let Phase::Closing { closers, disappointed } = &mut self.phase else { return false };
         if self.builder.is_some() || self.init.is_some() {
@@ -267,6 +286,14 @@ impl Fence {
             self.fail_opening(system(format!("the fence's builder ended ({how})")));
             return true;
         }
+        if self.bus.as_mut().is_some_and(|bus| bus.reaped(pid)) {
+            if !self.is_closing() {
+                let text =
+                    format!("the relay of the host's bus has ended ({how}): another is started");
+                out.push(Output::Event(Event::Notice { fence: self.plan.fence.clone(), text }));
+            }
+            return true;
+        }
         if self.init != Some(pid) {
             return false;
         }
@@ -288,7 +315,11 @@ impl Fence {
         }
     }
 
-    pub fn start(&mut self, step: Step, ticket: Ticket) -> Result<(), Error> {
+    pub fn start(&mut self, mut step: Step, ticket: Ticket) -> Result<(), Error> {
+        if self.bus.is_some() {
+            let (name, address) = bus::VARIABLE;
+            step.env.entry(name.to_owned()).or_insert_with(|| address.to_owned());
+        }
         let oom_kills = self.cgroup.oom_kills();
         self.steps.admit(step.id)?;
         let (stdout, stdout_end) = self.pipe(step.user)?;
@@ -554,7 +585,9 @@ impl Fence {
             let _ = self.cgroup.freeze(false);
         }
         // Killing process 1 of a pid namespace ends every other process in it, before it is reaped itself.
-        for pid in [self.builder, self.init].into_iter().flatten().filter_map(Pid::from_raw) {
+        let relay = self.bus.as_ref().and_then(Bus::process);
+        for pid in [self.builder, self.init, relay].into_iter().flatten().filter_map(Pid::from_raw)
+        {
             let _ = rustix::process::kill_process(pid, Signal::KILL);
         }
     }

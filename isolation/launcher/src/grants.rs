@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use hedgerow_isolation::grants::{Grant, granted};
+use hedgerow_isolation::grants::{Grant, HostDbusSettings, granted};
 use hedgerow_isolation::network::{NetworkSettings, Port};
 use hedgerow_isolation::plan::Needs;
 use hedgerow_isolation::protocol::{Error, ErrorKind};
@@ -33,6 +33,8 @@ struct Document {
     #[serde(default)]
     grant: Vec<Grant>,
     network: Option<NetworkSettings>,
+    #[serde(rename = "host-dbus")]
+    host_dbus: Option<HostDbusSettings>,
 }
 
 /// What a component may have.
@@ -41,6 +43,7 @@ pub struct Granted {
     pub grant: Grant,
     /// Ports that lead to other components.
     pub elsewhere: Vec<Port>,
+    pub host_dbus: HostDbusSettings,
     /// Why there is no telling.
     unusable: Option<Unusable>,
 }
@@ -70,12 +73,14 @@ impl Grants {
                 let published = all.grant.iter().flat_map(|grant| &grant.ports);
                 let elsewhere = published.filter(|port| !grant.ports.contains(port));
                 let elsewhere = elsewhere.copied().collect();
-                Granted { grant, elsewhere, unusable: None }
+                let host_dbus = all.host_dbus.unwrap_or_default();
+                Granted { grant, elsewhere, host_dbus, unusable: None }
             }
             Err(unusable) => {
                 say!("nothing is granted to {component}: {unusable}");
                 let grant = granted(&[], component);
-                Granted { grant, elsewhere: Vec::new(), unusable: Some(unusable) }
+                let (elsewhere, host_dbus) = (Vec::new(), HostDbusSettings::default());
+                Granted { grant, elsewhere, host_dbus, unusable: Some(unusable) }
             }
         }
     }
@@ -177,6 +182,7 @@ fn read_file(
     let document: Document = toml::from_str(&text).map_err(|e| Unusable::Malformed(path, e))?;
     all.grant.extend(document.grant);
     all.network = document.network.or(all.network.take());
+    all.host_dbus = document.host_dbus.or(all.host_dbus.take());
     Ok(())
 }
 

@@ -24,6 +24,7 @@ macro_rules! say {
 }
 
 mod builder;
+mod bus;
 mod cgroup;
 mod check;
 mod choice;
@@ -79,6 +80,7 @@ pub fn main() -> ExitCode {
         Some("respawn") => respawn::respawn(arguments.get(1..).unwrap_or_default()),
         Some("discard") => discard::main(),
         Some("measure") => measure::main(),
+        Some("bus") => bus::relay::main(),
         _ => reside(arguments),
     };
     exit("hedgerow-launch", outcome)

@@ -11,6 +11,7 @@ use nix::sched::CloneFlags;
 use rustix::mount::{MountAttrFlags, MountPropagationFlags};
 
 use crate::builder::Blueprint;
+use crate::bus;
 use crate::granted::{self, Granted};
 use crate::greengrass;
 use crate::idmap::IdMap;
@@ -29,6 +30,7 @@ pub struct Materials {
     pub filter: OwnedFd,
     pub init: OwnedFd,
     skeleton: OwnedFd,
+    bus: Option<OwnedFd>,
     layer: Option<OwnedFd>,
     mounts: Vec<OwnedFd>,
     dependencies: Vec<(Option<OwnedFd>, Vec<OwnedFd>)>,
@@ -36,13 +38,15 @@ pub struct Materials {
 
 impl Materials {
     /// `None` where there are too few or too many, or the inherited ones have other numbers than promised.
-    pub fn sort(plan: &Plan, descriptors: Vec<OwnedFd>) -> Option<Self> {
+    pub fn sort(blueprint: &Blueprint, descriptors: Vec<OwnedFd>) -> Option<Self> {
+        let plan = &blueprint.plan;
         let mut left = descriptors.into_iter();
         let sorted = Self {
             control: left.next().filter(|d| d.as_raw_fd() == descriptor::CONTROL)?,
             filter: left.next().filter(|d| d.as_raw_fd() == descriptor::FILTER)?,
             init: left.next()?,
             skeleton: left.next()?,
+            bus: take(&mut left, blueprint.grant.host_dbus.is_some())?,
             layer: take(&mut left, plan.layer.is_some())?,
             mounts: take_all(&mut left, plan.mounts.len())?,
             dependencies: plan
@@ -127,11 +131,17 @@ impl Stage {
             let mount = place.foreign(index, wanted, source, changes)?;
             restricted(&place, &format!("foreign-{index}"), mount, Access::ReadOnly)
         });
+        let mut granted = granted::place(Path::new(STAGE), opened, &blueprint.grant, users)?;
+        if let Some(bus) = &materials.bus {
+            place.attach("bus", bus)?;
+            let (source, target) = (Path::new(STAGE).join("bus"), bus::DIRECTORY.into());
+            granted.push(Granted { source, target, options: "rbind,nosuid,nodev,noexec,ro" });
+        }
         Ok(Self {
             root: Path::new(STAGE).join("root"),
             mounts: mounts.collect::<io::Result<_>>()?,
             dependencies: dependencies.collect::<io::Result<_>>()?,
-            granted: granted::place(Path::new(STAGE), opened, &blueprint.grant, users)?,
+            granted,
             greengrass: greengrass::make(&place, users)?,
             sudo: attach_file(&materials.init)?,
             sys: sys

@@ -8,6 +8,7 @@ use hedgerow_isolation::plan::{Network, Plan};
 use hedgerow_isolation::protocol::{Error, ErrorKind, MAX_FENCES};
 
 use super::Server;
+use crate::bus::Bus;
 use crate::check;
 use crate::daemon::Ticket;
 use crate::fence::{Fence, Materials};
@@ -61,6 +62,8 @@ impl Server {
         if let Ok(settings) = self.grants.network() {
             self.network.deny(settings.deny);
         }
+        let bus = grant.host_dbus.as_ref().map(|dbus| Bus::make(dbus, granted.host_dbus.address));
+        let bus = bus.transpose().map_err(|e| failed(&e))?;
         let link = self.join(&plan, &grant, granted.elsewhere)?;
         let id = plan.fence.clone();
         let listener = descriptors.pop();
@@ -75,6 +78,7 @@ impl Server {
                     builder: &self.builder,
                     init,
                     skeleton,
+                    bus,
                     sources,
                     link,
                     grant,

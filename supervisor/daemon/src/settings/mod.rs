@@ -17,7 +17,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use hedgerow_isolation::grants::{Grant, granted};
+use hedgerow_isolation::grants::{Grant, HostDbusSettings, granted};
 use hedgerow_isolation::network::NetworkSettings;
 pub use hedgerow_isolation::pattern::matches as matches_pattern;
 use hedgerow_isolation::plan::{Limits, Network};
@@ -52,6 +52,7 @@ pub struct Settings {
     /// The launcher's to read and to keep to, as are the grants.
     pub network: NetworkSettings,
     pub grant: Vec<Grant>,
+    pub host_dbus: HostDbusSettings,
 }
 
 #[derive(Debug, thiserror::Error)]
