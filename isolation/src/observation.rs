@@ -37,7 +37,7 @@ pub enum Remedy {
     LinkLocal,
     /// `real-root`.
     RealRoot(Capability),
-    /// The host's system bus.
+    /// `host-dbus`, with names that only the component knows.
     HostBus,
     /// Nothing that an administrator can write.
     None,
@@ -76,7 +76,8 @@ impl Remedy {
             | Self::Port(_)
             | Self::RealRoot(_) => "",
             Self::LinkLocal => "link-local = true in [network], for all components",
-            Self::HostBus | Self::None => "no grant can give this",
+            Self::HostBus => "host-dbus = { talk = [NAMES] } in a [[grant]]",
+            Self::None => "no grant can give this",
         }
     }
 }

@@ -9,6 +9,8 @@ pub struct Clues {
     pub paths: BTreeSet<String>,
     /// Ports of the loopback at which nobody answered.
     pub ports: BTreeSet<u16>,
+    /// Whether it looked for the host's system bus.
+    pub bus: bool,
     /// What the host's root has, and that of a fence has not.
     pub capabilities: BTreeSet<&'static str>,
 }
@@ -55,6 +57,9 @@ const KERNEL_SETTINGS: [&str; 2] = ["/proc/sys/", "/sys/"];
 
 const REFUSED: [&str; 2] = ["connection refused", "econnrefused"];
 
+/// The system bus: with all of it, its socket would let the component do what any user of the host may.
+const BUS: [&str; 2] = ["/run/dbus/system_bus_socket", "/var/run/dbus/system_bus_socket"];
+
 const LOOPBACK: [&str; 3] = ["localhost:", "127.0.0.1:", "[::1]:"];
 
 impl Clues {
@@ -63,7 +68,9 @@ impl Clues {
         for line in log.lines() {
             let lower = line.to_lowercase();
             if MISSED.iter().any(|word| lower.contains(word)) {
-                clues.paths.extend(paths(line).map(str::to_owned));
+                let (bus, others) = paths(line).partition::<Vec<_>, _>(|path| BUS.contains(path));
+                clues.bus |= !bus.is_empty();
+                clues.paths.extend(others.into_iter().map(str::to_owned));
             }
             if NOT_PERMITTED.iter().any(|word| lower.contains(word)) {
                 let told = PRIVILEGES.iter().filter(|(word, _)| lower.contains(word));
@@ -116,6 +123,7 @@ modprobe: ERROR: could not insert 'can_raw': Operation not permitted
 date: cannot set date: Operation not permitted
 sh: 1: cannot create /sys/class/gpio/export: Read-only file system
 mount: nothing to do
+Failed to connect to socket /run/dbus/system_bus_socket: No such file or directory
 open /srv/data/table.csv: permission denied
 ";
         let clues = Clues::of(log);
@@ -123,6 +131,7 @@ open /srv/data/table.csv: permission denied
             ["/dev/ttyUSB0", "/home/pi/model.bin", "/srv/data/table.csv", "/var/run/docker.sock"];
         assert_eq!(clues.paths.iter().map(String::as_str).collect::<Vec<_>>(), paths);
         assert_eq!(clues.ports, BTreeSet::from([1883, 8086]));
+        assert!(clues.bus && !Clues::of("Permission denied").bus);
         let capabilities = ["CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_SYS_TIME"];
         assert_eq!(clues.capabilities, BTreeSet::from(capabilities));
     }

@@ -106,6 +106,7 @@ pub struct Suggestion {
     devices: BTreeSet<String>,
     host_paths: BTreeSet<HostPath>,
     host_network: bool,
+    host_dbus: bool,
     /// Capabilities of the host's root.
     real_root: BTreeSet<String>,
 }
@@ -129,6 +130,7 @@ impl Suggestion {
             devices: devices.into_iter().filter(|path| is_device(path)).collect(),
             host_paths: found.map(to_read).collect(),
             host_network: clues.ports.into_iter().any(answers),
+            host_dbus: clues.bus,
             real_root: clues.capabilities.into_iter().map(str::to_owned).collect(),
         }
     }
@@ -140,6 +142,7 @@ impl Suggestion {
             Remedy::HostNetwork => self.host_network = true,
             Remedy::Port(port) => drop(self.ports.insert(port.clone())),
             Remedy::RealRoot(capability) => drop(self.real_root.insert(capability.clone())),
+            Remedy::HostBus => self.host_dbus = true,
             Remedy::Other(_) => {}
         }
     }
@@ -161,7 +164,7 @@ impl Suggestion {
     pub fn is_empty(&self) -> bool {
         let lists_are =
             self.ports.is_empty() && self.devices.is_empty() && self.host_paths.is_empty();
-        lists_are && self.real_root.is_empty() && !self.host_network
+        lists_are && self.real_root.is_empty() && !self.host_network && !self.host_dbus
     }
 
     pub fn toml(&self) -> String {
@@ -183,6 +186,13 @@ impl Suggestion {
         }
         if self.host_network {
             lines.push("host-network = true".to_owned());
+        }
+        if self.host_dbus {
+            lines.push(
+                "# with the names that it is to reach, as \"org.freedesktop.NetworkManager\":"
+                    .to_owned(),
+            );
+            lines.push("host-dbus = { talk = [] }".to_owned());
         }
         if !self.real_root.is_empty() {
             lines.push("# for privileged steps and sudo; whoever gets hold of them gets hold of the device".to_owned());
@@ -263,6 +273,7 @@ mod tests {
             Remedy::HostPath(path("/srv/x/other \"\n", "ro")),
             Remedy::HostPath(path("/srv/x/out", "rw")),
             Remedy::HostPath(socket),
+            Remedy::HostBus,
             Remedy::RealRoot("CAP_SYS_TIME".into()),
             Remedy::RealRoot("CAP_SYS_TIME".into()),
             Remedy::Other(serde_json::json!("none")),
@@ -273,6 +284,7 @@ mod tests {
         let lines = [
             "ports = [\"80:80/tcp\"]",
             "devices = [\"/dev/i2c-1\"]",
+            "host-dbus = { talk = [] }",
             "real-root = [\"CAP_SYS_TIME\"]",
             "host-paths = [{ path = \"/run/log\", access = \"ro\", target = \"/dev/log\" }, \
              { path = \"/srv/x\", access = \"ro\" }, { path = \"/srv/x/out\", access = \"rw\" }]",

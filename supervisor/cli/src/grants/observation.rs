@@ -37,6 +37,7 @@ pub enum Remedy {
     HostNetwork,
     Port(String),
     RealRoot(String),
+    HostBus,
     /// Nothing that a `[[grant]]` can have; the advice says more.
     #[serde(untagged)]
     Other(serde_json::Value),
