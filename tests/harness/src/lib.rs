@@ -42,6 +42,12 @@ pub fn examples() -> Source {
     Source { recipes: directory.join("recipes"), artifacts: Some(directory.join("artifacts")) }
 }
 
+/// The components that run functions in this machine's Python and Node, as `cargo xtask runtimes` lays them out.
+pub fn runtimes() -> Source {
+    let directory = project().join("target/runtimes");
+    Source { recipes: directory.join("recipes"), artifacts: Some(directory.join("artifacts")) }
+}
+
 /// The AWS SDK for JavaScript, as `cargo xtask test` lays it out.
 pub fn javascript_sdk() -> PathBuf {
     project().join("target/sdk/javascript.zip")

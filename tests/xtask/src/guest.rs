@@ -9,9 +9,9 @@ use anyhow::{Context, Result, ensure};
 use hedgerow_guest::Image;
 
 use crate::command::{as_root, quietly};
-use crate::examples::copy_tree;
 use crate::needs::Purpose;
 use crate::parts::{Part, Parts};
+use crate::tree::copy_tree;
 use crate::{build, examples, setup, workspace};
 
 /// Until a whole run of the cases is ended. Everything is emulated: some ten times slower than the host.

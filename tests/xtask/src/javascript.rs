@@ -1,4 +1,4 @@
-//! The AWS SDK for JavaScript, as one artifact of the test components.
+//! JavaScript packages of `needs.toml` as archives of `node_modules`, exactly as npm has them: their digests are checked.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use serde_json::Value;
 use crate::command::{output, quietly};
 use crate::needs::{Needs, Tarball};
 use crate::parts::{Part, Parts};
-use crate::workspace;
+use crate::{python, workspace};
 
-/// Lays the SDK out as `target/sdk/javascript.zip`, where the cases look for it.
+/// Lays the AWS SDK out as `target/sdk/javascript.zip`, where the cases look for it.
 pub fn lay_out(parts: &mut Parts) -> Result<()> {
-    let packages = Needs::read()?.npm;
+    let needs = Needs::read()?;
     parts.run("lay out the JavaScript SDK", |part| {
-        let sdk = sdk(part, &packages)?;
+        let sdk = sdk(part, &needs)?;
         let directory = workspace::target().join("sdk");
         fs::create_dir_all(&directory)?;
         fs::copy(&sdk, directory.join("javascript.zip"))?;
@@ -25,37 +25,59 @@ pub fn lay_out(parts: &mut Parts) -> Result<()> {
     })
 }
 
-/// The SDK as a zip of `node_modules`, from the cache or else made: the packages exactly as npm has them (their
-/// digests are checked), but for what is for other machines.
-pub fn sdk(part: &Part, packages: &[Tarball]) -> Result<PathBuf> {
-    let mut hasher = DefaultHasher::new();
-    for package in packages {
-        (&package.package, &package.integrity).hash(&mut hasher);
-    }
-    let name = format!("aws-iot-device-sdk-v2-{:016x}.zip", hasher.finish());
-    let zip = workspace::cache()?.join(name);
+/// The AWS SDK, but for what is for other machines.
+pub fn sdk(part: &Part, needs: &Needs) -> Result<PathBuf> {
+    archive(part, needs, "aws-iot-device-sdk-v2", |modules| {
+        drop_other_machines(&modules.join("aws-crt/dist/bin"))
+    })
+}
+
+/// The bundle as a zip of `node_modules`, from the cache or else made. `prepare` is given the directory before.
+pub fn archive(
+    part: &Part,
+    needs: &Needs,
+    bundle: &str,
+    prepare: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let packages: Vec<&Tarball> =
+        needs.npm.iter().filter(|package| package.bundle == bundle).collect();
+    let zip = workspace::cache()?.join(format!("node-{bundle}-{:016x}.zip", key(&packages)?));
     if zip.exists() {
         return Ok(zip);
     }
     let scratch = tempfile::tempdir()?;
     let tree = scratch.path().join("tree");
+    let modules = tree.join("node_modules");
     for package in packages {
         part.say(&format!("npm: {} {}: {}", package.package, package.version, package.why));
         let tarball = fetch(package, scratch.path())?;
-        let target = tree.join("node_modules").join(&package.package);
+        let target = modules.join(&package.package);
         fs::create_dir_all(&target)?;
         let mut tar = Command::new("tar");
         tar.args(["--extract", "--gzip", "--strip-components=1", "--no-same-owner", "--file"]);
         tar.arg(&tarball).arg("--directory").arg(&target);
         quietly(part, "npm-extract", tar)?;
     }
-    drop_other_machines(&tree.join("node_modules/aws-crt/dist/bin"))?;
-    let unfinished = zip.with_extension("unfinished");
-    let mut pack = Command::new("python3");
-    pack.args(["-m", "zipfile", "-c"]).arg(&unfinished).arg("node_modules").current_dir(&tree);
-    quietly(part, "npm-zip", pack)?;
-    fs::rename(&unfinished, &zip)?;
+    prepare(&modules)?;
+    python::pack(part, &tree, &zip)?;
     Ok(zip)
+}
+
+/// As in `nodejs20.x`.
+pub fn version() -> Result<String> {
+    let mut node = Command::new("node");
+    node.args(["--print", "process.versions.node.split('.')[0]"]);
+    Ok(output(node)?.trim().to_owned())
+}
+
+/// What the zip depends on: the packages and, where they are compiled, the interpreter's version.
+fn key(packages: &[&Tarball]) -> Result<u64> {
+    let mut hasher = DefaultHasher::new();
+    for package in packages {
+        (&package.package, &package.integrity).hash(&mut hasher);
+    }
+    version()?.hash(&mut hasher);
+    Ok(hasher.finish())
 }
 
 /// Has npm fetch one package, whose content npm says the digest of.

@@ -11,9 +11,12 @@ mod guest;
 mod javascript;
 mod needs;
 mod parts;
+mod python;
+mod runtimes;
 mod setup;
 mod shipped;
 mod test;
+mod tree;
 mod workspace;
 
 use std::path::PathBuf;
@@ -23,6 +26,7 @@ use clap::{Parser, Subcommand};
 
 use crate::needs::Purpose;
 use crate::parts::Parts;
+use crate::runtimes::Language;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "Builds, tests, measures and shows Hedgerow")]
@@ -37,6 +41,8 @@ enum Task {
     Setup,
     /// Build the release binaries into target/hedgerow and the examples into target/examples
     Build,
+    /// Lay out the components that run Lambda functions on this machine's Python and Node in target/runtimes
+    Runtimes,
     /// Run all tests
     Test {
         /// Leave out the booted guest
@@ -87,6 +93,8 @@ fn main() -> ExitCode {
         Task::Build => setup::install(&mut parts, &[Purpose::Demo])
             .and_then(|()| build::release(&mut parts).map(drop))
             .and_then(|()| examples::lay_out(&mut parts).map(drop)),
+        Task::Runtimes => setup::install(&mut parts, &[Purpose::Demo, Purpose::Runtimes])
+            .and_then(|()| runtimes::lay_out(&mut parts, Language::ALL)),
         Task::Test { no_guest } => test::run(&mut parts, !no_guest),
         Task::Demo => demo::run(&mut parts),
         Task::DemoAsRoot => demo::show(&mut parts),

@@ -11,14 +11,21 @@ use serde::Deserialize;
 pub enum Purpose {
     Build,
     Demo,
+    Runtimes,
     Test,
     Guest,
     Bench,
 }
 
 impl Purpose {
-    pub const ALL: &[Purpose] =
-        &[Purpose::Build, Purpose::Demo, Purpose::Test, Purpose::Guest, Purpose::Bench];
+    pub const ALL: &[Purpose] = &[
+        Purpose::Build,
+        Purpose::Demo,
+        Purpose::Runtimes,
+        Purpose::Test,
+        Purpose::Guest,
+        Purpose::Bench,
+    ];
 }
 
 #[derive(Debug, Deserialize)]
@@ -26,9 +33,9 @@ impl Purpose {
 pub struct Needs {
     /// Debian packages.
     pub apt: Vec<Need>,
-    /// What the examples' SDK artifact is made of.
+    /// What archives of Python packages are made of.
     pub pip: Vec<Wheel>,
-    /// What the JavaScript SDK is made of.
+    /// What archives of JavaScript packages are made of.
     pub npm: Vec<Tarball>,
     /// Cargo's subcommands.
     pub cargo: Vec<Need>,
@@ -48,6 +55,8 @@ pub struct Need {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wheel {
+    /// The archive that it becomes a part of.
+    pub bundle: String,
     pub package: String,
     pub version: String,
     pub why: String,
@@ -58,6 +67,8 @@ pub struct Wheel {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tarball {
+    /// The archive that it becomes a part of.
+    pub bundle: String,
     pub package: String,
     pub version: String,
     pub why: String,

@@ -10,6 +10,7 @@ use crate::examples;
 use crate::javascript;
 use crate::needs::{Need, Needs, Purpose};
 use crate::parts::{Part, Parts};
+use crate::runtimes::Language;
 
 /// Installs what `purposes` need. Building is always one of them.
 pub fn install(parts: &mut Parts, purposes: &[Purpose]) -> Result<()> {
@@ -23,10 +24,14 @@ pub fn install(parts: &mut Parts, purposes: &[Purpose]) -> Result<()> {
             install_cargo_tool(part, tool)?;
         }
         if purposes.contains(&Purpose::Demo) {
-            examples::sdk(part, &needs.pip)?;
+            examples::sdk(part, &needs)?;
+            Language::Python.client(part, &needs)?;
+        }
+        if purposes.contains(&Purpose::Runtimes) {
+            Language::Node.client(part, &needs)?;
         }
         if purposes.contains(&Purpose::Test) {
-            javascript::sdk(part, &needs.npm)?;
+            javascript::sdk(part, &needs)?;
         }
         Ok(())
     })

@@ -9,17 +9,19 @@ use serde_json::Value;
 use crate::command::{as_root, output, shown};
 use crate::needs::Purpose;
 use crate::parts::Parts;
-use crate::{build, examples, guest, javascript, setup, workspace};
+use crate::runtimes::Language;
+use crate::{build, examples, guest, javascript, runtimes, setup, workspace};
 
 /// Crates whose integration tests need root: the fences' own, and the end-to-end cases with the release binaries.
 const AS_ROOT: [&str; 2] = ["hedgerow-launcher", "hedgerow-cases"];
 
 pub fn run(parts: &mut Parts, with_guest: bool) -> Result<()> {
-    let mut purposes = vec![Purpose::Demo, Purpose::Test];
+    let mut purposes = vec![Purpose::Demo, Purpose::Runtimes, Purpose::Test];
     if with_guest {
         purposes.push(Purpose::Guest);
     }
     setup::install(parts, &purposes)?;
+    runtimes::lay_out(parts, Language::ALL)?;
     parts.run("the crates' own tests", |part| {
         let mut cargo = cargo();
         cargo.args(["test", "--locked", "--workspace"]);

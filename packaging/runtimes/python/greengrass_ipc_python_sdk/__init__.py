@@ -1,0 +1,1 @@
+"""How greengrasssdk (Greengrass V1's SDK for Lambda functions) reaches the device."""
