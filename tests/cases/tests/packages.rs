@@ -85,3 +85,26 @@ fn versions_share_files_and_the_replaced_ones_go() -> Result<()> {
     assert_eq!(hedgerow.component("test.files")?.pid, pid);
     hedgerow.finish()
 }
+
+#[test]
+fn a_recipe_that_is_edited_and_comes_alone_keeps_the_artifacts_of_its_version() -> Result<()> {
+    let hedgerow = Hedgerow::start("")?;
+    let draft = Draft::new()?;
+    let recipe = |words: &str| {
+        format!(
+            "RecipeFormatVersion: '2020-01-25'\nComponentName: test.files\nComponentVersion: 1.0.0\nManifests:\n\
+             - Lifecycle:\n    run: |\n      cat {{artifacts:path}}/beside\n      echo {words}\n      exec sleep 1000\n"
+        )
+    };
+    draft.recipe("test.files.yaml", recipe("as written"))?;
+    draft.artifact("test.files", "1.0.0", "beside", "found beside\n")?;
+    hedgerow.deploy(&draft.source(), &["test.files=1.0.0"])?;
+    ensure!(wait_for_log(&hedgerow, "as written\n")?.contains("found beside\n"));
+
+    draft.recipe("test.files.yaml", recipe("as edited"))?;
+    let recipes = draft.recipes().to_string_lossy().into_owned();
+    hedgerow.run(&["deploy", "--recipe-dir", &recipes, "--add", "test.files=1.0.0"])?;
+    let log = wait_for_log(&hedgerow, "as edited\n")?;
+    ensure!(log.matches("found beside\n").count() == 2, "{log}");
+    Ok(())
+}
