@@ -97,7 +97,8 @@ impl Definition {
         let has = |step| self.steps.contains_key(&step);
         Steps {
             install: has(StepKind::Install),
-            startup: has(StepKind::Startup),
+            // A function has none of its own: it starts by being defined.
+            startup: has(StepKind::Startup) || self.function.is_some(),
             run: has(StepKind::Run),
             shutdown: has(StepKind::Shutdown),
             recover: has(StepKind::Recover),

@@ -60,7 +60,7 @@ impl Operations {
         let command = if pause { Command::Pause(reply) } else { Command::Resume(reply) };
         commands.send(command).await.map_err(|_| gone())?;
         done.await.map_err(|_| gone())?.map_err(|error| match error {
-            PauseError::NotRunning(_) | PauseError::BuiltIn => {
+            PauseError::NotRunning(_) | PauseError::BuiltIn | PauseError::Function => {
                 Error::InvalidArgument(format!("{component}: {error}"))
             }
             PauseError::Launcher(_) => Error::Internal(format!("{component}: {error}")),

@@ -46,6 +46,8 @@ pub enum PauseError {
     NotRunning(State),
     #[error("it is built in: there is no process to pause")]
     BuiltIn,
+    #[error("it is a Lambda function: what it does not use is frozen already; stop it instead")]
+    Function,
     #[error(transparent)]
     Launcher(#[from] CallError),
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use hedgerow_component::ComponentName;
 use hedgerow_component::lambda::{Container, Runtime};
-use hedgerow_function::FunctionSpec;
+use hedgerow_function::{FunctionSpec, Runtime as Asked};
 use serde::Serialize;
 
 /// Directories are relative to the state directory.
@@ -29,4 +30,33 @@ pub struct Client {
     pub runtime: Runtime,
     /// `/var/runtime`.
     pub directory: String,
+}
+
+impl Function {
+    /// What a person should know before relying on it.
+    pub fn notices(&self, component: &ComponentName) -> Vec<String> {
+        let mut notices = Vec::new();
+        let asked = &self.spec.runtime;
+        match (&self.client, asked) {
+            (Some(Client { component: client, runtime, .. }), _)
+                if runtime.to_string() != asked.to_string() =>
+            {
+                notices.push(format!(
+                    "{component} is for {asked} and is run by {runtime}, which {client} brings"
+                ));
+            }
+            (None, Asked::Python { .. } | Asked::Node { .. }) => notices.push(format!(
+                "no component brings what runs {asked}: unless the archive of {component} or a layer does, it will not \
+                 start; deploy io.hedgerow.runtime.{asked}"
+            )),
+            (Some(_), _) | (None, Asked::Provided { .. }) => {}
+        }
+        if !self.container.isolated {
+            notices.push(format!(
+                "{component} asks for NoContainer and gets a fence as any component does: of the host it has what is \
+                 granted to it"
+            ));
+        }
+        notices
+    }
 }

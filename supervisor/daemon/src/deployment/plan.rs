@@ -75,6 +75,8 @@ impl Worker {
             let place = stored.map_or(Place::Store, |package| package.place);
             let recipe = &selected.candidate.recipe;
             report.notices.extend(notices(recipe, place, &selection.platform));
+            let function = definitions.get(name).and_then(|after| after.function.as_ref());
+            report.notices.extend(function.into_iter().flat_map(|function| function.notices(name)));
             if name.as_str() == NUCLEUS {
                 report.notices.extend(idle_keys(&selected.after));
             }

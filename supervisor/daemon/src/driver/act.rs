@@ -143,7 +143,7 @@ impl Driver {
 }
 
 /// From three quarters to five quarters of the time: components that failed together are not tried together.
-fn jittered(wait: Duration) -> Duration {
+pub(super) fn jittered(wait: Duration) -> Duration {
     let random = RandomState::new().hash_one(wait);
     wait * 3 / 4 + wait / 2 * u32::from((random % 1024) as u16) / 1024
 }

@@ -6,6 +6,7 @@ mod bootstrap;
 mod discard;
 mod fence;
 mod fenceless;
+mod function;
 mod note;
 mod obey;
 mod observe;
@@ -26,6 +27,7 @@ pub use discard::discard;
 pub use fence::{Adopted, FenceError, adopt, environment};
 use fence::{Fence, News};
 pub use fenceless::FencelessDriver;
+pub use function::FunctionDriver;
 pub use note::Note;
 pub use socket::bind;
 pub use surroundings::Surroundings;
@@ -70,12 +72,18 @@ pub struct Driver {
 impl Driver {
     /// Starts the task of a component that has no fence.
     pub fn spawn(around: &Arc<Surroundings>, definition: Definition, goal: Goal) {
+        if let Some(function) = definition.function.clone() {
+            return FunctionDriver::spawn(around, definition, function, goal);
+        }
         let machine = Machine::new(goal, definition.steps(), around.is_installed(&definition));
         Self::launch(around, definition, machine, None, None);
     }
 
     /// Goes on for the task of a component that had no fence, and hears what that has not heard any more.
     fn take_over(around: &Arc<Surroundings>, definition: Definition, goal: Goal, mailbox: Mailbox) {
+        if let Some(function) = definition.function.clone() {
+            return FunctionDriver::take_over(around, definition, function, goal, mailbox);
+        }
         let machine = Machine::new(goal, definition.steps(), around.is_installed(&definition));
         Self::launch(around, definition, machine, None, Some(mailbox));
     }

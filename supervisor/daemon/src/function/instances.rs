@@ -6,7 +6,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use hedgerow_component::lambda::Lambda;
 use hedgerow_function::{
     FunctionSpec, Instance, InstanceId, InstanceLink, Instances, OpenError, Usage,
 };
@@ -19,7 +18,7 @@ use tokio::time::timeout;
 use super::component::Component;
 use super::making::{Making, MakingError};
 use super::open;
-use crate::definition::Definition;
+use crate::definition::{Definition, Function};
 use crate::disk::Disk;
 use crate::driver::FenceError;
 use crate::launcher::{CallError, Launcher};
@@ -63,6 +62,7 @@ pub struct Version {
 #[derive(Debug)]
 pub struct Provided {
     instances: Arc<DaemonInstances>,
+    key: (String, String),
     version: Arc<Version>,
 }
 
@@ -75,8 +75,9 @@ pub enum ProvideError {
     Fence(#[from] FenceError),
 }
 
-fn key(definition: &Definition) -> (String, String) {
-    (definition.name.clone(), definition.digest.clone())
+/// Name and digest.
+fn key(spec: &FunctionSpec) -> (String, String) {
+    (spec.name.clone(), spec.digest.clone())
 }
 
 impl DaemonInstances {
@@ -105,14 +106,15 @@ impl DaemonInstances {
     pub async fn provide(
         self: &Arc<Self>,
         definition: &Definition,
-        lambda: &Lambda,
+        function: &Function,
     ) -> Result<Provided, ProvideError> {
         self.disk.admit(definition, &self.launcher).await.map_err(FenceError::from)?;
-        let making = Making::new(definition.clone(), lambda, &self.layout.state)?;
+        let making = Making::new(definition.clone(), function)?;
         let component = self.component(definition)?;
         let version = Arc::new(Version { component, making, command: OnceCell::new() });
-        self.known().versions.insert(key(definition), Arc::clone(&version));
-        Ok(Provided { instances: Arc::clone(self), version })
+        let key = key(&function.spec);
+        self.known().versions.insert(key.clone(), Arc::clone(&version));
+        Ok(Provided { instances: Arc::clone(self), key, version })
     }
 
     fn component(&self, definition: &Definition) -> Result<Arc<Component>, FenceError> {
@@ -213,7 +215,7 @@ impl fmt::Debug for DaemonInstances {
 impl Drop for Provided {
     fn drop(&mut self) {
         let mut known = self.instances.known();
-        if let Entry::Occupied(entry) = known.versions.entry(key(&self.version.making.definition))
+        if let Entry::Occupied(entry) = known.versions.entry(self.key.clone())
             && Arc::ptr_eq(entry.get(), &self.version)
         {
             entry.remove();

@@ -1,16 +1,14 @@
 //! What instances of one version of a function are made of.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use hedgerow_component::lambda::{Lambda, Runtime, Volume};
+use hedgerow_component::lambda::{Runtime, Volume};
 use hedgerow_function::FunctionSpec;
 use hedgerow_isolation::grants::{BadPath, HostAccess, HostPath, PlainPath};
 use hedgerow_isolation::plan::{Access, Base, FenceId, Limits, Mount, Needs, Plan, User};
 
-use crate::definition::{Definition, Neighbour};
+use crate::definition::{Definition, Function};
 
 /// Inside the fence: where the code is (`LAMBDA_TASK_ROOT`), layers, and the client of the runtime.
 pub const TASK: &str = "/var/task";
@@ -20,19 +18,10 @@ pub const RUNTIME: &str = "/var/runtime";
 /// Port of the Runtime API on the fence's loopback.
 pub const RUNTIME_API: u16 = 9001;
 
+/// A volume that no fence can have.
 #[derive(Debug, thiserror::Error)]
-pub enum MakingError {
-    #[error(
-        "its layer {0} is not deployed: deploy it with the function, or take it out of `layers`"
-    )]
-    NoLayer(String),
-    #[error("{0} has no archives: what it is to bring must be an artifact with Unarchive: ZIP")]
-    NoArchives(String),
-    #[error("the archives of {0}: {1}")]
-    Archives(String, io::Error),
-    #[error("a volume: {0}")]
-    Volume(#[from] BadPath),
-}
+#[error("a volume: {0}")]
+pub struct MakingError(#[from] BadPath);
 
 /// A version of a function, beside its [`FunctionSpec`].
 #[derive(Debug)]
@@ -48,28 +37,18 @@ pub struct Making {
 }
 
 impl Making {
-    /// Reads directories of the store, which is at `state`.
-    pub fn new(definition: Definition, lambda: &Lambda, state: &Path) -> Result<Self, MakingError> {
-        let code = format!("{}/unarchived/{}", definition.package, lambda.archive);
-        let mut mounts = vec![mount(code.into(), TASK)];
-        for name in &lambda.layers {
-            let missing = || MakingError::NoLayer(name.clone());
-            let layer = definition.dependencies.iter().find(|other| &other.name == name);
-            let archives = archives(layer.ok_or_else(missing)?, state)?;
-            mounts.extend(archives.into_iter().map(|archive| mount(archive, LAYERS)));
-        }
-        let client = client(&lambda.runtime, &definition.dependencies);
-        if let Some((_, component)) = &client {
-            let archives = archives(component, state)?;
-            mounts.extend(archives.into_iter().map(|archive| mount(archive, RUNTIME)));
-        }
-        let client = client.map(|(runtime, _)| runtime);
-        let host_paths = lambda.container.volumes.iter().map(host_path);
+    pub fn new(definition: Definition, function: &Function) -> Result<Self, MakingError> {
+        let mut mounts = vec![mount(&function.code, TASK)];
+        mounts.extend(function.layers.iter().map(|layer| mount(layer, LAYERS)));
+        mounts.extend(function.client.iter().map(|client| mount(&client.directory, RUNTIME)));
+        let container = &function.container;
+        let host_paths = container.volumes.iter().map(host_path);
         let needs = Needs {
-            devices: lambda.container.devices.iter().map(|device| (&device.path).into()).collect(),
+            devices: container.devices.iter().map(|device| (&device.path).into()).collect(),
             host_paths: host_paths.collect::<Result<_, _>>()?,
         };
-        Ok(Self { definition, mounts, needs, setenv: lambda.setenv.clone(), client })
+        let client = function.client.as_ref().map(|client| client.runtime.clone());
+        Ok(Self { definition, mounts, needs, setenv: function.variables.clone(), client })
     }
 
     pub fn plan(&self, fence: FenceId, spec: &FunctionSpec) -> Plan {
@@ -85,36 +64,8 @@ impl Making {
     }
 }
 
-/// The client of the nearest version of the runtime's language that is there.
-fn client<'d>(runtime: &Runtime, there: &'d [Neighbour]) -> Option<(Runtime, &'d Neighbour)> {
-    runtime.nearest().into_iter().find_map(|runtime| {
-        let name = runtime.component()?;
-        let found = there.iter().find(|neighbour| neighbour.name == name.as_str())?;
-        Some((runtime, found))
-    })
-}
-
-/// The unpacked archives of a component, relative to the state directory, by name.
-fn archives(of: &Neighbour, state: &Path) -> Result<Vec<PathBuf>, MakingError> {
-    let directory = PathBuf::from(format!("{}/unarchived", of.package));
-    let failed = |error| MakingError::Archives(of.name.clone(), error);
-    let mut names: Vec<_> = match fs::read_dir(state.join(&directory)) {
-        Ok(entries) => entries
-            .map(|entry| entry.map(|entry| entry.file_name()))
-            .collect::<Result<_, _>>()
-            .map_err(failed)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(failed(error)),
-    };
-    names.sort();
-    if names.is_empty() {
-        return Err(MakingError::NoArchives(of.name.clone()));
-    }
-    Ok(names.into_iter().map(|name| directory.join(name)).collect())
-}
-
-fn mount(source: PathBuf, target: &str) -> Mount {
-    let (target, owner) = (target.into(), Some(User::GGC));
+fn mount(source: &str, target: &str) -> Mount {
+    let (source, target, owner) = (source.into(), target.into(), Some(User::GGC));
     Mount { base: Base::State, source, target, access: Access::Layered, owner }
 }
 
