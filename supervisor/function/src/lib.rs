@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod admit;
+mod clock;
 mod fault;
 mod functions;
 mod instance;
@@ -26,12 +27,14 @@ mod pressure;
 mod queue;
 mod report;
 pub mod runtime_api;
+mod source;
 mod spec;
 mod task;
 #[cfg(test)]
 mod tests;
 
 pub use admit::{CLIENT_CONTEXT_LIMIT, EVENT_LIMIT, PAYLOAD_LIMIT};
+pub use clock::{Clock, DeviceClock};
 pub use functions::Functions;
 pub use instance::{Ended, Instance, InstanceId, Instances, OpenError, Usage};
 pub use invocation::{
@@ -42,8 +45,7 @@ pub use link::{InstanceLink, Work};
 pub use log_tail::{LOG_TAIL, LogTail};
 pub use metrics::{Counts, Health, Histogram, Metrics, Overview, QueueMetrics};
 pub use pressure::{PressureError, reclaim_under_pressure};
-pub use queue::{
-    Clock, Condition, DeadLetter, DeadLetters, EventKey, EventLog, Events, LogError, Stored,
-};
+pub use queue::{Condition, DeadLetter, DeadLetters, EventKey, EventLog, Events, LogError, Stored};
 pub use report::Status;
+pub use source::{InvalidSchedule, Schedule};
 pub use spec::{Encoding, EventSource, FunctionSpec, QueuePolicy, Runtime, Target};

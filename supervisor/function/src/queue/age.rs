@@ -1,22 +1,11 @@
 //! How old an event is, on a clock that nobody can set.
 
 use std::collections::HashMap;
-use std::future::Future;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::RequestId;
-
-/// CLOCK_BOOTTIME: goes on while the device sleeps, and begins anew with each boot.
-pub trait Clock: Send + Sync + 'static {
-    /// `/proc/sys/kernel/random/boot_id`.
-    fn boot_id(&self) -> &str;
-
-    fn boottime(&self) -> Duration;
-
-    fn sleep_until(&self, boottime: Duration) -> impl Future<Output = ()> + Send;
-}
 
 /// Milliseconds of CLOCK_BOOTTIME; negative before the boot.
 pub(crate) type Boottime = i64;

@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use super::event::Event;
 use super::task::{Enqueue, Message, Task};
-use super::{Clock, DeadLetters, EventLog, LogError};
-use crate::{Functions, Invocation, InvokeError, RequestId, Target};
+use super::{DeadLetters, EventLog, LogError};
+use crate::{Clock, Functions, Invocation, InvokeError, RequestId, Target};
 
 /// Messages that were not looked at yet: senders wait.
 const MESSAGES: usize = 64;

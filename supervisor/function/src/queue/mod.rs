@@ -22,7 +22,6 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-pub use age::Clock;
 pub use dead_letter::{Condition, DeadLetter, DeadLetters};
 pub use handle::Events;
 pub use log::{EventKey, EventLog, LogError, Stored};

@@ -15,8 +15,8 @@ use super::event::Event;
 use super::job::{self, Done, Reply};
 use super::line::{Line, Next};
 use super::policy::{Outcome, Verdict};
-use super::{Clock, DeadLetters, EventKey, EventLog, LogError, Stored};
-use crate::{FunctionSpec, Functions, Health, InvokeError, Target};
+use super::{DeadLetters, EventKey, EventLog, LogError, Stored};
+use crate::{Clock, FunctionSpec, Functions, Health, InvokeError, Target};
 
 /// Bytes of events of all functions that are in memory for delivery.
 const ROOM: usize = 16 * 1024 * 1024;

@@ -10,9 +10,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::queue::{Clock, DeadLetter, DeadLetters, EventKey, EventLog, Events, LogError, Stored};
+use crate::queue::{DeadLetter, DeadLetters, EventKey, EventLog, Events, LogError, Stored};
 use crate::tests::fake::Fake;
-use crate::{FunctionSpec, Functions, Invocation, InvokeError, RequestId, Target};
+use crate::{Clock, FunctionSpec, Functions, Invocation, InvokeError, RequestId, Target};
 
 /// What is on the disk: event and note.
 type Rows = BTreeMap<Id, Row>;
@@ -127,6 +127,14 @@ impl Clock for TestClock {
 
     async fn sleep_until(&self, boottime: Duration) {
         tokio::time::sleep_until(self.origin + boottime.saturating_sub(self.at)).await;
+    }
+
+    fn unix(&self) -> i64 {
+        0
+    }
+
+    async fn sleep_until_unix(&self, _: i64) {
+        std::future::pending().await
     }
 }
 
