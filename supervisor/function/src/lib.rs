@@ -45,7 +45,12 @@ pub use link::{InstanceLink, Work};
 pub use log_tail::{LOG_TAIL, LogTail};
 pub use metrics::{Counts, Health, Histogram, Metrics, Overview, QueueMetrics};
 pub use pressure::{PressureError, reclaim_under_pressure};
-pub use queue::{Condition, DeadLetter, DeadLetters, EventKey, EventLog, Events, LogError, Stored};
+pub use queue::{
+    Condition, DeadLetter, DeadLetters, EventKey, EventLog, EventQueue, Events, LogError, Receipt,
+    Stored,
+};
 pub use report::Status;
-pub use source::{InvalidSchedule, Schedule};
+pub use source::{
+    Broker, Feeds, InvalidSchedule, Occurrence, Place, Schedule, SourceFault, feed, message,
+};
 pub use spec::{Encoding, EventSource, FunctionSpec, QueuePolicy, Runtime, Target};

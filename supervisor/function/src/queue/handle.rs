@@ -24,18 +24,42 @@ pub struct Events {
     messages: mpsc::Sender<Message>,
 }
 
-impl Events {
-    /// Takes up what waited when the daemon ended, and delivers events from here on.
+/// The other end of the handles, not at work yet: until it is, who makes an event waits.
+#[derive(Debug)]
+pub struct EventQueue {
+    functions: Functions,
+    messages: mpsc::Receiver<Message>,
+}
+
+/// An event that is on its way to the disk.
+#[derive(Debug)]
+pub struct Receipt {
+    request_id: RequestId,
+    stored: oneshot::Receiver<Result<(), InvokeError>>,
+}
+
+impl EventQueue {
+    /// Takes up what waited when the daemon ended, and stores and delivers events from here on. `max_size`: bytes of all
+    /// events that wait.
     pub async fn start<L: EventLog, D: DeadLetters, C: Clock>(
-        functions: Functions,
+        self,
         log: Arc<L>,
         dead_letters: Arc<D>,
         clock: C,
-    ) -> Result<Self, LogError> {
-        let (messages, received) = mpsc::channel(MESSAGES);
-        let task = Task::load(functions.clone(), log, dead_letters, clock, received).await?;
+        max_size: u64,
+    ) -> Result<(), LogError> {
+        let Self { functions, messages } = self;
+        let task = Task::load(functions, log, dead_letters, clock, messages, max_size).await?;
         tokio::spawn(task.run());
-        Ok(Self { functions, messages })
+        Ok(())
+    }
+}
+
+impl Events {
+    pub fn new(functions: Functions) -> (Self, EventQueue) {
+        let (sender, messages) = mpsc::channel(MESSAGES);
+        let queue = EventQueue { functions: functions.clone(), messages };
+        (Self { functions, messages: sender }, queue)
     }
 
     /// The event is durable when this returns, and is delivered at least once. Dropping the future does not take it
@@ -45,19 +69,26 @@ impl Events {
         target: &Target,
         invocation: Invocation,
     ) -> Result<RequestId, InvokeError> {
+        self.submit(target, invocation).await?.stored().await
+    }
+
+    /// Puts the event in its place in the line; it is durable when [`Receipt::stored`] says so.
+    pub async fn submit(
+        &self,
+        target: &Target,
+        invocation: Invocation,
+    ) -> Result<Receipt, InvokeError> {
         let invocation = self.functions.admit_event(target, invocation)?;
         let spec = self.functions.find(target)?;
         let request_id = invocation.request_id.clone();
         let event = Event { qualifier: target.qualifier.clone(), invocation };
         let (reply, stored) = oneshot::channel();
         let message = Message::Enqueue(Box::new(Enqueue { spec, event, reply }));
-        let stored = timeout(PATIENCE, async {
-            // Both fail only when the queue has ended.
-            self.messages.send(message).await.map_err(|_| ended())?;
-            stored.await.map_err(|_| ended())?
-        });
-        stored.await.unwrap_or_else(|_| Err(slow()))?;
-        Ok(request_id)
+        match timeout(PATIENCE, self.messages.send(message)).await {
+            Ok(Ok(())) => Ok(Receipt { request_id, stored }),
+            Ok(Err(_)) => Err(ended()),
+            Err(_) => Err(slow()),
+        }
     }
 
     /// Removes every event of a function that is gone for good.
@@ -80,6 +111,16 @@ impl Events {
         };
         // What is not done by then is delivered again after the next start.
         let _ = timeout(grace, finish).await;
+    }
+}
+
+impl Receipt {
+    pub async fn stored(self) -> Result<RequestId, InvokeError> {
+        match timeout(PATIENCE, self.stored).await {
+            Ok(Ok(stored)) => stored.map(|()| self.request_id),
+            Ok(Err(_)) => Err(ended()),
+            Err(_) => Err(slow()),
+        }
     }
 }
 

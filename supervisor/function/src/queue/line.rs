@@ -144,9 +144,14 @@ impl Line {
         }
     }
 
-    /// It is not stored any more.
-    pub fn gone(&mut self, number: u64) {
-        self.events.remove(&number);
+    /// It is not stored any more. How many bytes it had.
+    pub fn gone(&mut self, number: u64) -> u64 {
+        self.events.remove(&number).map_or(0, |entry| entry.size as u64)
+    }
+
+    /// Bytes of all its events.
+    pub fn size(&self) -> u64 {
+        self.events.values().map(|entry| entry.size as u64).sum()
     }
 
     pub fn gave_up(&mut self) {

@@ -20,8 +20,8 @@ mod log;
 mod policy;
 mod task;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use dead_letter::{Condition, DeadLetter, DeadLetters};
-pub use handle::Events;
+pub use handle::{EventQueue, Events, Receipt};
 pub use log::{EventKey, EventLog, LogError, Stored};

@@ -41,6 +41,9 @@ pub(super) struct Task<L, D, C> {
     dead_letters: Arc<D>,
     clock: C,
     messages: mpsc::Receiver<Message>,
+    /// Bytes of all events that wait.
+    size: u64,
+    max_size: u64,
     changes: watch::Receiver<()>,
     lines: BTreeMap<Arc<str>, Line>,
     jobs: JoinSet<Done>,
@@ -61,6 +64,7 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
         dead_letters: Arc<D>,
         clock: C,
         messages: mpsc::Receiver<Message>,
+        max_size: u64,
     ) -> Result<Self, LogError> {
         let stored = log.load().await?;
         let changes = functions.changes();
@@ -70,6 +74,8 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
             dead_letters,
             clock,
             messages,
+            size: 0,
+            max_size,
             changes,
             lines: BTreeMap::new(),
             jobs: JoinSet::new(),
@@ -126,6 +132,7 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
                 self.jobs.spawn(job::note(Arc::clone(&self.log), key.clone(), note.clone()));
             }
             let note = carried.unwrap_or_else(|| note.clone());
+            self.size += size as u64;
             let since = Instant::now().checked_sub(duration(now.saturating_sub(note.born)));
             self.lines.entry(key.function).or_default().insert(key.number, note, size, since);
         }
@@ -135,7 +142,9 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
         match message {
             Message::Enqueue(enqueue) => self.enqueue(*enqueue),
             Message::Forget(function, done) => {
-                self.lines.remove(&function);
+                if let Some(line) = self.lines.remove(&function) {
+                    self.size = self.size.saturating_sub(line.size());
+                }
                 self.jobs.spawn(job::clear(Arc::clone(&self.log), function, done));
             }
             Message::Finish(done) => {
@@ -146,6 +155,12 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
     }
 
     fn enqueue(&mut self, Enqueue { spec, event, reply }: Enqueue) {
+        let size = event.invocation.payload.len() as u64;
+        if self.size + size > self.max_size {
+            // A caller that went away does not want to know.
+            let _ = reply.send(Err(no_room(self.max_size)));
+            return;
+        }
         let function: Arc<str> = spec.name.as_str().into();
         let line = self.lines.entry(Arc::clone(&function)).or_default();
         if !line.reserve(spec.queue.length) {
@@ -173,6 +188,7 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
                 line.release();
                 let result = result.map_err(|error| not_stored(&error));
                 if result.is_ok() {
+                    self.size += size as u64;
                     line.insert(key.number, note, size, Some(Instant::now()));
                 }
                 // A caller that went away does not want to know.
@@ -185,7 +201,7 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
             }
             Done::Removed(key) => {
                 if let Some(line) = self.lines.get_mut(&key.function) {
-                    line.gone(key.number);
+                    self.size = self.size.saturating_sub(line.gone(key.number));
                 }
                 self.publish(&key.function);
             }
@@ -334,6 +350,13 @@ fn full(spec: &FunctionSpec) -> InvokeError {
     InvokeError::TooManyRequests(format!(
         "{}: {} events wait already; try again later, or raise maxQueueSize",
         spec.name, spec.queue.length
+    ))
+}
+
+fn no_room(max_size: u64) -> InvokeError {
+    InvokeError::TooManyRequests(format!(
+        "the events of all functions that wait have {max_size} bytes already; try again later, or raise \
+         function.queue-max-size"
     ))
 }
 

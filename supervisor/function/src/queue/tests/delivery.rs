@@ -149,6 +149,26 @@ async fn the_queue_is_as_long_as_its_key_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn all_events_together_are_bounded() {
+    let device = Device::default();
+    let life = device.with(spec("f", "echo")).await;
+    life.functions.stop("f", Duration::ZERO).await;
+    let large = format!("\"{}\"", "x".repeat(EVENT_LIMIT - 2));
+    let mut stored = 0;
+    let refused = loop {
+        match life.enqueue("f", &large).await {
+            Ok(_) => stored += 1,
+            Err(refused) => break refused,
+        }
+    };
+    assert!(refused.to_string().contains("function.queue-max-size"), "{refused}");
+    assert_eq!(stored, 7);
+    life.functions.start("f").await.unwrap();
+    device.log.until(0).await;
+    life.enqueue("f", &large).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_an_event_is_not_stored() {
     let device = Device::default();
     let life = device.with(spec("f", "echo")).await;

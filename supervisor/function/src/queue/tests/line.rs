@@ -81,7 +81,7 @@ proptest! {
                     let count = failures.entry(number).or_default();
                     *count += u32::from(matches!(outcome, Outcome::Failed { .. }));
                     match line.settle(number, &outcome, now, &spec.queue).unwrap() {
-                        Verdict::Complete => line.gone(number),
+                        Verdict::Complete => drop(line.gone(number)),
                         Verdict::GiveUp(condition) => {
                             prop_assert_eq!(condition, Condition::RetriesExhausted);
                             prop_assert_eq!(*count, retries + 1);

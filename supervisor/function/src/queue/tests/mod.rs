@@ -3,4 +3,4 @@
 mod delivery;
 mod line;
 mod restart;
-mod world;
+pub(crate) mod world;

@@ -110,10 +110,28 @@ impl DeadLetters for Letters {
 }
 
 /// Tokio's time, which tests pause, from `at` on.
+#[derive(Debug, Clone)]
 pub struct TestClock {
     boot: String,
     at: Duration,
     origin: Instant,
+    /// What the wall clock showed at the origin.
+    wall: watch::Sender<i64>,
+}
+
+impl TestClock {
+    pub fn new(boot: &str, at: Duration) -> Self {
+        Self { boot: boot.to_owned(), at, origin: Instant::now(), wall: watch::Sender::new(0) }
+    }
+
+    /// Sets the wall clock.
+    pub fn set(&self, unix: i64) {
+        self.wall.send_replace(unix - self.elapsed());
+    }
+
+    fn elapsed(&self) -> i64 {
+        i64::try_from(self.origin.elapsed().as_secs()).unwrap()
+    }
 }
 
 impl Clock for TestClock {
@@ -130,13 +148,21 @@ impl Clock for TestClock {
     }
 
     fn unix(&self) -> i64 {
-        0
+        *self.wall.borrow() + self.elapsed()
     }
 
-    async fn sleep_until_unix(&self, _: i64) {
-        std::future::pending().await
+    async fn sleep_until_unix(&self, unix: i64) {
+        let mut set = self.wall.subscribe();
+        let seconds = u64::try_from(unix - *set.borrow_and_update()).unwrap_or(0);
+        tokio::select! {
+            () = tokio::time::sleep_until(self.origin + Duration::from_secs(seconds)) => {}
+            _ = set.changed() => {}
+        }
     }
 }
+
+/// Bytes of all events that wait.
+pub const MAX_SIZE: u64 = 8 << 20;
 
 /// What outlives a daemon.
 #[derive(Debug, Default)]
@@ -157,9 +183,10 @@ impl Device {
     pub async fn start(&self, boot: &str, after: Duration) -> Life {
         let fake = Arc::new(Fake::default());
         let functions = Functions::new(Arc::clone(&fake));
-        let clock = TestClock { boot: boot.to_owned(), at: after, origin: Instant::now() };
+        let clock = TestClock::new(boot, after);
         let (log, letters) = (Arc::clone(&self.log), Arc::clone(&self.letters));
-        let events = Events::start(functions.clone(), log, letters, clock).await.unwrap();
+        let (events, queue) = Events::new(functions.clone());
+        queue.start(log, letters, clock, MAX_SIZE).await.unwrap();
         Life { functions, fake, events }
     }
 

@@ -1,0 +1,4 @@
+//! Sources as functions have them.
+
+mod files;
+mod sources;
