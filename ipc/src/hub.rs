@@ -85,6 +85,12 @@ impl Hub {
         self.change_policies(component, |authorizer| authorizer.set(component, access_control))
     }
 
+    /// Replaces what one component may do because its deployment says so in another place than `accessControl`: exactly
+    /// these operations on exactly these resources. A Lambda function's event sources are such.
+    pub fn set_deployed(&self, component: &str, allowed: Vec<(Operation, String)>) {
+        self.change_policies(component, |authorizer| authorizer.set_deployed(component, allowed));
+    }
+
     /// Takes every right from a component, and the subscriptions that rest on them.
     pub fn remove_policies(&self, component: &str) {
         self.change_policies(component, |authorizer| authorizer.remove(component));

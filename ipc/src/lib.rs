@@ -31,7 +31,9 @@ pub use self::authorization::{Denied, Permit, PolicyProblem};
 pub use self::hub::{Hub, PublishError, SubscribeError};
 pub use self::limits::Limits;
 pub use self::principal::Principal;
-pub use self::pubsub::{Delivered, Delivery, Message, ReceiveMode, Subscription};
+pub use self::pubsub::{
+    Delivered, Delivery, JsonText, MalformedJson, Message, ReceiveMode, Subscription,
+};
 pub use self::services::{Answer, Services};
 pub use self::session::{Identity, serve};
 pub use self::token::{MalformedToken, NoRandomness, Token};

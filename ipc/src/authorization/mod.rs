@@ -75,6 +75,8 @@ impl fmt::Display for Denied {
 #[derive(Debug, Default)]
 pub(crate) struct Authorizer {
     components: HashMap<Box<str>, Policies>,
+    /// Without a policy: exactly these resources.
+    deployed: HashMap<Box<str>, Vec<(Operation, String)>>,
 }
 
 impl Authorizer {
@@ -88,8 +90,13 @@ impl Authorizer {
         problems
     }
 
+    pub fn set_deployed(&mut self, component: &str, allowed: Vec<(Operation, String)>) {
+        self.deployed.insert(component.into(), allowed);
+    }
+
     pub fn remove(&mut self, component: &str) {
         self.components.remove(component);
+        self.deployed.remove(component);
     }
 
     pub fn authorize(
@@ -101,10 +108,11 @@ impl Authorizer {
         let requirement = rules::requirement(operation);
         let allowed = match (who, requirement) {
             (Principal::HostUser(_), _) | (Principal::Component(_), Requirement::Nothing) => true,
-            (Principal::Component(name), Requirement::Policy(_)) => self
-                .components
-                .get(name.as_ref())
-                .is_some_and(|policies| policies.allow(operation, resource)),
+            (Principal::Component(name), Requirement::Policy(_)) => {
+                let policies = self.components.get(name.as_ref());
+                policies.is_some_and(|policies| policies.allow(operation, resource))
+                    || self.is_deployed(name, operation, resource)
+            }
             (Principal::Component(_), Requirement::Impossible)
             | (Principal::LocalDevice(_) | Principal::Cloud, _) => false,
         };
@@ -117,5 +125,10 @@ impl Authorizer {
             Requirement::Nothing | Requirement::Impossible => None,
         };
         Err(Denied { who, service, operation, resource })
+    }
+
+    fn is_deployed(&self, component: &str, operation: Operation, resource: &str) -> bool {
+        let allowed = self.deployed.get(component).map(Vec::as_slice).unwrap_or_default();
+        allowed.iter().any(|(allowed, name)| *allowed == operation && name == resource)
     }
 }

@@ -177,3 +177,29 @@ fn problems_have_their_place_and_the_rest_applies() {
     assert_eq!(authorizer.set("a.b", &serde_json::Value::Null), []);
     assert_eq!(authorizer.set("a.b", &json!([])).len(), 1);
 }
+
+#[test]
+fn what_a_deployment_allows_is_exactly_that() {
+    let mut authorizer = Authorizer::default();
+    let (who, other) = (component("a.b"), component("a"));
+    let allowed = vec![
+        (Operation::SubscribeToTopic, "in/#".to_owned()),
+        (Operation::PublishToTopic, "dead/*".to_owned()),
+    ];
+    authorizer.set_deployed("a.b", allowed);
+    authorizer.set("a.b", &serde_json::Value::Null);
+    let table = [
+        (&who, Operation::SubscribeToTopic, "in/#", true),
+        (&who, Operation::PublishToTopic, "dead/*", true),
+        (&who, Operation::PublishToTopic, "dead/a", false),
+        (&who, Operation::PublishToTopic, "in/#", false),
+        (&who, Operation::SubscribeToTopic, "in/a", false),
+        (&other, Operation::SubscribeToTopic, "in/#", false),
+    ];
+    for (who, operation, resource, is_allowed) in table {
+        let permit = authorizer.authorize(who, operation, resource);
+        assert_eq!(permit.is_ok(), is_allowed, "{who} {operation:?} {resource}");
+    }
+    authorizer.remove("a.b");
+    assert!(authorizer.authorize(&who, Operation::SubscribeToTopic, "in/#").is_err());
+}

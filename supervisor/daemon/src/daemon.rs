@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use hedgerow_component::platform::Platform;
-use hedgerow_function::{Functions, reclaim_under_pressure};
+use hedgerow_function::{Events, Functions, reclaim_under_pressure};
 use hedgerow_ipc::Hub;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -18,7 +18,7 @@ use crate::configuration_updates::ConfigurationUpdates;
 use crate::deployment::Deployments;
 use crate::disk::{self, Disk};
 use crate::driver::Surroundings;
-use crate::function::DaemonInstances;
+use crate::function::{self, DaemonInstances, Observer};
 use crate::image;
 use crate::jobs::Jobs;
 use crate::launcher::Launcher;
@@ -57,7 +57,11 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     make_directories(&layout)?;
     let settings = Settings::read(&layout.config)?;
     let platform = platform(&settings);
-    let records = Arc::new(crash_point(Records::open(&layout.database())?));
+    let mut records = Records::open(&layout.database())?;
+    if let Some(observer) = crash_point() {
+        records = records.observed_by(move |label, point| observer(label, point));
+    }
+    let records = Arc::new(records);
     let jobs = Arc::new(Jobs::load(Arc::clone(&records))?);
     let (launcher, fences) = tokio::select! {
         connected = Launcher::connect(layout.launcher_socket()) => connected,
@@ -83,8 +87,11 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     let disk = Arc::new(Disk::of(layout.state.clone(), settings.store.keep_free));
     let instances = DaemonInstances::new(&launcher, &layout, &settings, &hub, &services, &disk);
     let instances = Arc::new(instances);
+    let functions = Functions::new(Arc::clone(&instances));
+    let (events, queue) = Events::new(functions.clone());
     let around = Arc::new(Surroundings {
-        functions: Functions::new(Arc::clone(&instances)),
+        functions,
+        events,
         instances,
         disk,
         launcher,
@@ -98,6 +105,8 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
         observations: Arc::default(),
         os_image: os_release::identity(Path::new("/etc/os-release")),
     });
+    let sources = function::start_events(&around, queue, crash_point()).await;
+    let sources = sources.context("the queue of events")?;
     recover::recover(&around, &platform, fences).await.context("recovering")?;
     recover::resume_jobs(&around, &jobs, &platform).context("resuming jobs")?;
     let (deployments, deploying) =
@@ -123,8 +132,9 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     around.launcher.leave();
     // It must not start again what is being stopped.
     deploying.abort();
+    sources.abort();
     let stop = async {
-        stop_all(&around).await;
+        tokio::join!(stop_all(&around), around.events.finish(around.settings.stop.timeout()));
         around.launcher.farewell().await;
     };
     tokio::select! {
@@ -137,15 +147,15 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
 }
 
 /// `HEDGEROW_CRASH=label:before` ends the process, as SIGKILL would, at that commit: how tests visit every one.
-fn crash_point(records: Records) -> Records {
-    let Ok(wanted) = std::env::var("HEDGEROW_CRASH") else { return records };
-    records.observed_by(move |label, point| {
+fn crash_point() -> Option<Observer> {
+    let wanted = std::env::var("HEDGEROW_CRASH").ok()?;
+    Some(Arc::new(move |label: &'static str, point| {
         if wanted == format!("{label}:{point:?}").to_lowercase() {
             let own = nix::unistd::Pid::this();
             // Nothing is left to report an error to.
             let _ = nix::sys::signal::kill(own, nix::sys::signal::Signal::SIGKILL);
         }
-    })
+    }))
 }
 
 /// Serves the bus, again and again where it goes away. Ready is said once the name is ours.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use hedgerow_component::configuration::Configuration;
 use hedgerow_component::platform::Platform;
 use hedgerow_component::{ComponentName, VersionReq};
-use hedgerow_function::Functions;
+use hedgerow_function::{Events, Functions};
 use hedgerow_ipc::Hub;
 use hedgerow_store::disk::Disk;
 use tempfile::TempDir;
@@ -65,8 +65,11 @@ impl Fixture {
         let layout = Layout::below(directory.path());
         let instances = DaemonInstances::new(&launcher, &layout, &settings, &hub, &services, &disk);
         let instances = Arc::new(instances);
+        let functions = Functions::new(Arc::clone(&instances));
+        let (events, _) = Events::new(functions.clone());
         let around = Arc::new(Surroundings {
-            functions: Functions::new(Arc::clone(&instances)),
+            functions,
+            events,
             instances,
             disk,
             launcher,

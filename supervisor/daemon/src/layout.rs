@@ -68,6 +68,11 @@ impl Layout {
         self.state.join("state.redb")
     }
 
+    /// Events of functions that wait.
+    pub fn event_queue(&self) -> PathBuf {
+        self.state.join("queue.redb")
+    }
+
     pub fn log_directory(&self) -> PathBuf {
         self.state.join("logs")
     }

@@ -20,6 +20,7 @@ pub async fn unused(around: &Surroundings) {
         Err(error) => return tracing::error!("cannot tell what is not needed any more: {error}"),
     };
     for (component, directories) in &left.components {
+        around.events.forget(component).await;
         if discard(around, directories).await
             && let Err(error) = around.records.release_ids(component)
         {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hedgerow_function::Functions;
+use hedgerow_function::{Events, Functions};
 use hedgerow_ipc::Hub;
 use hedgerow_isolation::moment::Moment;
 use sha2::{Digest, Sha256};
@@ -35,6 +35,8 @@ pub struct Surroundings {
     pub observations: Arc<Observations>,
     /// What runs Lambda functions, and where their instances come from.
     pub functions: Functions,
+    /// What they are asked to do some time.
+    pub events: Events,
     pub instances: Arc<DaemonInstances>,
     /// [`crate::os_release::identity`] of the running system.
     pub os_image: String,

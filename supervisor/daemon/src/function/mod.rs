@@ -13,13 +13,18 @@
 mod command;
 mod component;
 mod environment;
+mod event_log;
+mod events;
 mod instances;
 mod making;
 mod open;
 mod output;
+mod sources;
 #[cfg(test)]
 mod tests;
 
+pub use event_log::Observer;
+pub use events::start as start_events;
 pub use instances::{DaemonInstances, ProvideError, Provided};
 pub use making::MakingError;
 pub use open::{close as close_left, is_instance};

@@ -4,6 +4,7 @@ mod compat;
 mod component;
 mod deployment;
 mod device;
+mod function;
 mod log;
 mod restart;
 mod run_with;
@@ -27,6 +28,7 @@ pub use compat::Compat;
 pub use component::ComponentRule;
 pub use deployment::Deployment;
 pub use device::{Device, Proxy};
+pub use function::Function;
 pub use log::Log;
 pub use restart::RestartRule;
 pub use run_with::RunWithDefault;
@@ -40,6 +42,7 @@ use crate::lifecycle::RestartPolicy;
 pub struct Settings {
     pub deployment: Deployment,
     pub device: Device,
+    pub function: Function,
     pub log: Log,
     pub store: Store,
     pub compat: Compat,
