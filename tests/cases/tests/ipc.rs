@@ -65,6 +65,15 @@ fn every_question_has_its_answer() -> Result<()> {
     hedgerow.finish()
 }
 
+/// Its processes have other ids than a component's own.
+#[test]
+fn a_component_whose_root_is_the_hosts_is_answered() -> Result<()> {
+    let hedgerow = Hedgerow::start("[[grant]]\ncomponent = \"test.ipc\"\nreal-root = []\n")?;
+    hedgerow.deploy(&with_sdk()?.source(), &["test.ipc=1.0.0"])?;
+    assert_eq!(answers(&hedgerow, "scalar")?, [json!({"high": 10})]);
+    hedgerow.finish()
+}
+
 #[test]
 fn messages_are_received_as_the_receive_mode_says() -> Result<()> {
     const TOPIC: &str = "test/ipc/messages";
