@@ -15,18 +15,21 @@ pub enum Act {
     ReadLogs,
     /// `messages`: publish and subscribe.
     Messages,
+    /// `invoke`: run functions.
+    Invoke,
     /// `inspect`: see what there is, and how it is.
     Inspect,
 }
 
 impl Act {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Deploy,
         Self::Control,
         Self::Configure,
         Self::ReadConfiguration,
         Self::ReadLogs,
         Self::Messages,
+        Self::Invoke,
         Self::Inspect,
     ];
 
@@ -39,6 +42,7 @@ impl Act {
             Self::ReadConfiguration => "io.hedgerow.Edge1.read-configuration",
             Self::ReadLogs => "io.hedgerow.Edge1.read-logs",
             Self::Messages => "io.hedgerow.Edge1.messages",
+            Self::Invoke => "io.hedgerow.Edge1.invoke",
             Self::Inspect => "io.hedgerow.Edge1.inspect",
         }
     }

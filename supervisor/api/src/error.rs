@@ -19,6 +19,8 @@ pub enum Error {
     NotAuthorized(String),
     /// No component of this name is deployed.
     NoSuchComponent(String),
+    /// No function goes by this name, or not by this qualifier.
+    NoSuchFunction(String),
     /// There is no such job, or it finished too long ago.
     NoSuchJob(String),
     /// There is no such deployment, or it was forgotten since.
@@ -29,6 +31,10 @@ pub enum Error {
     InvalidArgument(String),
     /// Another job is at work on the same thing; try again when it has finished.
     Busy(String),
+    /// The function's concurrency or its queue is used up; try again later.
+    TooManyRequests(String),
+    /// The function is stopped, or was while it ran.
+    NotRunning(String),
     /// A deployment was accepted and then did not come up.
     DeploymentFailed(String),
     /// The deployment was cancelled.
@@ -52,6 +58,9 @@ impl Error {
         Some(match variant.unwrap_or_default() {
             "NotAuthorized" => Self::NotAuthorized(message),
             "NoSuchComponent" => Self::NoSuchComponent(message),
+            "NoSuchFunction" => Self::NoSuchFunction(message),
+            "TooManyRequests" => Self::TooManyRequests(message),
+            "NotRunning" => Self::NotRunning(message),
             "NoSuchJob" => Self::NoSuchJob(message),
             "NoSuchDeployment" => Self::NoSuchDeployment(message),
             "InvalidRecipe" => Self::InvalidRecipe(message),
@@ -115,6 +124,9 @@ mod tests {
             Error::ComponentFailed("h".into()),
             Error::Denied("i".into()),
             Error::Internal("j".into()),
+            Error::NoSuchFunction("n".into()),
+            Error::TooManyRequests("o".into()),
+            Error::NotRunning("p".into()),
         ] {
             assert_eq!(Error::from_job(&error.to_job()), Some(error));
         }

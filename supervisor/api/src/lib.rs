@@ -5,6 +5,7 @@
 //! | bus name | [`BUS_NAME`] `io.hedgerow.Edge1`, on the system bus (or on the private bus of `--root`) |
 //! | root object | [`ROOT_PATH`] `/io/hedgerow/Edge1`: `Manager`, `Messaging`, `org.freedesktop.DBus.ObjectManager` |
 //! | components | `/io/hedgerow/Edge1/component/<escaped name>`: `Component` |
+//! | functions | `/io/hedgerow/Edge1/function/<escaped name>`: `Function` |
 //! | deployments | `/io/hedgerow/Edge1/deployment/<escaped id>`: `Deployment` |
 //! | jobs | `/io/hedgerow/Edge1/job/<number>`: `Job` |
 //!
@@ -26,7 +27,8 @@
 //! | `io.hedgerow.Edge1.read-configuration` | `GetConfiguration` |
 //! | `io.hedgerow.Edge1.read-logs` | `OpenLog` |
 //! | `io.hedgerow.Edge1.messages` | `Publish`, `Subscribe` |
-//! | `io.hedgerow.Edge1.inspect` | `ListComponents`, `GetComponent`, `GetDeployment`, `GetJob`, `GetObservation`, `Describe`, `Explain` |
+//! | `io.hedgerow.Edge1.invoke` | `Invoke`, `InvokeFd` |
+//! | `io.hedgerow.Edge1.inspect` | `ListComponents`, `GetComponent`, `ListFunctions`, `GetFunction`, `GetDeployment`, `GetJob`, `GetObservation`, `Describe`, `Explain` |
 //!
 //! Properties carry no secrets and are not checked again: on the system bus the bus policy lets only root and that group
 //! read them, or hear signals. Others ask with `GetJob` and `Describe`.
@@ -46,6 +48,8 @@
 //! | `GetJob(o job) → a{sv}` | The properties of a job, for callers that cannot read properties. Errors: `NoSuchJob`. |
 //! | `GetComponent(s name) → o` | Errors: `NoSuchComponent`. |
 //! | `ListComponents() → a(ssso)` | Name, version, state, object; sorted by name. |
+//! | `GetFunction(s function) → o` | By name, ARN, or the last part of the ARN, without a qualifier. Errors: `NoSuchFunction`. |
+//! | `ListFunctions() → a(ssso)` | Name, version, health, object; sorted by name. |
 //! | `Describe() → s` | Everything of this interface as one JSON text. |
 //! | `Version` `s` const | The daemon's version. |
 //!
@@ -84,6 +88,30 @@
 //! | `NextRetry` `(stx)` | When it is tried again after a failure; not set where it is not waiting for that. |
 //! | `Paused` `b` | All its processes are frozen. `State` stays what it was. |
 //! | `Memory` `t` not emitted | Bytes charged to its cgroup now; 0 where none exists. |
+//!
+//! # `io.hedgerow.Edge1.Function`
+//! A Lambda function that is deployed; its component of the same name has what all components have.
+//!
+//! | member | |
+//! |---|---|
+//! | `Invoke(ay payload, a{sv} options) → ay, a{sv}` | Runs it, and answers with what it answered: its payload, which is the error where the result says `function-error`. At most [`MAX_PAYLOAD`] bytes go in. It takes as long as the function does: a caller needs a timeout to match (`busctl --timeout=`). Errors: `NoSuchFunction`, `InvalidArgument`, `TooManyRequests`, `NotRunning`, `Internal`. |
+//! | `InvokeFd(h payload, a{sv} options) → h` | The same at once and for payloads of any size that Lambda allows: the payload is read from a pipe or socket (which becomes non-blocking) to its end, within [`PAYLOAD_TIME`]; the answer is a socket with lines of JSON ([`AnswerLine`]): `{"payload": text}` or `{"payload_base64": …}`, in parts as they come, and last either `{"complete": {…}}` with the keys of `Invoke`'s result, or `{"refused": {"name": …, "message": …}}`. Without such a last line the answer is cut off. Who closes it is not answered; the function goes on. Errors: as `Invoke`, and `Busy`. |
+//! | `Name` `s` const, `Arn` `s`, `Version` `s`, `Aliases` `a{ss}`, `Runtime` `s`, `Handler` `s`, `Pinned` `b` | |
+//! | `Timeout` `t`, `MemorySize` `t`, `MaxInstances` `u` | Milliseconds of one invocation, bytes of one instance, instances at once. |
+//! | `Health` `s` | A [`FunctionHealth`]: `STOPPED`, `IDLE`, `STARTING`, `READY`, `FAILING`. |
+//! | `LastError` `s`, `NextRetry` `(stx)` | Why it is `FAILING`, and when an instance is started again at the earliest. |
+//! | `Instances` `(uuuuuu)` | Starting, busy, idle, frozen, draining (of a replaced version), ending. |
+//! | `Waiting` `u` | Invocations that wait for an instance. |
+//! | `Invocations` `t`, `Errors` `t`, `Timeouts` `t`, `Throttles` `t`, `ColdStarts` `t` | Counted since the daemon started. Errors are of the function, timeouts among them; what was throttled is no invocation. |
+//! | `Durations` `a(tt)`, `DurationSum` `t` | A histogram: how many took at most so many microseconds and more than the bound before (bound 0: more than every bound; empty ones left out), and the microseconds of all. |
+//! | `QueueDepth` `t`, `QueueOldest` `(stx)`, `DeadLettered` `t` | Asynchronous events that wait, since when the oldest does, and how many were given up. |
+//!
+//! What changes all the time is emitted once a second at most.
+//!
+//! Options of `Invoke` and `InvokeFd`, an unknown one is refused: `invocation-type` (`s`: `RequestResponse`, the default;
+//! `Event`: answered once the event is durably queued; `DryRun`: nothing runs), `qualifier` (`s`, a version or alias),
+//! `client-context` (`s`, a JSON object), `trace-id` (`s`), `log-tail` (`b`). Keys of the result: `request-id`,
+//! `executed-version`, `function-error` (`Handled` or `Unhandled`), `error-type`, `content-type`, `log-tail` (all `s`).
 //!
 //! # `io.hedgerow.Edge1.Deployment`
 //! Deployments that have ended stay for as long as the daemon remembers them, over restarts.
@@ -141,6 +169,7 @@ mod act;
 mod bus;
 mod deployment;
 mod error;
+mod function;
 mod moment;
 mod objects;
 pub mod path;
@@ -153,9 +182,14 @@ pub use act::Act;
 pub use bus::Bus;
 pub use deployment::{ConfigurationLeaf, DeploymentStage, DeploymentStatus};
 pub use error::Error;
+pub use function::{
+    AnswerLine, Completion, FunctionEntry, FunctionHealth, FunctionProperties, FunctionProxy,
+    InstanceCounts, InvokeOptions, InvokeResult,
+};
 pub use moment::Moment;
 pub use objects::{
-    ComponentProperties, DeploymentProperties, JobProperties, components, deployments,
+    ComponentProperties, DeploymentProperties, JobProperties, Objects, components, deployments,
+    functions,
 };
 pub use proxies::{
     ComponentEntry, ComponentProxy, DeployOptions, DeploymentProxy, JobProxy, ManagerProxy,
@@ -175,7 +209,9 @@ pub const GROUP: &str = "hedgerow";
 pub const JOB_KEPT: Duration = Duration::from_secs(15 * 60);
 /// The longest observation, in seconds.
 pub const MAX_OBSERVATION: u32 = 3600;
-/// The largest payload of `Messaging.Publish`, in bytes.
+/// The largest payload of `Messaging.Publish` and `Function.Invoke`, in bytes.
 pub const MAX_PAYLOAD: usize = 128 * 1024;
+/// How long a payload may take to come through the descriptor of `Function.InvokeFd`.
+pub const PAYLOAD_TIME: Duration = Duration::from_secs(30);
 /// The most names that one `Manager.Deploy` may add and remove together.
 pub const MAX_DEPLOY_NAMES: usize = 1024;

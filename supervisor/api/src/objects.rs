@@ -6,7 +6,7 @@ use serde::Serialize;
 use zbus::{Connection, DeserializeDict, Message, OwnedObjectPath, SerializeDict, Type};
 
 use crate::{
-    BUS_NAME, ComponentState, DeploymentStage, DeploymentStatus, Error, JobError, JobKind,
+    BUS_NAME, ComponentState, DeploymentStage, DeploymentStatus, Error, FunctionProperties, JobError, JobKind,
     JobResult, JobState, Moment, Progress, ROOT_PATH,
 };
 
@@ -70,22 +70,46 @@ pub struct DeploymentProperties {
     pub failure_cause: String,
 }
 
+/// What is on the bus at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Objects {
+    /// By name.
+    pub components: Vec<ComponentProperties>,
+    /// By name.
+    pub functions: Vec<FunctionProperties>,
+    /// The newest first.
+    pub deployments: Vec<DeploymentProperties>,
+}
+
+impl Objects {
+    /// All of them, in one call.
+    pub async fn of(connection: &Connection) -> Result<Self, Error> {
+        let mut all = Self::default();
+        for interfaces in managed(connection).await?.into_values() {
+            all.components.extend(interfaces.component);
+            all.functions.extend(interfaces.function);
+            all.deployments.extend(interfaces.deployment);
+        }
+        all.components.sort_by(|a, b| a.name.cmp(&b.name));
+        all.functions.sort_by(|a, b| a.name.cmp(&b.name));
+        all.deployments.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
+        Ok(all)
+    }
+}
+
 /// Every deployment that is remembered, the newest first, in one call.
 pub async fn deployments(connection: &Connection) -> Result<Vec<DeploymentProperties>, Error> {
-    let objects = managed(connection).await?;
-    let mut deployments: Vec<_> =
-        objects.into_values().filter_map(|interfaces| interfaces.deployment).collect();
-    deployments.sort_by(|a, b| (b.created, &b.id).cmp(&(a.created, &a.id)));
-    Ok(deployments)
+    Ok(Objects::of(connection).await?.deployments)
 }
 
 /// Every component with all its properties, sorted by name, in one call.
 pub async fn components(connection: &Connection) -> Result<Vec<ComponentProperties>, Error> {
-    let objects = managed(connection).await?;
-    let mut components: Vec<_> =
-        objects.into_values().filter_map(|interfaces| interfaces.component).collect();
-    components.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(components)
+    Ok(Objects::of(connection).await?.components)
+}
+
+/// Every function with all its properties, sorted by name, in one call.
+pub async fn functions(connection: &Connection) -> Result<Vec<FunctionProperties>, Error> {
+    Ok(Objects::of(connection).await?.functions)
 }
 
 /// The interfaces of one object that are looked at.
@@ -94,6 +118,8 @@ pub async fn components(connection: &Connection) -> Result<Vec<ComponentProperti
 struct Interfaces {
     #[zbus(rename = "io.hedgerow.Edge1.Component")]
     component: Option<ComponentProperties>,
+    #[zbus(rename = "io.hedgerow.Edge1.Function")]
+    function: Option<FunctionProperties>,
     #[zbus(rename = "io.hedgerow.Edge1.Deployment")]
     deployment: Option<DeploymentProperties>,
 }

@@ -8,6 +8,8 @@ use zbus::OwnedObjectPath;
 
 /// The parent of all component objects.
 pub const COMPONENTS: &str = "/io/hedgerow/Edge1/component";
+/// The parent of all function objects.
+pub const FUNCTIONS: &str = "/io/hedgerow/Edge1/function";
 /// The parent of all job objects.
 pub const JOBS: &str = "/io/hedgerow/Edge1/job";
 /// The parent of all deployment objects.
@@ -16,6 +18,11 @@ pub const DEPLOYMENTS: &str = "/io/hedgerow/Edge1/deployment";
 /// The object of the component of this name.
 pub fn component(name: &str) -> OwnedObjectPath {
     object(COMPONENTS, &escape(name))
+}
+
+/// The object of the function of this name.
+pub fn function(name: &str) -> OwnedObjectPath {
+    object(FUNCTIONS, &escape(name))
 }
 
 /// The object of the job of this number.
@@ -31,6 +38,11 @@ pub fn deployment(id: &str) -> OwnedObjectPath {
 /// The name of the component whose object `path` is; `None` where it is not one.
 pub fn component_name(path: &str) -> Option<String> {
     unescape(path.strip_prefix(COMPONENTS)?.strip_prefix('/')?)
+}
+
+/// The name of the function whose object `path` is; `None` where it is not one.
+pub fn function_name(path: &str) -> Option<String> {
+    unescape(path.strip_prefix(FUNCTIONS)?.strip_prefix('/')?)
 }
 
 /// The number of the job whose object `path` is; `None` where it is not one.
@@ -129,6 +141,7 @@ mod tests {
         fn every_name_survives_the_way_to_a_path_and_back(name in any::<String>()) {
             let path = component(&name);
             prop_assert_eq!(component_name(path.as_str()), Some(name.clone()));
+            prop_assert_eq!(function_name(function(&name).as_str()), Some(name.clone()));
             prop_assert_eq!(deployment_id(deployment(&name).as_str()), Some(name));
         }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use zbus::{DeserializeDict, OwnedFd, OwnedObjectPath, SerializeDict, Type, proxy};
 
 use crate::{
-    ComponentState, ConfigurationLeaf, DeploymentStage, DeploymentStatus, Error, JobError, JobKind,
-    JobProperties, JobResult, JobState, Moment, Progress,
+    ComponentState, ConfigurationLeaf, DeploymentStage, DeploymentStatus, Error, FunctionEntry,
+    JobError, JobKind, JobProperties, JobResult, JobState, Moment, Progress,
 };
 
 /// The options of `Manager.Deploy`. A directory comes as a descriptor or as a path, not both.
@@ -98,6 +98,14 @@ pub trait Manager {
     /// All components, sorted by name.
     #[zbus(allow_interactive_auth)]
     fn list_components(&self) -> Result<Vec<ComponentEntry>, Error>;
+
+    /// The object of a function, by its name or ARN.
+    #[zbus(allow_interactive_auth)]
+    fn get_function(&self, function: &str) -> Result<OwnedObjectPath, Error>;
+
+    /// All functions, sorted by name.
+    #[zbus(allow_interactive_auth)]
+    fn list_functions(&self) -> Result<Vec<FunctionEntry>, Error>;
 
     /// Everything as one JSON text.
     #[zbus(allow_interactive_auth)]

@@ -36,6 +36,8 @@ struct Shared {
     room: Arc<Semaphore>,
     /// Told whenever the first idle instance of a function is there.
     spare: watch::Sender<()>,
+    /// Told whenever an [`Overview`] has changed.
+    activity: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -60,6 +62,8 @@ pub(crate) struct Parts {
     pub overview: Arc<watch::Sender<Overview>>,
     /// To be told when it has an idle instance.
     pub spare: watch::Sender<()>,
+    /// To be told when its overview has changed.
+    pub activity: watch::Sender<()>,
 }
 
 impl Functions {
@@ -75,6 +79,7 @@ impl Functions {
             changed: watch::Sender::new(()),
             room: Arc::new(Semaphore::new(ROOM)),
             spare: watch::Sender::new(()),
+            activity: watch::Sender::new(()),
         }))
     }
 
@@ -138,6 +143,7 @@ impl Functions {
         let room = Arc::clone(&self.0.room);
         let Ok(room) = room.try_acquire_many_owned(weight(&invocation)) else {
             entry.overview.send_modify(|overview| overview.metrics.throttles += 1);
+            self.0.activity.send_replace(());
             return Err(InvokeError::TooManyRequests(format!(
                 "the payloads of all invocations that wait or run exceed {} MiB; try again later",
                 ROOM / 1024 / 1024
@@ -187,14 +193,22 @@ impl Functions {
         self.0.changed.subscribe()
     }
 
+    /// Told whenever an [`Overview`] of [`Self::watch`] has changed.
+    pub fn activity(&self) -> watch::Receiver<()> {
+        self.0.activity.subscribe()
+    }
+
     /// For the queue, of whose events nothing is known here.
     pub fn queue_changed(&self, name: &str, queue: QueueMetrics) {
         if let Some(entry) = self.entries().by_name.get(name) {
-            entry.overview.send_if_modified(|overview| {
+            let is_new = entry.overview.send_if_modified(|overview| {
                 let is_new = overview.metrics.queue != queue;
                 overview.metrics.queue = queue;
                 is_new
             });
+            if is_new {
+                self.0.activity.send_replace(());
+            }
         }
     }
 
@@ -237,6 +251,7 @@ impl Functions {
             own: messages.downgrade(),
             overview: Arc::clone(&overview),
             spare: self.0.spare.clone(),
+            activity: self.0.activity.clone(),
         });
         Entry { spec: Arc::clone(spec), messages, overview }
     }

@@ -32,6 +32,7 @@ mod spec;
 mod task;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub use admit::{CLIENT_CONTEXT_LIMIT, EVENT_LIMIT, PAYLOAD_LIMIT};
 pub use clock::{Clock, DeviceClock};

@@ -1,11 +1,14 @@
 //! A control that does nothing but keep books: deployments succeed unless a name ends in `Broken`, wait to be
 //! cancelled where one ends in `Slow`, and what changes a component ends at once unless its name ends in `Stuck`.
+//! Functions answer with what they are asked, or as [`functions`] says.
+
+mod functions;
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hedgerow_api::{
@@ -13,9 +16,10 @@ use hedgerow_api::{
     JobResult, JobState, Moment, Progress,
 };
 use hedgerow_daemon::bus::{
-    Caller, Change, ComponentView, Control, Delivery, DeployRequest, DeploymentView, JobId,
-    JobView, Snapshot, Subscription,
+    Caller, Change, ComponentView, Control, Delivery, DeployRequest, DeploymentView, FunctionView,
+    JobId, JobView, Snapshot, Subscription,
 };
+use hedgerow_function::{Completed, FunctionSpec, Invocation, InvokeError, RequestId, Target};
 use serde_json::{Map, Value, json};
 use tokio::sync::{broadcast, watch};
 
@@ -450,6 +454,46 @@ impl Control for Simulated {
         // Nobody may be listening, which is no error.
         let _ = self.messages.send(delivery);
         Ok(())
+    }
+
+    fn find_function(&self, target: &Target) -> Result<Arc<FunctionSpec>, InvokeError> {
+        let now = self.snapshot.borrow();
+        let view = now.functions.get(&target.function);
+        let spec = functions::spec(view.ok_or_else(|| functions::missing(target))?);
+        match spec.answers_to(target.qualifier.as_deref()) {
+            true => Ok(Arc::new(spec)),
+            false => Err(functions::missing(target)),
+        }
+    }
+
+    async fn invoke(
+        &self,
+        _caller: Caller,
+        target: &Target,
+        invocation: Invocation,
+    ) -> Result<Completed, InvokeError> {
+        self.find_function(target)?;
+        self.snapshot.send_modify(|now| {
+            if let Some(view) = now.functions.get_mut(&target.function) {
+                view.invocations += 1;
+            }
+        });
+        functions::run(target, invocation).await
+    }
+
+    async fn enqueue(
+        &self,
+        _caller: Caller,
+        target: &Target,
+        invocation: Invocation,
+    ) -> Result<RequestId, InvokeError> {
+        self.find_function(target)?;
+        self.snapshot.send_modify(|now| {
+            if let Some(view) = now.functions.get_mut(&target.function) {
+                view.queue_depth += 1;
+            }
+        });
+        Ok(invocation.request_id)
     }
 
     async fn subscribe(&self, _caller: Caller, filter: &str) -> Result<Filtered, Error> {

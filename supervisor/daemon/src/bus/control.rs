@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use hedgerow_api::{ComponentState, ConfigurationLeaf, Error, Moment};
+use hedgerow_function::{Completed, FunctionSpec, Invocation, InvokeError, RequestId, Target};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -15,8 +17,11 @@ use super::Caller;
 /// What `Manager.Deploy` was given: a document, and directories that are directories, to be read beneath and without
 /// following links out.
 pub use crate::deployment::{Change, Request as DeployRequest};
-/// A deployment and a job, as their objects show them.
-pub use hedgerow_api::{DeploymentProperties as DeploymentView, JobProperties as JobView};
+/// A deployment, a function and a job, as their objects show them.
+pub use hedgerow_api::{
+    DeploymentProperties as DeploymentView, FunctionProperties as FunctionView,
+    JobProperties as JobView,
+};
 
 /// The daemon, as the bus sees it.
 ///
@@ -138,6 +143,24 @@ pub trait Control: Send + Sync + 'static {
         caller: Caller,
         filter: &str,
     ) -> impl Future<Output = Result<Self::Subscription, Error>> + Send;
+
+    fn find_function(&self, target: &Target) -> Result<Arc<FunctionSpec>, InvokeError>;
+
+    /// Answers when the function has: the only call that may take long.
+    fn invoke(
+        &self,
+        caller: Caller,
+        target: &Target,
+        invocation: Invocation,
+    ) -> impl Future<Output = Result<Completed, InvokeError>> + Send;
+
+    /// The event is durable when this returns.
+    fn enqueue(
+        &self,
+        caller: Caller,
+        target: &Target,
+        invocation: Invocation,
+    ) -> impl Future<Output = Result<RequestId, InvokeError>> + Send;
 }
 
 /// Messages of one filter, through a bounded queue; dropping it unsubscribes.
@@ -174,6 +197,8 @@ impl fmt::Display for JobId {
 pub struct Snapshot {
     /// By name.
     pub components: BTreeMap<String, ComponentView>,
+    /// By name.
+    pub functions: BTreeMap<String, FunctionView>,
     pub jobs: BTreeMap<JobId, JobView>,
     /// By id.
     pub deployments: BTreeMap<String, DeploymentView>,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hedgerow_api::{Act, ComponentEntry, DeployOptions, Error, JobProperties, path};
+use hedgerow_api::{Act, ComponentEntry, DeployOptions, Error, FunctionEntry, JobProperties, path};
+use hedgerow_function::Target;
 use serde_json::json;
 use zbus::message::Header;
 use zbus::{Connection, OwnedObjectPath, interface};
@@ -139,6 +140,41 @@ impl<C: Control> Manager<C> {
         Ok(now.components.iter().map(entry).collect())
     }
 
+    #[zbus(out_args("function"))]
+    async fn get_function(
+        &self,
+        function: &str,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<OwnedObjectPath, Error> {
+        let missing = || Error::NoSuchFunction(format!("no function {function:?} is deployed"));
+        let target = Target { function: function.to_owned(), qualifier: None };
+        // Before anything is looked up for whoever calls.
+        self.tree.access.check(connection, &header, Act::Inspect).await?;
+        let found = self.tree.control.find_function(&target).map_err(|_| missing())?;
+        let is_there = |now: &Snapshot| now.functions.contains_key(&found.name);
+        self.find(connection, &header, is_there, missing).await?;
+        Ok(path::function(&found.name))
+    }
+
+    #[zbus(out_args("functions"))]
+    async fn list_functions(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<FunctionEntry>, Error> {
+        self.tree.access.check(connection, &header, Act::Inspect).await?;
+        let changes = self.tree.control.changes();
+        let now = changes.borrow();
+        let entry = |(name, view): (&String, &super::FunctionView)| FunctionEntry {
+            name: name.clone(),
+            version: view.version.clone(),
+            health: view.health,
+            path: path::function(name),
+        };
+        Ok(now.functions.iter().map(entry).collect())
+    }
+
     #[zbus(out_args("json"))]
     async fn describe(
         &self,
@@ -176,6 +212,7 @@ impl<C: Control> Manager<C> {
         let all = json!({
             "version": VERSION,
             "components": components.collect::<Vec<_>>(),
+            "functions": now.functions.values().collect::<Vec<_>>(),
             "jobs": jobs.collect::<Vec<_>>(),
             "deployments": now.deployments.values().collect::<Vec<_>>(),
         });

@@ -1,7 +1,5 @@
 //! `io.hedgerow.Edge1.Messaging`.
 
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use hedgerow_api::{Act, Error, MAX_PAYLOAD, PublishOptions, SubscribeOptions};
@@ -11,6 +9,7 @@ use zbus::message::Header;
 use zbus::{Connection, interface};
 
 use super::Control;
+use super::invocation::stream_pair;
 use super::pump::pump;
 use super::tree::Tree;
 
@@ -60,8 +59,7 @@ impl<C: Control> Messaging<C> {
             Error::Busy(format!("{MAX_SUBSCRIPTIONS} subscriptions are open on the bus already"))
         })?;
         let subscription = self.tree.control.subscribe(caller, filter).await?;
-        let (ours, theirs) = stream_pair()
-            .map_err(|error| Error::Internal(format!("no socket for a subscription: {error}")))?;
+        let (ours, theirs) = stream_pair()?;
         tokio::spawn(async move {
             pump(subscription, ours).await;
             drop(permit);
@@ -81,10 +79,4 @@ fn check_payload(payload: &[u8], json: bool) -> Result<(), Error> {
         return Err(Error::InvalidArgument(format!("the payload is not JSON: {error}")));
     }
     Ok(())
-}
-
-fn stream_pair() -> std::io::Result<(tokio::net::UnixStream, OwnedFd)> {
-    let (ours, theirs) = UnixStream::pair()?;
-    ours.set_nonblocking(true)?;
-    Ok((tokio::net::UnixStream::from_std(ours)?, theirs.into()))
 }

@@ -9,10 +9,13 @@ mod component;
 mod control;
 mod deployment;
 mod directory;
+mod function;
+mod invocation;
 mod job;
 mod manager;
 mod messaging;
 mod options;
+mod payload;
 mod polkit;
 mod private;
 mod pump;
@@ -27,8 +30,8 @@ use zbus::fdo::{ObjectManager, RequestNameFlags};
 
 pub use access::{Access, Caller};
 pub use control::{
-    Change, ComponentView, Control, Delivery, DeployRequest, DeploymentView, JobId, JobView,
-    Snapshot, Subscription,
+    Change, ComponentView, Control, Delivery, DeployRequest, DeploymentView, FunctionView, JobId,
+    JobView, Snapshot, Subscription,
 };
 use manager::Manager;
 use messaging::Messaging;

@@ -4,20 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hedgerow_api::{Error, path};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Semaphore, watch};
 use zbus::object_server::{Interface, SignalEmitter};
 use zbus::{Connection, OwnedObjectPath, fdo};
 
 use super::component::Component;
 use super::deployment::Deployment;
+use super::function::Function;
+use super::invocation::DESCRIPTORS;
 use super::job::Job;
-use super::{Access, ComponentView, Control, DeploymentView, JobId, JobView};
+use super::{Access, ComponentView, Control, DeploymentView, FunctionView, JobId, JobView};
 
 /// What all interfaces share.
 #[derive(Debug)]
 pub struct Tree<C> {
     pub control: Arc<C>,
     pub access: Access,
+    /// Invocations that may be answered by descriptor at once.
+    descriptors: Arc<Semaphore>,
     objects: Mutex<Objects>,
 }
 
@@ -25,6 +29,7 @@ pub struct Tree<C> {
 #[derive(Debug, Default)]
 struct Objects {
     components: BTreeMap<String, watch::Sender<ComponentView>>,
+    functions: BTreeMap<String, watch::Sender<FunctionView>>,
     jobs: BTreeMap<JobId, watch::Sender<JobView>>,
     deployments: BTreeMap<String, watch::Sender<DeploymentView>>,
 }
@@ -37,7 +42,8 @@ struct Difference<K, V> {
 
 impl<C: Control> Tree<C> {
     pub fn new(control: Arc<C>, access: Access) -> Self {
-        Self { control, access, objects: Mutex::default() }
+        let descriptors = Arc::new(Semaphore::new(DESCRIPTORS));
+        Self { control, access, descriptors, objects: Mutex::default() }
     }
 
     /// Adds, changes and removes objects until the bus shows the current snapshot.
@@ -46,11 +52,12 @@ impl<C: Control> Tree<C> {
     /// the caller reads it. Touches no lock of an interface: a method that waits for this holds one.
     pub async fn reconcile(self: &Arc<Self>, connection: &Connection) -> zbus::Result<()> {
         let mut objects = self.objects.lock().await;
-        let (components, jobs, deployments) = {
+        let (components, functions, jobs, deployments) = {
             let changes = self.control.changes();
             let now = changes.borrow();
             (
                 difference(&objects.components, &now.components),
+                difference(&objects.functions, &now.functions),
                 difference(&objects.jobs, &now.jobs),
                 difference(&objects.deployments, &now.deployments),
             )
@@ -71,6 +78,24 @@ impl<C: Control> Tree<C> {
                 let component = Component::new(self.clone(), name.clone(), shown.subscribe());
                 objects.components.insert(name, shown);
                 server.at(path, component).await?;
+            }
+        }
+        for name in functions.gone {
+            objects.functions.remove(&name);
+            server.remove::<Function<C>, _>(path::function(&name)).await?;
+        }
+        for (name, view) in functions.there {
+            let path = path::function(&name);
+            let function = |shown: &watch::Sender<FunctionView>| {
+                Function::new(self.clone(), shown.subscribe(), Arc::clone(&self.descriptors))
+            };
+            if let Some(shown) = objects.functions.get(&name) {
+                let changed = Function::<C>::changed(&shown.send_replace(view.clone()), &view);
+                emit(connection, path, &function(shown), &changed).await?;
+            } else {
+                let shown = watch::Sender::new(view);
+                server.at(path, function(&shown)).await?;
+                objects.functions.insert(name, shown);
             }
         }
         // Before its job, which names it.

@@ -2,6 +2,7 @@
 
 mod configuration;
 mod explain;
+mod functions;
 mod view;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use hedgerow_api::{ConfigurationLeaf, Error};
+use hedgerow_function::{
+    Completed, FunctionSpec, Invocation, InvokeError, RequestId, Target,
+};
 use hedgerow_ipc::pubsub::JsonText;
 use hedgerow_ipc::{Hub, Message, Principal, PublishError, SubscribeError};
 use hedgerow_isolation::protocol::{Request, Response};
@@ -21,6 +25,7 @@ use crate::driver::Surroundings;
 use crate::follow;
 use crate::jobs::Jobs;
 use crate::operations::Operations;
+pub use functions::Callable;
 
 #[derive(Debug)]
 pub struct Supervisor {
@@ -28,14 +33,24 @@ pub struct Supervisor {
     jobs: Arc<Jobs>,
     deployments: Deployments,
     operations: Operations,
+    /// None before any can be deployed.
+    functions: Option<Callable>,
     snapshot: watch::Sender<Snapshot>,
 }
 
 impl Supervisor {
-    pub fn new(operations: Operations, deployments: Deployments) -> Arc<Self> {
+    pub fn new(
+        operations: Operations,
+        deployments: Deployments,
+        functions: Option<Callable>,
+    ) -> Arc<Self> {
         let Operations { around, jobs } = operations.clone();
         let snapshot = watch::Sender::new(Snapshot::default());
-        let supervisor = Arc::new(Self { around, jobs, deployments, operations, snapshot });
+        if let Some(Callable { functions, .. }) = &functions {
+            tokio::spawn(functions::mirror(functions.clone(), snapshot.clone()));
+        }
+        let supervisor =
+            Arc::new(Self { around, jobs, deployments, operations, functions, snapshot });
         supervisor.mirror();
         tokio::spawn(Arc::clone(&supervisor).keep_mirroring());
         supervisor
@@ -62,6 +77,11 @@ impl Supervisor {
         }
     }
 
+    fn callable(&self, target: &Target) -> Result<&Callable, InvokeError> {
+        let missing = || InvokeError::ResourceNotFound(target.to_string());
+        self.functions.as_ref().ok_or_else(missing)
+    }
+
     /// A job can be seen before its number is answered.
     fn begun(&self, job: Result<u64, Error>) -> Result<JobId, Error> {
         let id = job?;
@@ -86,11 +106,13 @@ impl Supervisor {
         }
         let deployments =
             deployments.iter().map(|view| (view.id.to_string(), view::deployment(view)));
-        let next =
-            Snapshot { components: components.collect(), jobs, deployments: deployments.collect() };
+        let (components, deployments) = (components.collect(), deployments.collect());
         self.snapshot.send_if_modified(|current| {
+            // Functions are mirrored at their own pace.
+            let functions = std::mem::take(&mut current.functions);
+            let next = Snapshot { components, functions: BTreeMap::new(), jobs, deployments };
             let modified = *current != next;
-            *current = next;
+            *current = Snapshot { functions, ..next };
             modified
         });
     }
@@ -227,6 +249,28 @@ impl Control for Supervisor {
     async fn subscribe(&self, caller: Caller, filter: &str) -> Result<TopicSubscription, Error> {
         let who = Principal::HostUser(caller.uid);
         subscribe(&self.around.hub, &who, filter)
+    }
+
+    fn find_function(&self, target: &Target) -> Result<Arc<FunctionSpec>, InvokeError> {
+        self.callable(target)?.functions.find(target)
+    }
+
+    async fn invoke(
+        &self,
+        _caller: Caller,
+        target: &Target,
+        invocation: Invocation,
+    ) -> Result<Completed, InvokeError> {
+        self.callable(target)?.functions.invoke(target, invocation).await
+    }
+
+    async fn enqueue(
+        &self,
+        _caller: Caller,
+        target: &Target,
+        invocation: Invocation,
+    ) -> Result<RequestId, InvokeError> {
+        self.callable(target)?.events.enqueue(target, invocation).await
     }
 }
 

@@ -65,6 +65,7 @@ pub(crate) struct Task<I> {
     own: mpsc::WeakSender<Message>,
     overview: Arc<watch::Sender<Overview>>,
     spare: watch::Sender<()>,
+    activity: watch::Sender<()>,
     /// The pool's times count from here.
     origin: Instant,
     /// To be told when no instance of what was stopped is left.
@@ -100,7 +101,7 @@ struct Seat {
 
 impl<I: Instances> Task<I> {
     pub fn new(instances: Arc<I>, parts: Parts) -> Self {
-        let Parts { spec, first, messages, own, overview, spare } = parts;
+        let Parts { spec, first, messages, own, overview, spare, activity } = parts;
         Self {
             instances,
             // Where the seed comes from does not matter, only that functions differ.
@@ -113,6 +114,7 @@ impl<I: Instances> Task<I> {
             own,
             overview,
             spare,
+            activity,
             origin: Instant::now(),
             stopping: vec![],
             is_removed: false,

@@ -21,7 +21,7 @@ impl<I: Instances> Task<I> {
         let longest_idle = self.pool.longest_idle().map(|since| (self.origin + since).into_std());
         let mut is_first_spare = false;
         let is_counted = std::mem::take(&mut self.is_counted);
-        self.overview.send_if_modified(|overview| {
+        let is_new = self.overview.send_if_modified(|overview| {
             let is_same = overview.instances == counts
                 && overview.waiting == waiting
                 && overview.longest_idle == longest_idle
@@ -33,6 +33,9 @@ impl<I: Instances> Task<I> {
             overview.health = health;
             is_counted || !is_same
         });
+        if is_new {
+            self.activity.send_replace(());
+        }
         if is_first_spare {
             self.spare.send_replace(());
         }

@@ -85,6 +85,7 @@ impl<I: Instances> Task<I> {
         }
         self.events.push_back(Event::Defined { limits, replaced });
         self.overview.send_modify(|overview| overview.spec = spec);
+        self.activity.send_replace(());
         self.steps();
     }
 
