@@ -6,8 +6,8 @@ use serde::Serialize;
 use zbus::{Connection, DeserializeDict, Message, OwnedObjectPath, SerializeDict, Type};
 
 use crate::{
-    BUS_NAME, ComponentState, DeploymentStage, DeploymentStatus, Error, FunctionProperties, JobError, JobKind,
-    JobResult, JobState, Moment, Progress, ROOT_PATH,
+    BUS_NAME, ComponentState, DeploymentStage, DeploymentStatus, Error, FunctionProperties,
+    JobError, JobKind, JobResult, JobState, Moment, Progress, ROOT_PATH,
 };
 
 /// The properties of a `Component` object.

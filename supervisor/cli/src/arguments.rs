@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::function::FunctionCommand;
 use crate::grants::GrantsCommand;
+use crate::invoke::Invoke;
 use crate::recipe::RecipeCommand;
 use crate::shipped::Program;
 
@@ -95,6 +96,8 @@ pub enum OnlineCommand {
     Resume { name: String },
     /// Forget a component's failures, and try it again at once.
     Reset { name: String },
+    /// Run a Lambda function, and print what it answers.
+    Invoke(Invoke),
     /// Publish to and listen on local topics.
     #[command(subcommand)]
     Topic(TopicCommand),

@@ -22,6 +22,11 @@ pub enum Failure {
     Refused(Error),
     #[error("{0}")]
     Job(Box<JobFailure>),
+    /// It has said how, on the standard output.
+    #[error("the function failed: {kind} {error_type}")]
+    Function { kind: String, error_type: String },
+    #[error("cannot read the standard input: {0}")]
+    Input(io::Error),
     #[error("cannot open {}: {error}", .path.display())]
     Open { path: PathBuf, error: io::Error },
     #[error("cannot write {}: {error}", .path.display())]
@@ -30,6 +35,8 @@ pub enum Failure {
     Stream(io::Error),
     #[error("the daemon sent what this program does not understand: {0}")]
     Record(serde_json::Error),
+    #[error("the daemon sent what is not base64: {0}")]
+    Base64(base64::DecodeError),
     #[error("{}: {reason}", .path.display())]
     Settings { path: PathBuf, reason: String },
     #[error("{bad} of {all} recipes cannot be deployed here")]

@@ -14,6 +14,7 @@ mod failure;
 mod function;
 mod grants;
 mod greengrass;
+mod invoke;
 mod job;
 mod logs;
 mod observe;
@@ -115,6 +116,7 @@ async fn obey(session: &Session, output: &Output, command: OnlineCommand) -> Res
         OnlineCommand::Pause { name } => job::change(session, output, Change::Pause, &name).await,
         OnlineCommand::Resume { name } => job::change(session, output, Change::Resume, &name).await,
         OnlineCommand::Reset { name } => job::change(session, output, Change::Reset, &name).await,
+        OnlineCommand::Invoke(arguments) => invoke::run(session, arguments).await,
         OnlineCommand::Topic(TopicCommand::Pub { json_payload, topic, payload }) => {
             topic::publish(session, &topic, &payload, json_payload).await
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use hedgerow_api::zbus::{self, Connection, DBusError};
-use hedgerow_api::{Bus, ComponentProxy, Error, ManagerProxy, MessagingProxy};
+use hedgerow_api::{Bus, ComponentProxy, Error, FunctionProxy, ManagerProxy, MessagingProxy};
 
 use crate::failure::Failure;
 
@@ -41,6 +41,11 @@ impl Session {
     pub async fn component(&self, name: &str) -> Result<ComponentProxy<'_>, Failure> {
         let path = self.manager().await?.get_component(name).await?;
         Ok(ComponentProxy::builder(&self.connection).path(path).build().await?)
+    }
+
+    pub async fn function(&self, function: &str) -> Result<FunctionProxy<'_>, Failure> {
+        let path = self.manager().await?.get_function(function).await?;
+        Ok(FunctionProxy::builder(&self.connection).path(path).build().await?)
     }
 
     /// Says it in terms of the daemon where the bus itself refused.

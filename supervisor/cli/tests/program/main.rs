@@ -2,6 +2,7 @@
 
 mod commands;
 mod greengrass;
+mod invoke;
 #[path = "../../../daemon/examples/simulated-daemon/simulated.rs"]
 mod simulated;
 mod support;

@@ -2,22 +2,22 @@
 //! cancelled where one ends in `Slow`, and what changes a component ends at once unless its name ends in `Stuck`.
 //! Functions answer with what they are asked, or as [`functions`] says.
 
-mod functions;
+pub mod functions;
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use hedgerow_api::{
     ComponentState, ConfigurationLeaf, DeploymentStage, DeploymentStatus, Error, JobError, JobKind,
     JobResult, JobState, Moment, Progress,
 };
 use hedgerow_daemon::bus::{
-    Caller, Change, ComponentView, Control, Delivery, DeployRequest, DeploymentView, FunctionView,
-    JobId, JobView, Snapshot, Subscription,
+    Caller, Change, ComponentView, Control, Delivery, DeployRequest, DeploymentView, JobId,
+    JobView, Snapshot, Subscription,
 };
 use hedgerow_function::{Completed, FunctionSpec, Invocation, InvokeError, RequestId, Target};
 use serde_json::{Map, Value, json};

@@ -1,16 +1,17 @@
 //! Payloads that come through a descriptor: to the end of a pipe or socket.
 
+use std::fmt::{Debug, Display};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdStream;
 
 use bytes::{Bytes, BytesMut};
 use hedgerow_api::{Error, PAYLOAD_TIME};
 use hedgerow_function::PAYLOAD_LIMIT;
-use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::unistd::read;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use nix::sys::stat::{SFlag, fstat};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
@@ -20,28 +21,30 @@ const PIECE: usize = 64 * 1024;
 /// Pieces of all payloads together that are being read: 16 MiB.
 static ROOM: Semaphore = Semaphore::const_new(256);
 
+trait Source: AsyncRead + Debug + Send + Unpin {}
+
+impl<S: AsyncRead + Debug + Send + Unpin> Source for S {}
+
 #[derive(Debug)]
-pub struct Reader(AsyncFd<OwnedFd>);
+pub struct Reader(Box<dyn Source>);
 
 impl Reader {
     /// # Errors
     /// [`Error::InvalidArgument`] where nobody can wait for it: it is neither a pipe nor a socket, or not readable.
     pub fn new(fd: OwnedFd) -> Result<Self, Error> {
-        let refuse = |why: &dyn std::fmt::Display| {
+        let refuse = |why: &dyn Display| {
             Error::InvalidArgument(format!(
                 "the payload's descriptor has to be the read end of a pipe, or a socket: {why}"
             ))
         };
-        let flags = fcntl(&fd, FcntlArg::F_GETFL).map_err(|errno| refuse(&errno.desc()))?;
-        let flags = OFlag::from_bits_retain(flags);
-        if flags & OFlag::O_ACCMODE == OFlag::O_WRONLY || flags.contains(OFlag::O_PATH) {
-            return Err(refuse(&"it cannot be read"));
-        }
-        let nonblocking = FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK);
-        fcntl(&fd, nonblocking).map_err(|errno| refuse(&errno.desc()))?;
-        // epoll_ctl(2): EPERM for regular files and directories.
-        let fd = AsyncFd::with_interest(fd, Interest::READABLE).map_err(|error| refuse(&error))?;
-        Ok(Self(fd))
+        let kind = fstat(&fd).map_err(|errno| refuse(&errno.desc()))?.st_mode;
+        Ok(match SFlag::from_bits_truncate(kind) & SFlag::S_IFMT {
+            SFlag::S_IFSOCK => Self(Box::new(socket(fd).map_err(|error| refuse(&error))?)),
+            _ => {
+                let pipe = pipe::Receiver::from_owned_fd(fd).map_err(|error| refuse(&error))?;
+                Self(Box::new(pipe))
+            }
+        })
     }
 
     /// All of it, to its end.
@@ -57,7 +60,7 @@ impl Reader {
         timeout(PAYLOAD_TIME, self.collect()).await.map_err(late)?
     }
 
-    async fn collect(self) -> Result<Bytes, Error> {
+    async fn collect(mut self) -> Result<Bytes, Error> {
         let mut whole = BytesMut::new();
         let mut piece = vec![0; PIECE];
         // Held until the payload is whole: from there on the functions count it.
@@ -68,7 +71,7 @@ impl Reader {
                 room.push(more.map_err(|error| Error::Internal(error.to_string()))?);
             }
             let fits = room.len() * PIECE - whole.len();
-            let count = self.read(&mut piece[..fits]).await.map_err(|error| broken(&error))?;
+            let count = self.0.read(&mut piece[..fits]).await.map_err(|error| broken(&error))?;
             if count == 0 {
                 return Ok(whole.freeze());
             }
@@ -80,14 +83,12 @@ impl Reader {
             }
         }
     }
+}
 
-    async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = |fd: &OwnedFd| match read(fd, buffer) {
-            Err(Errno::EINTR | Errno::EAGAIN) => Err(io::ErrorKind::WouldBlock.into()),
-            done => done.map_err(io::Error::from),
-        };
-        self.0.async_io(Interest::READABLE, read).await
-    }
+fn socket(fd: OwnedFd) -> io::Result<UnixStream> {
+    let socket = StdStream::from(fd);
+    socket.set_nonblocking(true)?;
+    UnixStream::from_std(socket)
 }
 
 fn broken(error: &io::Error) -> Error {

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant as StdInstant};
 
 use hedgerow_api::{FunctionHealth, InstanceCounts, Moment};
-use hedgerow_function::queue::Events;
-use hedgerow_function::{Counts, Functions, Health, Overview};
+use hedgerow_function::{Counts, Events, Functions, Health, Overview};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 

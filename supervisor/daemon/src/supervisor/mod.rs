@@ -10,9 +10,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use hedgerow_api::{ConfigurationLeaf, Error};
-use hedgerow_function::{
-    Completed, FunctionSpec, Invocation, InvokeError, RequestId, Target,
-};
+use hedgerow_function::{Completed, FunctionSpec, Invocation, InvokeError, RequestId, Target};
 use hedgerow_ipc::pubsub::JsonText;
 use hedgerow_ipc::{Hub, Message, Principal, PublishError, SubscribeError};
 use hedgerow_isolation::protocol::{Request, Response};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use hedgerow_api::zbus::fdo::IntrospectableProxy;
 use hedgerow_api::{BUS_NAME, ROOT_PATH, path};
 
+use crate::simulated::functions;
 use crate::support::World;
 
 /// Set this variable to write the files anew after an interface has changed.
@@ -15,9 +16,14 @@ async fn the_shipped_introspection_is_what_the_daemon_answers() {
     let world = World::new().await;
     let job = world.deploy("a").await;
     let deployment = world.deployment_of(&job).await;
+    world.control.snapshot.send_modify(|now| {
+        now.functions.insert("f".into(), functions::view("f"));
+    });
+    let function = world.manager().await.get_function("f").await.unwrap();
     for (object, interfaces) in [
         (ROOT_PATH.to_owned(), &["Manager", "Messaging"][..]),
         (path::component("a").to_string(), &["Component"]),
+        (function.to_string(), &["Function"]),
         (job.to_string(), &["Job"]),
         (deployment.to_string(), &["Deployment"]),
     ] {

@@ -4,6 +4,7 @@ mod busctl;
 mod callers;
 mod contract;
 mod deployments;
+mod functions;
 mod life;
 mod messages;
 #[path = "../../examples/simulated-daemon/simulated.rs"]
