@@ -14,7 +14,6 @@ use hedgerow_function::{
 use tokio::sync::mpsc;
 
 /// A function that has just been deployed.
-#[allow(dead_code, reason = "tests deploy functions, the example does not")]
 pub fn view(name: &str) -> FunctionView {
     FunctionView {
         name: name.to_owned(),

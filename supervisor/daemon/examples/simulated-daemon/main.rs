@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use hedgerow_api::Bus;
 use hedgerow_daemon::bus::{Access, PrivateBus, serve};
-use simulated::Simulated;
+use simulated::{Simulated, functions};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,7 +20,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let _bus = PrivateBus::start(&socket, &[uid]).await?;
     let connection = Bus::Root(root).connect().await?;
     let access = Access::system().with_user(uid);
-    let served = serve(connection, Arc::new(Simulated::new()), access).await?;
+    let control = Arc::new(Simulated::new());
+    control.snapshot.send_modify(|now| {
+        now.functions.insert("com.example.Echo".to_owned(), functions::view("com.example.Echo"));
+    });
+    let served = serve(connection, control, access).await?;
     println!("serving on {}", socket.display());
     tokio::select! {
         error = served.run() => Err(error.into()),

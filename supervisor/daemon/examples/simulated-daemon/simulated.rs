@@ -2,6 +2,7 @@
 //! cancelled where one ends in `Slow`, and what changes a component ends at once unless its name ends in `Stuck`.
 //! Functions answer with what they are asked, or as [`functions`] says.
 
+#[path = "functions.rs"]
 pub mod functions;
 
 use std::collections::BTreeMap;
