@@ -116,7 +116,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     // Nobody else sets them.
     let _ = around.services.deployments.set(deployments.clone());
     let _ = around.services.operations.set(operations.clone());
-    let supervisor = Supervisor::new(operations, deployments, None);
+    let supervisor = Supervisor::new(operations, deployments);
 
     tokio::spawn(feed_watchdog());
     tokio::spawn(disk::watch(Arc::clone(&around)));

@@ -4,19 +4,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant as StdInstant};
 
 use hedgerow_api::{FunctionHealth, InstanceCounts, Moment};
-use hedgerow_function::{Counts, Events, Functions, Health, Overview};
+use hedgerow_function::{Counts, Functions, Health, Overview};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::bus::{FunctionView, Snapshot};
 use crate::jobs;
-
-/// Those who run what callers ask for.
-#[derive(Debug)]
-pub struct Callable {
-    pub functions: Functions,
-    pub events: Events,
-}
 
 /// Between two looks at functions that are at work. One that comes or goes is seen at once.
 const PACE: Duration = Duration::from_secs(1);
