@@ -253,8 +253,7 @@ impl Control for Supervisor {
         target: &Target,
         invocation: Invocation,
     ) -> Result<RequestId, InvokeError> {
-        self.around.functions.admit_event(target, invocation)?;
-        Err(InvokeError::Service("events are not queued yet: leave out --async".to_owned()))
+        self.around.events.enqueue(target, invocation).await
     }
 }
 
