@@ -7,6 +7,7 @@ mod build;
 mod command;
 mod demo;
 mod examples;
+mod functions;
 mod guest;
 mod javascript;
 mod needs;
@@ -41,7 +42,8 @@ enum Task {
     Setup,
     /// Build the release binaries into target/hedgerow and the examples into target/examples
     Build,
-    /// Lay out the components that run Lambda functions on this machine's Python and Node in target/runtimes
+    /// Lay out the components that run Lambda functions on this machine's Python and Node in target/runtimes, and
+    /// a function in Rust
     Runtimes,
     /// Run all tests
     Test {
@@ -94,7 +96,8 @@ fn main() -> ExitCode {
             .and_then(|()| build::release(&mut parts).map(drop))
             .and_then(|()| examples::lay_out(&mut parts).map(drop)),
         Task::Runtimes => setup::install(&mut parts, &[Purpose::Demo, Purpose::Runtimes])
-            .and_then(|()| runtimes::lay_out(&mut parts, Language::ALL)),
+            .and_then(|()| runtimes::lay_out(&mut parts, Language::ALL))
+            .and_then(|()| functions::lay_out(&mut parts)),
         Task::Test { no_guest } => test::run(&mut parts, !no_guest),
         Task::Demo => demo::run(&mut parts),
         Task::DemoAsRoot => demo::show(&mut parts),

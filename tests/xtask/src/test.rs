@@ -10,7 +10,7 @@ use crate::command::{as_root, output, shown};
 use crate::needs::Purpose;
 use crate::parts::Parts;
 use crate::runtimes::Language;
-use crate::{build, examples, guest, javascript, runtimes, setup, workspace};
+use crate::{build, examples, functions, guest, javascript, runtimes, setup, workspace};
 
 /// Crates whose integration tests need root: the fences' own, and the end-to-end cases with the release binaries.
 const AS_ROOT: [&str; 2] = ["hedgerow-launcher", "hedgerow-cases"];
@@ -22,6 +22,7 @@ pub fn run(parts: &mut Parts, with_guest: bool) -> Result<()> {
     }
     setup::install(parts, &purposes)?;
     runtimes::lay_out(parts, Language::ALL)?;
+    functions::lay_out(parts)?;
     parts.run("the crates' own tests", |part| {
         let mut cargo = cargo();
         cargo.args(["test", "--locked", "--workspace"]);

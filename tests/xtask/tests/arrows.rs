@@ -58,6 +58,8 @@ const ROOMS: &[Room] = &[
     ),
     room("hedgerow-cli", &["hedgerow-api", "hedgerow-component"], &["libcontainer", "redb"]),
     room("hedgerow-guest", &[], &[]),
+    // A user's own program.
+    room("echo-rust", &[], &[]),
     room("hedgerow-harness", &["hedgerow-api"], &["libcontainer", "redb"]),
     room(
         "hedgerow-cases",
