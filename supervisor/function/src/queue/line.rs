@@ -185,12 +185,15 @@ impl Line {
         self.pause.is_some_and(|pause| pause.until > now)
     }
 
-    /// Whether the function can take one more at once: as many as it may have instances, and not too large.
+    /// Whether the function can take one more at once: as many as it may have instances, and not too large. After a
+    /// refusal one, until it was taken.
     fn has_room_for(&self, size: usize, spec: &FunctionSpec) -> bool {
         let instances = if spec.pinned { 1 } else { spec.max_instances.max(1) };
         let taken: usize = self.delivering.values().sum();
         self.delivering.is_empty()
-            || (self.delivering.len() < instances as usize && taken.saturating_add(size) <= AT_ONCE)
+            || (self.pause.is_none()
+                && self.delivering.len() < instances as usize
+                && taken.saturating_add(size) <= AT_ONCE)
     }
 }
 
