@@ -37,7 +37,8 @@ fuzz_target!(|bytes: &[u8]| {
             trace_id: None,
             log_tail: false,
         };
-        let invoked = timeout(PATIENCE, functions.invoke(&Target::from("f"), invocation));
+        let target = Target::from("f");
+        let invoked = timeout(PATIENCE, functions.invoke(&target, invocation));
         let completed = invoked.await.expect("an answer in time");
         if let Ok(Answer::Stream(mut stream)) = completed.map(|completed| completed.answer) {
             let end = async { while let Some(Ok(_)) = stream.body.recv().await {} };
