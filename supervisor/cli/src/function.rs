@@ -3,6 +3,10 @@
 mod archive;
 mod draft;
 
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -98,8 +102,7 @@ pub async fn run(
         FunctionCommand::Create(create) => self::create(session, output, *create).await,
         FunctionCommand::Delete { name } => {
             let manager = session.manager().await?;
-            let none = std::collections::BTreeMap::new();
-            let job = manager.deploy(&none, &[name], DeployOptions::default()).await?;
+            let job = manager.deploy(&BTreeMap::new(), &[name], DeployOptions::default()).await?;
             job::follow_and_report(session, output, job).await
         }
     }
@@ -130,21 +133,33 @@ fn write(draft: &Draft<'_>, directory: &Path) -> Result<(), Failure> {
     let recipes = directory.join("recipes");
     let artifacts = directory.join("artifacts").join(name).join(draft.version);
     for path in [&recipes, &artifacts] {
-        std::fs::create_dir_all(path)
-            .map_err(|error| Failure::Write { path: path.clone(), error })?;
+        fs::create_dir_all(path).map_err(|error| Failure::Write { path: path.clone(), error })?;
     }
     let recipe = recipes.join(format!("{name}-{}.json", draft.version));
-    std::fs::write(&recipe, draft.recipe().to_string())
+    fs::write(&recipe, draft.recipe().to_string())
         .map_err(|error| Failure::Write { path: recipe.clone(), error })?;
     let archive = artifacts.join(draft::ARCHIVE);
     match (&code.zip, &code.directory) {
-        (Some(zip), _) => std::fs::copy(zip, &archive)
+        (Some(zip), _) => fs::copy(zip, &archive)
             .map(drop)
-            .map_err(|error| Failure::Open { path: zip.clone(), error }),
-        (None, Some(directory)) => archive::pack(directory, &archive),
+            .map_err(|error| Failure::Open { path: zip.clone(), error })?,
+        (None, Some(directory)) => archive::pack(directory, &archive)?,
         // The command line asks for one of them.
-        (None, None) => Ok(()),
+        (None, None) => {}
     }
+    open_to_all(directory).map_err(|error| Failure::Write { path: directory.to_owned(), error })
+}
+
+/// The daemon, which is another user, reads what is made here, whatever this user's umask.
+fn open_to_all(path: &Path) -> io::Result<()> {
+    let is_directory = path.is_dir();
+    fs::set_permissions(path, Permissions::from_mode(if is_directory { 0o755 } else { 0o644 }))?;
+    if is_directory {
+        for entry in fs::read_dir(path)? {
+            open_to_all(&entry?.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// The first, or the patch after the one that is deployed.

@@ -99,6 +99,19 @@ fn a_pinned_function_is_updated_rolled_back_stopped_and_removed() -> Result<()> 
         found.version == "1.0.1" && found.state == "RUNNING"
     })?;
 
+    let runs = runtimes_of("/var/task/bootstrap")?;
+    hedgerow.run(&["config", "set", NAME, "/timeoutInSeconds=5"])?;
+    ensure!(runtimes_of("/var/task/bootstrap")? == runs, "what it runs did not change");
+    let variable = "/lambdaExecutionParameters/EnvironmentVariables/A=1";
+    hedgerow.run(&["config", "set", NAME, variable])?;
+    ensure!(hedgerow.component(NAME)?.state == "RUNNING");
+    eventually("the old instance has gone", PATIENCE, || {
+        let now = runtimes_of("/var/task/bootstrap")?;
+        Ok((now.len() == 1 && now != runs).then_some(()))
+    })?;
+    let refused = hedgerow.say(&["config", "set", NAME, "/timeoutInSeconds=soon"])?;
+    ensure!(refused.stderr.contains("configuration /timeoutInSeconds: expected a"), "{refused:?}");
+
     hedgerow.run(&["stop", NAME])?;
     ensure!(hedgerow.component(NAME)?.state == "FINISHED");
     ensure!(runtimes_of("/var/task/bootstrap")?.is_empty());
@@ -126,6 +139,23 @@ fn no_instance_outlives_its_daemon() -> Result<()> {
     hedgerow.finish()
 }
 
+#[test]
+fn a_function_that_does_not_come_up_is_errored_until_it_does() -> Result<()> {
+    let hedgerow = Hedgerow::start(SOON)?;
+    let bad = Code::new("bootstrap", "#!/bin/sh\necho will not; exit 3\n")?;
+    run(&hedgerow, &create(&bad, "any", "provided", &[]))?;
+    ensure!(hedgerow.component(NAME)?.state == "RUNNING", "nobody has asked it anything yet");
+    let failed = hedgerow.say(&["invoke", NAME])?;
+    ensure!(failed.code == Some(1), "{failed:?}");
+    let errored = hedgerow.wait_for(NAME, "ERRORED", |found| found.state == "ERRORED")?;
+    ensure!(errored.last_error.contains("exit status 3"), "{errored:?}");
+    let good = Code::new("bootstrap", &bootstrap("good"))?;
+    run(&hedgerow, &create(&good, "any", "provided", &[]))?;
+    ensure!(hedgerow.component(NAME)?.state == "RUNNING");
+    ensure!(hedgerow.run(&["invoke", NAME])?.contains("good"));
+    hedgerow.finish()
+}
+
 /// Unmodified `awslambdaric` runs a function for an older Python, by the nearest version that is there.
 #[test]
 fn a_python_function_is_run_by_the_nearest_version() -> Result<()> {
@@ -144,14 +174,22 @@ fn a_python_function_is_run_by_the_nearest_version() -> Result<()> {
         }
     }
     hedgerow.deploy(&source, &add.iter().map(String::as_str).collect::<Vec<_>>())?;
-    let handler = "import os, sys\n\
+    let handler = "import os\n\
                    print('loaded for', os.environ['AWS_EXECUTION_ENV'], flush=True)\n\
-                   def handler(event, context):\n    return event\n";
+                   def handler(event, context):\n    \
+                   print('event', event, flush=True)\n    return {'said': event}\n";
     let code = Code::new("app.py", handler)?;
-    run(&hedgerow, &create(&code, "app.handler", "python3.8", &["--pinned"]))?;
+    // In the memory that Greengrass gives where a recipe says nothing.
+    let more = ["--memory", "16", "--topic", "test/in"];
+    run(&hedgerow, &create(&code, "app.handler", "python3.8", &more))?;
     ensure!(hedgerow.component(NAME)?.state == "RUNNING");
-    eventually("its first words", PATIENCE, || {
-        Ok(hedgerow.log(NAME)?.contains("loaded for AWS_Lambda_python3.8").then_some(()))
+    ensure!(!hedgerow.log(NAME)?.contains("loaded"), "nobody has asked it anything yet");
+    let answer = hedgerow.run(&["invoke", NAME, "--payload", "[1]"])?;
+    ensure!(answer.trim() == r#"{"said": [1]}"#, "{answer}");
+    ensure!(hedgerow.log(NAME)?.contains("loaded for AWS_Lambda_python3.8"));
+    hedgerow.run(&["topic", "pub", "--json-payload", "test/in", "[2]"])?;
+    eventually("the message is an event", PATIENCE, || {
+        Ok(hedgerow.log(NAME)?.contains("event [2]").then_some(()))
     })?;
     hedgerow.finish()
 }

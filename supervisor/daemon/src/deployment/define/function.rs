@@ -19,9 +19,6 @@ use crate::settings::Settings;
 const REGION: &str = "us-east-1";
 const ACCOUNT: &str = "000000000000";
 
-/// An unmodified runtime client does not start with Greengrass's default of 16 MiB, which was made for another.
-const LEAST_MEMORY: u64 = 64 << 20;
-
 /// `None` for components of other types. The digest is filled in by the definition's author.
 pub fn function(
     own: &Ingredients,
@@ -122,7 +119,7 @@ fn spec(name: &str, lambda: Lambda, settings: &Settings) -> FunctionSpec {
 fn memory(container: Option<u64>, component: Option<u64>) -> u64 {
     let device = || sysinfo().map_or(u64::MAX, |info| info.ram_total());
     match container {
-        Some(bytes) => bytes.max(LEAST_MEMORY),
+        Some(bytes) => bytes,
         None => component.unwrap_or_else(device),
     }
 }
