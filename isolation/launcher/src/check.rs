@@ -19,6 +19,9 @@ const MAX_MOUNTS: usize = 64;
 /// Mounts at one target: the kernel takes 255 bytes for the names of an overlay's layers.
 const MAX_MERGED: usize = 10;
 
+/// Each is asked about every port of its loopback that a fence looks for.
+const MAX_DEPENDENCIES: usize = 64;
+
 const MAX_LISTENERS: usize = 4;
 
 /// Bytes of `/tmp`.
@@ -60,6 +63,10 @@ pub fn plan<'a>(plan: &Plan, others: impl IntoIterator<Item = &'a Plan>) -> Resu
     if let Some(layer) = &plan.layer {
         source("layer", &layer.source)?;
     }
+    let dependencies = plan.dependencies.len();
+    ensure(dependencies <= MAX_DEPENDENCIES, || {
+        format!("{dependencies} dependencies: {MAX_DEPENDENCIES} at most")
+    })?;
     for dependency in &plan.dependencies {
         range(dependency.ids)?;
         dependency.layer.iter().try_for_each(|layer| source("layer", layer))?;
@@ -243,7 +250,7 @@ pub fn signal(signal: i32) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use hedgerow_isolation::plan::{Account, Layer, Needs, StepId};
+    use hedgerow_isolation::plan::{Account, Dependency, Layer, Needs, StepId};
 
     use super::*;
 
@@ -286,7 +293,7 @@ mod tests {
     #[test]
     fn each_reason_to_refuse_a_plan_is_named() {
         plan(&good(), []).unwrap();
-        let cases: [Case<Plan>; 24] = [
+        let cases: [Case<Plan>; 25] = [
             ("component name", |p| p.name = String::new()),
             ("component name", |p| p.name = "a\nb".into()),
             ("must begin in", |p| p.ids.first = 0),
@@ -312,6 +319,10 @@ mod tests {
             ("of its own", |p| {
                 p.listeners = vec![9001];
                 p.network = Network::Host;
+            }),
+            ("64 at most", |p| {
+                let one = Dependency { ids: p.ids, layer: None, mounts: Vec::new() };
+                p.dependencies = vec![one; 65];
             }),
             ("32 at most", |p| p.needs.devices = vec!["/dev/null".into(); 33]),
         ];

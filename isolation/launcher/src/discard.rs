@@ -1,6 +1,6 @@
 //! Removing what fences have written: `hedgerow-launch discard`, an [`errand`] for each request.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -150,13 +150,13 @@ fn unlink(parent: BorrowedFd<'_>, name: &CString) -> Result<bool, Errno> {
 }
 
 /// Through no link, and not into another mount.
-pub fn open(parent: BorrowedFd<'_>, name: &CString) -> Result<OwnedFd, Errno> {
+pub fn open(parent: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     rustix::fs::openat2(parent, name, flags, Mode::empty(), resolve)
 }
 
-pub fn entries(directory: BorrowedFd<'_>) -> Result<Vec<CString>, Errno> {
+fn entries(directory: BorrowedFd<'_>) -> Result<Vec<CString>, Errno> {
     let names = Dir::read_from(directory)?.map(|entry| Ok(entry?.file_name().to_owned()));
     let names: Vec<CString> = names.collect::<Result<_, Errno>>()?;
     Ok(names.into_iter().filter(|name| ![c".", c".."].contains(&name.as_c_str())).collect())

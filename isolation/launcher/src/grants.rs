@@ -44,6 +44,8 @@ pub struct Granted {
     /// Ports that lead to other components.
     pub elsewhere: Vec<Port>,
     pub host_dbus: HostDbusSettings,
+    /// `None`: there is no telling.
+    pub network: Option<NetworkSettings>,
     /// Why there is no telling.
     unusable: Option<Unusable>,
 }
@@ -60,13 +62,28 @@ pub enum Unusable {
     Malformed(PathBuf, toml::de::Error),
 }
 
+impl Unusable {
+    /// Whether it is not the file's fault: the machine lacks something at this moment.
+    fn passes(&self) -> bool {
+        match self {
+            Self::File(_, error) => matches!(
+                error.raw_os_error(),
+                Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EIO)
+            ),
+            Self::NotRoots(_) | Self::TooLarge(_) | Self::Malformed(..) => false,
+        }
+    }
+}
+
 impl Grants {
     pub fn new(directory: OwnedFd, path: PathBuf) -> Self {
         Self { directory, path }
     }
 
-    /// What is granted to `component`. Where the files cannot be used, that is nothing.
-    pub fn of(&self, component: &str) -> Granted {
+    /// What is granted to `component`. Where the files cannot be used as they are, that is nothing; where they could not be
+    /// read this time, nothing can be said: a fence without what it is granted, or with more of the network than
+    /// configuration leaves it, would be the wrong one.
+    pub fn of(&self, component: &str) -> Result<Granted, Error> {
         match self.read() {
             Ok(all) => {
                 let grant = granted(&all.grant, component);
@@ -74,13 +91,20 @@ impl Grants {
                 let elsewhere = published.filter(|port| !grant.ports.contains(port));
                 let elsewhere = elsewhere.copied().collect();
                 let host_dbus = all.host_dbus.unwrap_or_default();
-                Granted { grant, elsewhere, host_dbus, unusable: None }
+                let network = Some(all.network.unwrap_or_default());
+                Ok(Granted { grant, elsewhere, host_dbus, network, unusable: None })
             }
+            Err(unusable) if unusable.passes() => Err(Error::new(
+                ErrorKind::System,
+                format!(
+                    "what is granted to {component} cannot be read now: {unusable}: try again later"
+                ),
+            )),
             Err(unusable) => {
                 say!("nothing is granted to {component}: {unusable}");
                 let grant = granted(&[], component);
                 let (elsewhere, host_dbus) = (Vec::new(), HostDbusSettings::default());
-                Granted { grant, elsewhere, host_dbus, unusable: Some(unusable) }
+                Ok(Granted { grant, elsewhere, host_dbus, network: None, unusable: Some(unusable) })
             }
         }
     }
@@ -143,9 +167,10 @@ impl Grants {
         let failed = |e: Errno| Unusable::File(path.clone(), e.into());
         let mut names: Vec<String> = Dir::read_from(&directory)
             .map_err(failed)?
-            .filter_map(|entry| Some(entry.ok()?.file_name().to_str().ok()?.to_owned()))
-            .filter(|name| name.ends_with(".toml"))
-            .collect();
+            .map(|entry| Ok(entry?.file_name().to_str().map(str::to_owned).ok()))
+            .filter_map(|name| name.map_err(failed).transpose())
+            .filter(|name| name.as_ref().map_or(true, |name| name.ends_with(".toml")))
+            .collect::<Result<_, Unusable>>()?;
         names.sort();
         for name in names {
             read_file(directory.as_fd(), &name, &path, &mut all)?;

@@ -4,13 +4,13 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 use hedgerow_isolation::protocol::UNCOUNTABLE;
-use rustix::fs::{AtFlags, FileType};
+use rustix::fs::{AtFlags, Dir, FileType};
 use rustix::io::Errno;
 
-use crate::discard::{entries, open};
+use crate::discard::open;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -39,15 +39,20 @@ pub fn measure(parent: BorrowedFd<'_>, name: &CString, quota: u64) -> Result<(),
 /// writes there meanwhile can lead this nowhere else.
 pub fn taken(parent: BorrowedFd<'_>, name: &CString) -> Result<u64, Errno> {
     let top = open(parent, name)?;
-    let names = entries(top.as_fd())?;
     let (mut taken, mut seen) = (0_u64, 0);
-    let mut open_directories: Vec<(OwnedFd, Vec<CString>)> = vec![(top, names)];
-    while let Some((directory, left)) = open_directories.last_mut() {
-        let Some(name) = left.pop() else {
+    // Read as they are gone through: a directory may have more names than there is memory.
+    let mut open_directories = vec![Dir::read_from(&top)?];
+    while let Some(directory) = open_directories.last_mut() {
+        let Some(entry) = directory.read() else {
             open_directories.pop();
             continue;
         };
-        let found = match rustix::fs::statat(&*directory, &name, AtFlags::SYMLINK_NOFOLLOW) {
+        let entry = entry?;
+        let name = entry.file_name();
+        if [c".", c".."].contains(&name) {
+            continue;
+        }
+        let found = match rustix::fs::statat(directory.fd()?, name, AtFlags::SYMLINK_NOFOLLOW) {
             // Removed meanwhile.
             Err(Errno::NOENT) => continue,
             found => found?,
@@ -62,7 +67,7 @@ pub fn taken(parent: BorrowedFd<'_>, name: &CString) -> Result<u64, Errno> {
         if FileType::from_raw_mode(found.st_mode) != FileType::Directory {
             continue;
         }
-        let inner = match open(directory.as_fd(), &name) {
+        let inner = match open(directory.fd()?, name) {
             // Removed or replaced meanwhile, or something is mounted on it.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => continue,
             inner => inner?,
@@ -70,8 +75,7 @@ pub fn taken(parent: BorrowedFd<'_>, name: &CString) -> Result<u64, Errno> {
         if open_directories.len() >= DEEPEST {
             return Ok(UNCOUNTABLE);
         }
-        let names = entries(inner.as_fd())?;
-        open_directories.push((inner, names));
+        open_directories.push(Dir::read_from(&inner)?);
     }
     Ok(taken)
 }
@@ -79,6 +83,7 @@ pub fn taken(parent: BorrowedFd<'_>, name: &CString) -> Result<u64, Errno> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::fd::{AsFd, OwnedFd};
     use std::path::Path;
 
     use rustix::fs::{Mode, OFlags};

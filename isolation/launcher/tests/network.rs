@@ -33,6 +33,32 @@ fn fetch(address: impl std::fmt::Display, port: u16) -> String {
     format!("exec timeout 10 bash -c 'cat < /dev/tcp/{address}/{port}'")
 }
 
+/// Anybody may open the switch, and lock what they open.
+#[test]
+fn nobody_keeps_the_launcher_waiting_by_a_lock() {
+    let switch = File::open("/proc/sys/net/ipv4/ip_forward").unwrap();
+    rustix::fs::flock(&switch, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let launcher = Launcher::start();
+    let mut client = launcher.client();
+    let fence = client.open(joined("patient"));
+    // The launcher mends what is removed.
+    let table = launcher.cgroup_name();
+    shell_out(&format!("nft delete table inet {table}"));
+    eventually("the rules are there again", || {
+        Command::new("nft")
+            .args(["list", "table", "inet", &table])
+            .output()
+            .ok()?
+            .status
+            .success()
+            .then_some(())
+    });
+    client.close(&fence);
+    let lock = std::fs::metadata("/run/hedgerow-forwarding.lock").unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&lock.permissions()) & 0o777, 0o600);
+    drop(switch);
+}
+
 #[test]
 fn a_fence_reaches_the_world_under_the_hosts_address_and_nothing_nearer() {
     let launcher = Launcher::start();

@@ -12,7 +12,7 @@ use common::*;
 use hedgerow_isolation::connection::Connection;
 use hedgerow_isolation::observation::Told;
 use hedgerow_isolation::plan::{FenceId, Plan};
-use hedgerow_isolation::protocol::{ExitStatus, Request, Response};
+use hedgerow_isolation::protocol::{ErrorKind, ExitStatus, Request, Response};
 
 fn open(client: &mut Client, plan: Plan) -> (FenceId, Connection) {
     let fence = plan.fence.clone();
@@ -102,4 +102,17 @@ fn nothing_is_allowed_by_being_observed() {
     let count = |key: &str| found.get(key).map(|(count, _)| *count);
     assert!(count("mount a call for the host's root alone") >= Some(2), "{found:#?}");
     assert!(found.keys().any(|key| key.starts_with("unshare") || key.starts_with("clone")));
+}
+
+#[test]
+fn it_is_told_to_a_daemons_socket_and_to_nothing_else() {
+    let launcher = Launcher::start();
+    let mut client = launcher.client();
+    let (datagrams, _other) = std::os::unix::net::UnixDatagram::pair().unwrap();
+    let file = fs::File::open("/dev/null").unwrap();
+    for wrong in [file.as_fd(), datagrams.as_fd()] {
+        let request = Request::OpenObserved { plan: Box::new(plan("quiet")), note: String::new() };
+        let refusal = client.call(request, &[wrong]).unwrap_err();
+        assert_eq!(refusal.kind, ErrorKind::Invalid, "{refusal}");
+    }
 }

@@ -392,11 +392,13 @@ fn a_launcher_without_descriptors_leaves_no_cgroup_and_does_not_spin_while_someb
     let held = fs::read_dir(format!("{process}/fd")).unwrap().count();
     let opened = (held..held + 100).find(|files| {
         allow(*files);
-        let opened = client.try_open(plan("tight")).is_ok();
-        if !opened {
+        let refused = client.try_open(plan("tight")).err();
+        if let Some(error) = &refused {
+            // Not opened without what it is granted.
+            assert!(*files > held || error.message.contains("hedgerow.toml"), "{error}");
             eventually("no cgroup is left", || launcher.fence_cgroups().is_empty().then_some(()));
         }
-        opened
+        refused.is_none()
     });
     assert!(opened.is_some_and(|files| files > held));
 

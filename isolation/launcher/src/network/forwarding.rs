@@ -6,6 +6,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -15,6 +16,9 @@ use super::nftables::{Batch, GET_TABLE, INET};
 use super::rules;
 
 const SWITCH: &str = "/proc/sys/net/ipv4/ip_forward";
+/// Locked while the switch is looked at and turned. Nobody but root may open it: whoever could, could keep every launcher
+/// waiting by locking it (flock(2)), as is so with the switch itself.
+const LOCK: &str = "/run/hedgerow-forwarding.lock";
 const GUARD: &str = "hedgerow-forwarding";
 
 /// How the names of launchers' tables begin, the guard's too.
@@ -84,7 +88,13 @@ fn is_on() -> io::Result<bool> {
 
 /// Against other launchers: there may be several, each for a directory of its own.
 fn lock() -> io::Result<File> {
-    let file = File::open(SWITCH)?;
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(LOCK)?;
     flock(&file, FlockOperation::LockExclusive)?;
     Ok(file)
 }

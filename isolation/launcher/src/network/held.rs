@@ -71,7 +71,8 @@ impl Held {
         messages.add_silent(VERDICT, &QUEUE, |verdict| {
             verdict.put(2, &[ACCEPT.to_be_bytes(), packet.id.to_be_bytes()].concat());
         });
-        self.queue.run(&messages)
+        // What comes meanwhile is not its answer, but the next packet.
+        self.queue.tell(&messages)
     }
 }
 
@@ -102,7 +103,36 @@ fn target(packet: &[u8]) -> Option<(Transport, u16)> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
+
+    use super::super::link;
+    use super::super::loopback::Loopback;
+    use super::super::nftables::Batch;
+    use super::super::rules;
     use super::*;
+
+    #[test]
+    fn letting_one_go_forgets_none_that_came_meanwhile() {
+        // This thread's alone.
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).expect("needs root");
+        link::bring_up_loopback().unwrap();
+        let held = Held::open().unwrap();
+        let mut batch = Batch::new();
+        let netfilter = Netlink::open(Family::Netfilter).unwrap();
+        rules::hold(&mut batch, Loopback::probe(&netfilter).unwrap(), 100);
+        netfilter.run(&batch.finish()).unwrap();
+        let send = || {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.send_to(b"x", "127.0.0.1:9").unwrap();
+        };
+        send();
+        let [first] = held.take().unwrap()[..] else { panic!("one is held") };
+        send();
+        held.let_go(first).unwrap();
+        let [second] = held.take().unwrap()[..] else { panic!("the other one is held") };
+        held.let_go(second).unwrap();
+        assert_ne!(first.id, second.id);
+    }
 
     #[test]
     fn a_packet_says_where_it_wants_to_go() {

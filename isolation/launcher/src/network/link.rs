@@ -199,6 +199,14 @@ fn add_address(messages: &mut Messages, index: u32, address: Ipv4Addr) {
     });
 }
 
+/// Brings up the loopback interface of this network namespace.
+#[cfg(test)]
+pub fn bring_up_loopback() -> io::Result<()> {
+    let mut messages = Messages::default();
+    bring_up(&mut messages, index_of("lo")?);
+    Ok(Netlink::open(Family::Route)?.run(&messages)?)
+}
+
 fn bring_up(messages: &mut Messages, index: u32) {
     messages.add(RTM_SETLINK, Mode::Change, &interface(index, IFF_UP), |_| {});
 }

@@ -9,7 +9,7 @@
 //! has looked who listens at that very moment: the fence itself, else the first of its dependencies that does. What
 //! restarts is found where it is then, and nobody has to look while nothing happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::BorrowedFd;
@@ -86,6 +86,25 @@ impl Loopback {
         !self.leads.is_empty()
     }
 
+    /// Remembers what was found; which ports lead elsewhere than before.
+    fn change(&mut self, found: Vec<(Target, Option<Lead>)>) -> Vec<Target> {
+        let mut changed = Vec::new();
+        for (target, lead) in found {
+            if self.leads.get(&target) == lead.as_ref() {
+                continue;
+            }
+            if self.leads.len() >= MAX_LEADS {
+                self.leads.clear();
+            }
+            match lead {
+                Some(lead) => self.leads.insert(target, lead),
+                None => self.leads.remove(&target),
+            };
+            changed.push(target);
+        }
+        changed
+    }
+
     /// In the fence's network.
     fn lead(&self) -> io::Result<()> {
         let mut batch = Batch::new();
@@ -117,19 +136,25 @@ impl Nat {
     pub fn look(&mut self, fence: &FenceId) -> io::Result<Vec<(FenceId, String)>> {
         let Some(joined) = self.fences.get(fence) else { return Ok(Vec::new()) };
         let Some(loopback) = &joined.loopback else { return Ok(Vec::new()) };
-        let mut told = Vec::new();
-        for packet in loopback.held.take()? {
-            if let Some(target) = packet.target {
-                match self.find(fence, target).and_then(|lead| self.turn(fence, target, lead)) {
-                    Ok(text) => told.extend(text.map(|text| (fence.clone(), text))),
-                    Err(error) => say!("fence {fence}: {}: {error}", name(target)),
-                }
-            }
-            if let Some(loopback) = self.fences.get(fence).and_then(|j| j.loopback.as_ref()) {
-                loopback.held.let_go(packet)?;
+        let packets = loopback.held.take()?;
+        let targets: BTreeSet<_> = packets.iter().filter_map(|packet| packet.target).collect();
+        let mut found = Vec::new();
+        for target in targets {
+            match self.find(fence, target) {
+                Ok(lead) => found.push((target, lead)),
+                Err(error) => say!("fence {fence}: {}: {error}", name(target)),
             }
         }
-        Ok(told)
+        let told = self.turn(fence, found);
+        // Whatever came of it, nothing is held for ever.
+        if let Some(loopback) = self.fences.get(fence).and_then(|j| j.loopback.as_ref()) {
+            for packet in packets {
+                if let Err(errno) = loopback.held.let_go(packet) {
+                    say!("fence {fence}: a packet stays held: {errno}");
+                }
+            }
+        }
+        Ok(told?.into_iter().map(|text| (fence.clone(), text)).collect())
     }
 
     /// Where a port of a fence's loopback leads now; `None`: nowhere else.
@@ -161,37 +186,43 @@ impl Nat {
         Ok(published.then_some(Lead { address, dependency: None, hidden: Vec::new() }))
     }
 
-    /// Lets a port of a fence's loopback lead there.
+    /// Lets ports of a fence's loopback lead there: all of them at once, for each change of rules takes the kernel a while.
     fn turn(
         &mut self,
         fence: &FenceId,
-        target: Target,
-        lead: Option<Lead>,
-    ) -> io::Result<Option<String>> {
+        found: Vec<(Target, Option<Lead>)>,
+    ) -> io::Result<Vec<String>> {
         let Some(loopback) = self.fences.get_mut(fence).and_then(|j| j.loopback.as_mut()) else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
-        if loopback.leads.get(&target) == lead.as_ref() {
-            return Ok(None);
+        let changed = loopback.change(found);
+        if changed.is_empty() {
+            return Ok(Vec::new());
         }
-        if loopback.leads.len() >= MAX_LEADS {
-            loopback.leads.clear();
+        if let Err(error) = self.lay_leads(fence, &changed) {
+            // Not known to be in force: found anew when it is asked for again.
+            if let Some(loopback) = self.fences.get_mut(fence).and_then(|j| j.loopback.as_mut()) {
+                changed.iter().for_each(|target| drop(loopback.leads.remove(target)));
+            }
+            return Err(error);
         }
-        let dependency = lead.as_ref().and_then(|lead| lead.dependency.clone());
-        let ambiguous = lead.as_ref().is_some_and(|lead| !lead.hidden.is_empty());
-        match lead {
-            Some(lead) => loopback.leads.insert(target, lead),
-            None => loopback.leads.remove(&target),
-        };
-        if let Some(dependency) = dependency {
-            self.serve(&dependency)?;
-        }
+        let Some(joined) = self.fences.get(fence) else { return Ok(Vec::new()) };
+        let ambiguous = changed.into_iter().filter(|target| joined.is_ambiguous(target));
+        Ok(ambiguous.filter_map(|target| self.tell(joined, target)).collect())
+    }
+
+    fn lay_leads(&mut self, fence: &FenceId, changed: &[Target]) -> io::Result<()> {
+        let Some(joined) = self.fences.get(fence) else { return Ok(()) };
+        let leads = joined.loopback.iter().flat_map(|loopback| &loopback.leads);
+        let leads = leads.filter(|(target, _)| changed.contains(target));
+        let serving: BTreeSet<_> = leads.filter_map(|(_, lead)| lead.dependency.clone()).collect();
+        serving.iter().try_for_each(|dependency| self.serve(dependency))?;
         self.connect()?;
-        let Some(joined) = self.fences.get(fence) else { return Ok(None) };
-        if let (Some(namespace), Some(loopback)) = (&joined.namespace, &joined.loopback) {
-            namespace.within(|| loopback.lead())?;
+        let Some(joined) = self.fences.get(fence) else { return Ok(()) };
+        match (&joined.namespace, &joined.loopback) {
+            (Some(namespace), Some(loopback)) => namespace.within(|| loopback.lead()),
+            _ => Ok(()),
         }
-        Ok(self.tell(joined, target).filter(|_| ambiguous))
     }
 
     /// Lets dependents find the loopback of a fence.
@@ -243,6 +274,13 @@ impl Nat {
                 hidden.join(", ")
             ),
         })
+    }
+}
+
+impl Joined {
+    fn is_ambiguous(&self, target: &Target) -> bool {
+        let lead = self.loopback.as_ref().and_then(|loopback| loopback.leads.get(target));
+        lead.is_some_and(|lead| !lead.hidden.is_empty())
     }
 }
 

@@ -198,6 +198,11 @@ impl Netlink {
         verdict
     }
 
+    /// Sends messages that are not answered, and leaves what has arrived meanwhile to be taken.
+    pub fn tell(&self, messages: &Messages) -> Result<(), Errno> {
+        self.send(&messages.bytes)
+    }
+
     /// Asks for everything of a kind; `each` is called with the family's header and attributes of each.
     pub fn dump(&self, kind: u16, fixed: &[u8], each: impl FnMut(&[u8])) -> Result<(), Errno> {
         self.query(kind, REQUEST | DUMP, fixed, each)

@@ -39,7 +39,7 @@ impl Server {
         let address = self.network.address(id);
         let mut notes = self.network.notes(id);
         let report = self.fence(id)?.report();
-        let grant = self.grants.of(&report.plan.name).grant;
+        let grant = self.grants.of(&report.plan.name)?.grant;
         notes.extend(self.unreached(&report.plan));
         Ok(Facts { plan: *report.plan, grant, address, notes, ended: report.ended })
     }

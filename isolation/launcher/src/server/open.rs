@@ -7,6 +7,8 @@ use hedgerow_isolation::network::Port;
 use hedgerow_isolation::plan::{Network, Plan};
 use hedgerow_isolation::protocol::{Error, ErrorKind, MAX_FENCES};
 
+use rustix::net::{AddressFamily, SocketType};
+
 use super::Server;
 use crate::bus::Bus;
 use crate::check;
@@ -40,7 +42,7 @@ impl Server {
         }
         check::note(&note)?;
         check::plan(&plan, self.fences.values().map(Fence::plan))?;
-        let granted = self.grants.of(&plan.name);
+        let granted = self.grants.of(&plan.name)?;
         if plan.network == Network::Host && !granted.grant.host_network {
             let line = "host-network = true";
             return Err(self.grants.refusal(&granted, "the host's network", line));
@@ -59,7 +61,7 @@ impl Server {
         let (staged, sources) = self.sources(plan.clone())?;
         let observation = told.map(|told| self.observe(&plan, &granted, &told)).transpose()?;
         let grant = granted.grant;
-        if let Ok(settings) = self.grants.network() {
+        if let Some(settings) = granted.network {
             self.network.deny(settings.deny);
         }
         let bus = grant.host_dbus.as_ref().map(|dbus| Bus::make(dbus, granted.host_dbus.address));
@@ -101,16 +103,20 @@ impl Server {
         told: &OwnedFd,
     ) -> Result<(OwnedFd, Observer), Error> {
         let failed = |e: &dyn std::fmt::Display| Error::new(ErrorKind::System, e.to_string());
+        // Whatever else it is, root would write to it for the daemon.
+        if !is_a_channel(told) {
+            let message = "the descriptor to tell what is observed: a unix socket, SOCK_SEQPACKET";
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
         let filter = Compilation::begin(&self.builder, Filter::Observing)
             .and_then(Compilation::finish)
             .map_err(|e| failed(&e))?;
-        let settings = self.grants.network().map_err(|e| failed(&e))?;
         let brief = Brief {
             ids: granted.grant.users(plan.ids),
             network: plan.network,
             grant: granted.grant.clone(),
             elsewhere: granted.elsewhere.clone(),
-            link_local: settings.link_local,
+            link_local: granted.network.as_ref().is_some_and(|network| network.link_local),
         };
         Ok((filter, Observer::start(&self.builder, &brief, told)?))
     }
@@ -165,4 +171,10 @@ impl Server {
             Error::new(kind, error.to_string())
         })
     }
+}
+
+fn is_a_channel(descriptor: &OwnedFd) -> bool {
+    let domain = rustix::net::sockopt::socket_domain(descriptor);
+    let kind = rustix::net::sockopt::socket_type(descriptor);
+    domain == Ok(AddressFamily::UNIX) && kind == Ok(SocketType::SEQPACKET)
 }
