@@ -6,6 +6,7 @@ mod components;
 mod deploy;
 mod figure;
 mod footprint;
+mod invoke;
 mod ipc;
 mod process;
 mod sample;
@@ -57,6 +58,17 @@ enum Bench {
         #[arg(long, default_value_t = 9)]
         rounds: usize,
     },
+    /// Lambda functions: warm, thawed and cold, many at once, and idle
+    Invoke {
+        /// Only this
+        part: Option<invoke::Part>,
+        /// Rounds of each comparison
+        #[arg(long, default_value_t = 9)]
+        rounds: usize,
+        /// Seconds of load, and to watch idle functions
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+    },
     /// Stripped release binaries
     Sizes,
     /// One side of `ipc`: echoes what comes
@@ -65,6 +77,12 @@ enum Bench {
     /// The other: measures one round
     #[command(hide = true)]
     Round(ipc::round::Round),
+    /// One side of `invoke`: a function behind a socket
+    #[command(hide = true)]
+    InvokeServer(invoke::warm::InvokeServer),
+    /// Measures one runtime
+    #[command(hide = true)]
+    RuntimeRound(invoke::runtimes::RuntimeRound),
 }
 
 fn main() -> ExitCode {
@@ -83,9 +101,12 @@ fn run(arguments: Arguments) -> Result<()> {
         Bench::Start { rounds } => start::measure(rounds)?,
         Bench::Deploy { rounds } => deploy::measure(rounds)?,
         Bench::Footprint { idle, rounds } => footprint::measure(idle, rounds)?,
+        Bench::Invoke { part, rounds, seconds } => invoke::measure(part, rounds, seconds)?,
         Bench::Sizes => sizes::measure()?,
         Bench::EchoServer { socket } => return ipc::echo::serve(&socket),
         Bench::Round(round) => return round.run(),
+        Bench::InvokeServer(server) => return server.run(),
+        Bench::RuntimeRound(round) => return round.run(),
     };
     figure::print(&figures, arguments.json)
 }

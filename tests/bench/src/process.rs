@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 
 /// Memory of one process in bytes: its own pages, and its share of those that others map too.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,6 +31,49 @@ pub fn written(pid: i32) -> Result<u64> {
     let text = read(pid, "io")?;
     let line = text.lines().find_map(|line| line.strip_prefix("write_bytes: "));
     line.and_then(|value| value.parse().ok()).context("/proc/PID/io has no write_bytes")
+}
+
+/// Clock ticks of CPU so far, those of its threads included.
+pub fn cpu(pid: i32) -> Result<u64> {
+    let text = read(pid, "stat")?;
+    // A name may hold anything; what follows it is numbered from 3.
+    let fields = text.rsplit_once(')').map(|(_, rest)| rest.split_whitespace());
+    let times = fields.into_iter().flatten().skip(14 - 3).take(2);
+    times.map(|field| field.parse::<u64>().with_context(|| format!("/proc/{pid}/stat"))).sum()
+}
+
+/// How often its main thread has waited so far.
+pub fn waits(pid: i32) -> Result<u64> {
+    let text = read(pid, "status")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    let waits = line.and_then(|value| value.trim().parse().ok());
+    waits.with_context(|| format!("/proc/{pid}/status has no voluntary_ctxt_switches"))
+}
+
+/// Two CPUs that this process may use.
+pub fn cpus() -> Result<[usize; 2]> {
+    let allowed = sched_getaffinity(Pid::this())?;
+    let mut usable = (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false));
+    let two = usable.next().zip(usable.next());
+    two.map(|(one, other)| [one, other]).context("two CPUs are needed to measure")
+}
+
+/// Ties a process's main thread to one CPU: the daemon's is the one that serves. 0: this thread.
+pub fn pin(pid: i32, cpu: usize) -> Result<()> {
+    tie(pid, &[cpu])
+}
+
+/// Lets this thread run on the CPUs again.
+pub fn unpin(cpus: &[usize]) -> Result<()> {
+    tie(0, cpus)
+}
+
+fn tie(pid: i32, cpus: &[usize]) -> Result<()> {
+    let mut set = CpuSet::new();
+    for &cpu in cpus {
+        set.set(cpu)?;
+    }
+    sched_setaffinity(Pid::from_raw(pid), &set).with_context(|| format!("process {pid}, {cpus:?}"))
 }
 
 /// A variable of the environment that the process was started with.

@@ -48,6 +48,21 @@ pub fn runtimes() -> Source {
     Source { recipes: directory.join("recipes"), artifacts: Some(directory.join("artifacts")) }
 }
 
+/// What such a component brings at `/var/runtime`: `python` or `node`.
+pub fn runtime_client(language: &str) -> PathBuf {
+    project().join("target/runtimes").join(language)
+}
+
+/// An example function's code, as it stands in `examples/functions`.
+pub fn function(name: &str) -> PathBuf {
+    project().join("examples/functions").join(name)
+}
+
+/// The example function in Rust, as `cargo xtask` lays it out: a directory with its `bootstrap`.
+pub fn rust_function() -> PathBuf {
+    project().join("target/functions/echo-rust")
+}
+
 /// The AWS SDK for JavaScript, as `cargo xtask test` lays it out.
 pub fn javascript_sdk() -> PathBuf {
     project().join("target/sdk/javascript.zip")

@@ -6,9 +6,11 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::command::{as_root, quietly, shown};
+use crate::functions::Profile;
 use crate::needs::Purpose;
 use crate::parts::Parts;
-use crate::{build, examples, setup, workspace};
+use crate::runtimes::Language;
+use crate::{build, examples, functions, runtimes, setup, workspace};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Bench {
@@ -20,15 +22,19 @@ pub enum Bench {
     Deploy,
     /// Memory, exec to ready, bytes written
     Footprint,
+    /// Lambda functions, beside a bare echo, bare runtimes and a fence
+    Invoke,
     /// The stripped binaries
     Sizes,
 }
 
 /// Runs `wanted`, or all; with `json` a line of JSON for each figure instead of tables.
 pub fn run(parts: &mut Parts, wanted: Option<Bench>, json: bool) -> Result<()> {
-    setup::install(parts, &[Purpose::Demo, Purpose::Bench])?;
+    setup::install(parts, &[Purpose::Demo, Purpose::Runtimes, Purpose::Bench])?;
     let binaries = build::release(parts)?;
     examples::lay_out(parts)?;
+    runtimes::lay_out(parts, Language::ALL)?;
+    functions::lay_out(parts, Profile::Release)?;
     parts.run("build the benchmarks (release)", |part| {
         let mut cargo = Command::new("cargo");
         cargo.args(["build", "--release", "--locked", "--package", "hedgerow-bench"]);

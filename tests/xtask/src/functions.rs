@@ -9,15 +9,30 @@ use crate::command::quietly;
 use crate::parts::Parts;
 use crate::workspace;
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    Debug,
+    /// What benchmarks measure.
+    Release,
+}
+
 /// Lays it out as `target/functions/echo-rust/bootstrap`, where the tests look for it.
-pub fn lay_out(parts: &mut Parts) -> Result<()> {
+pub fn lay_out(parts: &mut Parts, profile: Profile) -> Result<()> {
     parts.run("lay out the function in Rust", |part| {
         let mut build = Command::new("cargo");
         build.args(["build", "--locked", "--package", "echo-rust"]).current_dir(workspace::root());
+        let built = match profile {
+            Profile::Debug => "debug",
+            Profile::Release => {
+                build.arg("--release");
+                "release"
+            }
+        };
         quietly(part, "echo-rust", build)?;
         let directory = workspace::target().join("functions/echo-rust");
         fs::create_dir_all(&directory)?;
-        fs::copy(workspace::target().join("debug/echo-rust"), directory.join("bootstrap"))?;
+        let program = workspace::target().join(built).join("echo-rust");
+        fs::copy(program, directory.join("bootstrap"))?;
         Ok(())
     })
 }

@@ -25,6 +25,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::functions::Profile;
 use crate::needs::Purpose;
 use crate::parts::Parts;
 use crate::runtimes::Language;
@@ -97,7 +98,7 @@ fn main() -> ExitCode {
             .and_then(|()| examples::lay_out(&mut parts).map(drop)),
         Task::Runtimes => setup::install(&mut parts, &[Purpose::Demo, Purpose::Runtimes])
             .and_then(|()| runtimes::lay_out(&mut parts, Language::ALL))
-            .and_then(|()| functions::lay_out(&mut parts)),
+            .and_then(|()| functions::lay_out(&mut parts, Profile::Debug)),
         Task::Test { no_guest } => test::run(&mut parts, !no_guest),
         Task::Demo => demo::run(&mut parts),
         Task::DemoAsRoot => demo::show(&mut parts),

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 
 use crate::command::{as_root, output, shown};
+use crate::functions::Profile;
 use crate::needs::Purpose;
 use crate::parts::Parts;
 use crate::runtimes::Language;
@@ -22,7 +23,7 @@ pub fn run(parts: &mut Parts, with_guest: bool) -> Result<()> {
     }
     setup::install(parts, &purposes)?;
     runtimes::lay_out(parts, Language::ALL)?;
-    functions::lay_out(parts)?;
+    functions::lay_out(parts, Profile::Debug)?;
     parts.run("the crates' own tests", |part| {
         let mut cargo = cargo();
         cargo.args(["test", "--locked", "--workspace"]);

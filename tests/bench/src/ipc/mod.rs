@@ -13,8 +13,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use hedgerow_harness::{Hedgerow, eventually};
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
 
 use crate::components::{CHANNEL, Components, addition};
 use crate::figure::{Figure, Target};
@@ -37,7 +35,7 @@ struct Side {
 }
 
 pub fn measure(rounds: usize) -> Result<Vec<Figure>> {
-    let cpus = cpus()?;
+    let cpus = process::cpus()?;
     let components = Components::write()?;
     let hedgerow = Hedgerow::start("")?;
     hedgerow.deploy(&components.source(), &[&addition(CHANNEL)])?;
@@ -86,7 +84,7 @@ fn compare(placement: &str, ours: &[Measured], bare: &[Measured]) -> Vec<Figure>
 
 impl Side {
     fn round(&self, client: usize, server: usize) -> Result<Measured> {
-        pin(self.server, server)?;
+        process::pin(self.server, server)?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("round").arg(&self.socket).args(["--cpu", &client.to_string()]);
         if let Some((user, group, token)) = &self.identity {
@@ -140,19 +138,4 @@ fn only_socket(hedgerow: &Hedgerow) -> Result<PathBuf> {
         [socket] => Ok(socket.clone()),
         _ => bail!("{} sockets in {}", sockets.len(), directory.display()),
     }
-}
-
-/// Two CPUs that this process may use.
-fn cpus() -> Result<[usize; 2]> {
-    let allowed = sched_getaffinity(Pid::this())?;
-    let mut usable = (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false));
-    let two = usable.next().zip(usable.next());
-    two.map(|(one, other)| [one, other]).context("two CPUs are needed to measure")
-}
-
-/// Ties a process's main thread to one CPU: the daemon's is the one that serves.
-fn pin(pid: i32, cpu: usize) -> Result<()> {
-    let mut set = CpuSet::new();
-    set.set(cpu)?;
-    sched_setaffinity(Pid::from_raw(pid), &set).with_context(|| format!("process {pid}, CPU {cpu}"))
 }

@@ -4,7 +4,7 @@
 //! OCI configuration, that of [`hedgerow_launcher::spec`], on the same root tree; for that this process enters the
 //! launcher's mount namespace. They do not start an init or install the steps' seccomp filter, which ours does.
 
-mod launcher;
+pub mod launcher;
 mod peer;
 
 use std::time::Duration;
