@@ -120,14 +120,14 @@ impl Functions {
     /// Invocations are refused from here on, what waits included; what runs may go on for `grace`. Returns when no
     /// instance is left. A function that is not there is stopped.
     pub async fn stop(&self, name: &str, grace: Duration) {
-        if let Ok(entry) = self.entry(name) {
+        if let Ok(entry) = self.named(name) {
             entry.stop(Stop { grace, remove: false }).await;
         }
     }
 
     /// After [`Self::stop`]; of one that fails to start, tries it again at once.
     pub async fn start(&self, name: &str) -> Result<(), InvokeError> {
-        let entry = self.entry(name)?;
+        let entry = self.named(name)?;
         entry.messages.send(Message::Start).await.map_err(|_| not_found(name))
     }
 
@@ -152,14 +152,14 @@ impl Functions {
         entry.call(target, invocation, true, room).await
     }
 
-    /// Runs the function for an event from the durable queue: like [`Self::invoke`], but it waits for its turn as long
-    /// as the caller does. One that drops the future before an instance has the event has not delivered it.
+    /// Runs the function of that name for an event from the durable queue: like [`Self::invoke`], but it waits for its
+    /// turn as long as the caller does. One that drops the future before an instance has the event has not delivered it.
     pub async fn deliver(
         &self,
         target: &Target,
         invocation: Invocation,
     ) -> Result<Completed, InvokeError> {
-        let entry = self.resolve(target)?;
+        let entry = self.named(&target.function)?.fitting(target)?;
         let invocation = admit(&entry.spec, invocation, EVENT_LIMIT)?;
         let room = Arc::clone(&self.0.room).acquire_many_owned(weight(&invocation));
         let room = room.await.map_err(|closed| InvokeError::Service(closed.to_string()))?;
@@ -177,6 +177,11 @@ impl Functions {
 
     pub fn find(&self, target: &Target) -> Result<Arc<FunctionSpec>, InvokeError> {
         Ok(self.resolve(target)?.spec)
+    }
+
+    /// The function of that name. Other names of it, as [`Self::find`] knows them, may be another's tomorrow.
+    pub fn get(&self, name: &str) -> Option<Arc<FunctionSpec>> {
+        self.named(name).ok().map(|entry| entry.spec)
     }
 
     /// By name.
@@ -256,24 +261,33 @@ impl Functions {
         Entry { spec: Arc::clone(spec), messages, overview }
     }
 
-    /// By its name, its ARN or the ARN's last part.
+    fn named(&self, name: &str) -> Result<Entry, InvokeError> {
+        self.entries().by_name.get(name).cloned().ok_or_else(|| not_found(name))
+    }
+
+    /// By its name, its ARN or last parts of that: `name`, `account:function:name`.
     fn entry(&self, function: &str) -> Result<Entry, InvokeError> {
         let entries = self.entries();
-        let by_name = entries.by_name.get(function);
-        let by_arn = || {
-            entries.by_name.values().find(|Entry { spec, .. }| {
-                spec.arn == function || spec.arn.rsplit(':').next() == Some(function)
-            })
+        if let Some(entry) = entries.by_name.get(function) {
+            return Ok(entry.clone());
+        }
+        let is_arn_of = |arn: &str| {
+            let before = arn.strip_suffix(function);
+            before.is_some_and(|before| before.is_empty() || before.ends_with(':'))
         };
-        by_name.or_else(by_arn).cloned().ok_or_else(|| not_found(function))
+        let mut by_arn = entries.by_name.values().filter(|entry| is_arn_of(&entry.spec.arn));
+        let found = by_arn.next().ok_or_else(|| not_found(function))?;
+        match by_arn.next() {
+            None => Ok(found.clone()),
+            Some(other) => Err(not_found(&format!(
+                "{function} may be {} or {}; name one of them",
+                found.spec.name, other.spec.name
+            ))),
+        }
     }
 
     fn resolve(&self, target: &Target) -> Result<Entry, InvokeError> {
-        let entry = self.entry(&target.function)?;
-        match entry.spec.answers_to(target.qualifier.as_deref()) {
-            true => Ok(entry),
-            false => Err(no_such_version(target, &entry.spec.version)),
-        }
+        self.entry(&target.function)?.fitting(target)
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -282,6 +296,14 @@ impl Functions {
 }
 
 impl Entry {
+    /// This, if it goes by the qualifier that is asked for.
+    fn fitting(self, target: &Target) -> Result<Self, InvokeError> {
+        match self.spec.answers_to(target.qualifier.as_deref()) {
+            true => Ok(self),
+            false => Err(no_such_version(target, &self.spec.version)),
+        }
+    }
+
     async fn call(
         self,
         target: &Target,

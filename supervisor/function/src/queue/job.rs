@@ -38,11 +38,10 @@ pub(super) type Reply = oneshot::Sender<Result<(), InvokeError>>;
 pub(super) async fn store<L: EventLog>(
     log: Arc<L>,
     key: EventKey,
-    event: Event,
+    row: Vec<u8>,
     note: Note,
     reply: Reply,
 ) -> Done {
-    let row = event.to_row();
     let size = row.len();
     let result = log.append(key.clone(), row, note.to_row()).await;
     Done::Stored { key, note, size, result, reply }
@@ -81,15 +80,11 @@ async fn attempt(functions: &Functions, function: &str, event: Event) -> Outcome
                 Err(error) => Outcome::Failed { error, executed_version },
             },
         },
-        Err(InvokeError::ResourceNotFound(_)) if !is_there(functions, function) => {
+        Err(InvokeError::ResourceNotFound(_)) if functions.get(function).is_none() => {
             Outcome::Refused(InvokeError::ResourceConflict(format!("{function} was removed")))
         }
         Err(error) => Outcome::Refused(error),
     }
-}
-
-pub(super) fn is_there(functions: &Functions, function: &str) -> bool {
-    functions.find(&Target { function: function.to_owned(), qualifier: None }).is_ok()
 }
 
 /// Nobody wants the response of an event, but whether the function came to its end.
@@ -128,12 +123,13 @@ pub(super) async fn remove<L: EventLog>(log: Arc<L>, key: EventKey) -> Done {
 pub(super) async fn bury<L: EventLog, D: DeadLetters>(
     log: Arc<L>,
     dead_letters: Arc<D>,
-    spec: Arc<FunctionSpec>,
-    key: EventKey,
-    note: Note,
+    burials: Arc<Semaphore>,
+    whose: (Arc<FunctionSpec>, EventKey, Note),
     death: (Condition, Option<Outcome>),
 ) -> Done {
-    let (condition, outcome) = death;
+    let ((spec, key, note), (condition, outcome)) = (whose, death);
+    // It is never closed.
+    let _turn = burials.acquire().await;
     let row = log.read(key.clone()).await.ok().flatten();
     let event = row.and_then(Event::from_row);
     let letter = DeadLetter::new(&spec, &note, event.as_ref(), condition, outcome.as_ref());

@@ -16,10 +16,13 @@ use super::job::{self, Done, Reply};
 use super::line::{Line, Next};
 use super::policy::{Outcome, Verdict};
 use super::{DeadLetters, EventKey, EventLog, LogError, Stored};
-use crate::{Clock, FunctionSpec, Functions, Health, InvokeError, Target};
+use crate::{Clock, FunctionSpec, Functions, Health, InvokeError};
 
 /// Bytes of events of all functions that are in memory for delivery.
 const ROOM: usize = 16 * 1024 * 1024;
+
+/// Events that are given up at once: each is in memory twice, and many may become too old together.
+const BURIALS: usize = 4;
 
 #[derive(Debug)]
 pub(super) enum Message {
@@ -41,7 +44,7 @@ pub(super) struct Task<L, D, C> {
     dead_letters: Arc<D>,
     clock: C,
     messages: mpsc::Receiver<Message>,
-    /// Bytes of all events that wait.
+    /// Bytes of all events that wait or are being stored.
     size: u64,
     max_size: u64,
     changes: watch::Receiver<()>,
@@ -50,6 +53,7 @@ pub(super) struct Task<L, D, C> {
     /// Each ends when a function that was stopped may not be any more.
     starts: JoinSet<Arc<str>>,
     room: Arc<Semaphore>,
+    burials: Arc<Semaphore>,
     next_number: u64,
     /// Functions whose start is waited for.
     stopped: BTreeSet<Arc<str>>,
@@ -81,6 +85,7 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
             jobs: JoinSet::new(),
             starts: JoinSet::new(),
             room: Arc::new(Semaphore::new(ROOM)),
+            burials: Arc::new(Semaphore::new(BURIALS)),
             next_number: 0,
             stopped: BTreeSet::new(),
             finishing: None,
@@ -155,7 +160,8 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
     }
 
     fn enqueue(&mut self, Enqueue { spec, event, reply }: Enqueue) {
-        let size = event.invocation.payload.len() as u64;
+        let row = event.to_row();
+        let size = row.len() as u64;
         if self.size + size > self.max_size {
             // A caller that went away does not want to know.
             let _ = reply.send(Err(no_room(self.max_size)));
@@ -178,7 +184,8 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
             tries: 0,
             due: now,
         };
-        self.jobs.spawn(job::store(Arc::clone(&self.log), key, event, note, reply));
+        self.size += size;
+        self.jobs.spawn(job::store(Arc::clone(&self.log), key, row, note, reply));
     }
 
     fn done(&mut self, done: Done) {
@@ -187,9 +194,9 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
                 let line = self.lines.entry(Arc::clone(&key.function)).or_default();
                 line.release();
                 let result = result.map_err(|error| not_stored(&error));
-                if result.is_ok() {
-                    self.size += size as u64;
-                    line.insert(key.number, note, size, Some(Instant::now()));
+                match result {
+                    Ok(()) => line.insert(key.number, note, size, Some(Instant::now())),
+                    Err(_) => self.size = self.size.saturating_sub(size as u64),
                 }
                 // A caller that went away does not want to know.
                 let _ = reply.send(result);
@@ -260,9 +267,8 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
             self.jobs.spawn(job::bury(
                 Arc::clone(&self.log),
                 Arc::clone(&self.dead_letters),
-                Arc::clone(spec),
-                key.clone(),
-                note,
+                Arc::clone(&self.burials),
+                (Arc::clone(spec), key.clone(), note),
                 (condition, outcome),
             ));
         }
@@ -331,7 +337,7 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
     }
 
     fn spec(&self, function: &str) -> Option<Arc<FunctionSpec>> {
-        self.functions.find(&Target { function: function.to_owned(), qualifier: None }).ok()
+        self.functions.get(function)
     }
 
     fn now(&self) -> Boottime {

@@ -231,3 +231,35 @@ async fn the_longest_idle_instance_of_all_functions_goes_first() {
     until(&functions, |overview| overview.instances.total() == 0).await;
     assert!(!functions.reclaim().await);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_name_is_not_taken_for_the_end_of_another_functions_arn() {
+    let arn = |name: &str| format!("arn:aws:lambda:eu-west-1:123456789012:function:{name}");
+    let (functions, fake) = with(FunctionSpec { arn: arn("Hello"), ..spec("f", "echo") }).await;
+    echo(&functions, "1").await;
+    let invoke = async |name: &str| functions.invoke(&Target::from(name), invocation("2")).await;
+    for name in ["Hello", "123456789012:function:Hello:7", &arn("Hello:prod")] {
+        assert_eq!(success(invoke(name).await), "2", "{name}");
+    }
+    for name in ["", "ello", "function", "Hello:8"] {
+        assert!(matches!(refusal(invoke(name).await), InvokeError::ResourceNotFound(_)), "{name}");
+    }
+
+    // A component `Hello` that is not defined is something else.
+    functions.stop("Hello", Duration::ZERO).await;
+    assert!(functions.start("Hello").await.is_err());
+    assert!(functions.get("Hello").is_none());
+    let delivered = functions.deliver(&Target::from("Hello"), invocation("3")).await;
+    assert!(matches!(refusal(delivered), InvokeError::ResourceNotFound(_)));
+    echo(&functions, "4").await;
+    assert_eq!(fake.count("open"), 1, "its instance is there");
+
+    functions.define(FunctionSpec { arn: arn("Hello"), ..spec("g", "echo") }).await;
+    let InvokeError::ResourceNotFound(why) = refusal(invoke("Hello").await) else {
+        panic!("it may be either");
+    };
+    assert!(why.contains("f or g"), "{why}");
+    functions.define(spec("Hello", "echo")).await;
+    success(invoke("Hello").await);
+    assert_eq!(fake.count("open"), 2, "a name counts more than an ARN");
+}

@@ -117,3 +117,19 @@ async fn an_ordered_end_waits_for_what_runs() {
     let refused = life.enqueue("f", "1").await.unwrap_err();
     assert!(refused.to_string().contains("stopping"), "{refused}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn events_of_a_function_that_is_gone_are_not_its_namesakes() {
+    let device = Device::default();
+    let life = device.with(spec("f", "echo")).await;
+    life.functions.stop("f", Duration::ZERO).await;
+    life.enqueue("f", "1").await.unwrap();
+    life.functions.remove("f", Duration::ZERO).await;
+    let arn = spec("f", "echo").arn;
+    life.functions.define(FunctionSpec { arn, ..spec("com.example.f", "echo") }).await;
+    sleep(HOUR).await;
+    assert_eq!(life.starts(), 0);
+    life.functions.define(spec("f", "echo")).await;
+    device.log.until(0).await;
+    assert_eq!(life.starts(), 1);
+}
