@@ -2,19 +2,27 @@
 
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, USER_AGENT};
 use hyper::{Request, StatusCode};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
-use super::body::{self, Broken, Forward, INIT_ERROR_LIMIT, RESPONSE_LIMIT};
+use super::body::{self, Broken, Forward, INIT_ERROR_LIMIT, RESPONSE_LIMIT, TooLarge};
 use super::failure;
-use super::pace::Pace;
+use super::pace::{BODY_DEADLINE, Pace};
 use super::reply::{self, INVOCATION_ID, Reply};
 use super::route::Route;
 use crate::{Answer, InstanceLink, ResponseStream};
 
 const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
+
+/// Bodies of one instance that are read into memory at once. Runtimes send one after the other.
+const BODIES: usize = 2;
 
 /// Of one instance, over all its connections.
 #[derive(Debug)]
@@ -23,6 +31,9 @@ pub(super) struct Api {
     is_polling: AtomicBool,
     /// How many events it was given.
     given: AtomicU64,
+    /// By when a response that streams must have ended: some time after the pool gives up on the last event.
+    stream_deadline: Mutex<Instant>,
+    bodies: Semaphore,
 }
 
 /// The one poll of an instance that may wait.
@@ -30,7 +41,13 @@ struct Polling<'a>(&'a AtomicBool);
 
 impl Api {
     pub fn new(link: InstanceLink) -> Self {
-        Self { link, is_polling: AtomicBool::new(false), given: AtomicU64::new(0) }
+        Self {
+            link,
+            is_polling: AtomicBool::new(false),
+            given: AtomicU64::new(0),
+            stream_deadline: Mutex::new(Instant::now()),
+            bodies: Semaphore::new(BODIES),
+        }
     }
 
     pub async fn answer(&self, request: Request<Incoming>, pace: &Pace) -> Reply {
@@ -70,6 +87,8 @@ impl Api {
             // The instance is to end. A runtime that were told would only complain of it.
             return pending().await;
         };
+        *self.stream_deadline.lock().unwrap_or_else(PoisonError::into_inner) =
+            Instant::now() + left(work.deadline) + BODY_DEADLINE;
         let given = self.given.fetch_add(1, Ordering::Relaxed) + 1;
         let reply = reply::event(&work, given);
         pace.delivering(work);
@@ -83,8 +102,7 @@ impl Api {
         body: &mut Incoming,
         pace: &Pace,
     ) -> Result<Reply, Broken> {
-        pace.reading_body();
-        match body::whole(body, RESPONSE_LIMIT).await? {
+        match self.whole(body, RESPONSE_LIMIT, pace).await? {
             Ok(response) => {
                 pace.serving();
                 Ok(self.answered(id, headers, Answer::Success(response)).await)
@@ -117,8 +135,10 @@ impl Api {
         let (forward, pieces) = Forward::new();
         let stream = ResponseStream { content_type, body: pieces };
         let reply = self.answered(id, headers, Answer::Stream(stream)).await;
-        if !reply.status().is_success() {
-            pace.reading_body();
+        match reply.status().is_success() {
+            // Whoever polls already is not given up on for a stream that does not end.
+            true => pace.reading_until(self.stream_deadline()),
+            false => pace.reading_body(),
         }
         forward.forward(body).await?;
         Ok(reply)
@@ -131,8 +151,7 @@ impl Api {
         body: &mut Incoming,
         pace: &Pace,
     ) -> Result<Reply, Broken> {
-        pace.reading_body();
-        let error = match body::whole(body, RESPONSE_LIMIT).await? {
+        let error = match self.whole(body, RESPONSE_LIMIT, pace).await? {
             Ok(body) => failure::told(headers, body),
             Err(too_large) => failure::too_large(too_large),
         };
@@ -147,14 +166,30 @@ impl Api {
         body: &mut Incoming,
         pace: &Pace,
     ) -> Result<Reply, Broken> {
-        pace.reading_body();
-        let error = match body::whole(body, INIT_ERROR_LIMIT).await? {
+        let error = match self.whole(body, INIT_ERROR_LIMIT, pace).await? {
             Ok(body) => failure::told(headers, body),
             Err(too_large) => failure::too_large(too_large),
         };
         self.link.init_failed(error).await;
         body::throw_away(body).await?;
         Ok(reply::accepted())
+    }
+
+    /// All of a body, when it is its turn.
+    async fn whole(
+        &self,
+        body: &mut Incoming,
+        limit: usize,
+        pace: &Pace,
+    ) -> Result<Result<Bytes, TooLarge>, Broken> {
+        // It is never closed.
+        let _turn = self.bodies.acquire().await;
+        pace.reading_body();
+        body::whole(body, limit).await
+    }
+
+    fn stream_deadline(&self) -> Instant {
+        *self.stream_deadline.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn answered(&self, id: &str, headers: &HeaderMap, answer: Answer) -> Reply {
@@ -182,6 +217,12 @@ impl Drop for Polling<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Relaxed);
     }
+}
+
+/// Until a time in milliseconds since 1970.
+fn left(deadline: u64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Duration::from_millis(deadline).saturating_sub(now)
 }
 
 fn is_stream(headers: &HeaderMap) -> bool {

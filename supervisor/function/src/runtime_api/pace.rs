@@ -14,7 +14,7 @@ use crate::Work;
 /// From the first byte of a request to the end of its headers.
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 
-/// For the rest of a request, unless it is a stream: that one ends with its invocation's deadline.
+/// For the rest of a request, unless it is a stream: that one ends with its invocation's deadline, or so long after it.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Shared by what reads a connection's bytes and what answers its requests. Between requests, and while one is worked
@@ -54,7 +54,12 @@ impl Pace {
 
     /// The request's body is to come.
     pub fn reading_body(&self) {
-        self.state().phase = Phase::Reading(Instant::now() + BODY_DEADLINE);
+        self.reading_until(Instant::now() + BODY_DEADLINE);
+    }
+
+    /// All of the request is to have come by then.
+    pub fn reading_until(&self, deadline: Instant) {
+        self.state().phase = Phase::Reading(deadline);
     }
 
     /// The next request may begin.

@@ -1,7 +1,12 @@
 //! Runtimes that keep to the protocol, or nearly.
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::sockets::{World, failure, success};
-use crate::{Answer, ErrorKind, ResponseStream, StreamFault};
+use crate::tests::spec;
+use crate::{Answer, ErrorKind, FunctionSpec, ResponseStream, StreamFault};
 
 #[tokio::test]
 async fn an_event_is_polled_for_and_answered_again_and_again_over_one_connection() {
@@ -222,4 +227,19 @@ async fn a_stream_without_a_reader_does_not_stop_the_runtime() {
     let id = runtime.next().await;
     assert_eq!(runtime.answer(&id, "2").await, 202);
     assert_eq!(success(call).await, "2");
+}
+
+#[tokio::test]
+async fn a_stream_ends_though_its_runtime_polls_already() {
+    let mut world = World::with(FunctionSpec { pinned: true, ..spec("f", "x") }).await;
+    let call = world.invoke("1");
+    let mut runtime = world.connect().await;
+    let id = runtime.next().await;
+    runtime.poll().await;
+    let mut other = runtime.another().await;
+    other.say(streaming(&id)).await;
+    let mut stream = stream(call).await;
+    tokio::time::pause();
+    let end = timeout(Duration::from_secs(60), stream.body.recv()).await.expect("it ends");
+    assert!(matches!(end, Some(Err(StreamFault::Cut(_)))), "{end:?}");
 }

@@ -284,3 +284,27 @@ async fn who_speaks_slowly_is_hung_up_on_and_who_waits_is_not() {
     assert_eq!(runtime.answer(&id, "2").await, 202);
     assert_eq!(success(call).await, "2");
 }
+
+#[tokio::test]
+async fn bodies_that_do_not_come_hold_up_the_others_for_a_while_only() {
+    let slow =
+        FunctionSpec { timeout: Duration::from_secs(900), max_instances: 1, ..spec("f", "x") };
+    let mut world = World::with(slow).await;
+    let call = world.invoke("1");
+    let mut runtime = world.connect().await;
+    let id = runtime.next().await;
+    let mut stalled = Vec::new();
+    for path in ["init/error", &format!("invocation/{id}/error"), "init/error"] {
+        let mut client = runtime.another().await;
+        let head = format!("POST /2018-06-01/runtime/{path} HTTP/1.1\r\nHost: x\r\n");
+        client.say(head + "Content-Length: 1000\r\n\r\n").await;
+        stalled.push(client);
+    }
+    tokio::time::pause();
+    let began = Instant::now();
+    assert_eq!(runtime.answer(&id, "1").await, 202);
+    assert!(began.elapsed() <= 2 * BODY_DEADLINE);
+    tokio::time::resume();
+    assert_eq!(success(call).await, "1");
+    works(&world, &mut runtime).await;
+}
