@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use hedgerow_harness::{Hedgerow, PATIENCE, eventually};
+use anyhow::{Context, Result, ensure};
+use hedgerow_harness::Hedgerow;
 
 use super::deployed::{Caller, deploy_many};
 use crate::figure::{Figure, Target};
@@ -26,17 +26,14 @@ pub fn measure(seconds: u64) -> Result<Vec<Figure>> {
     let deployed = memory(&hedgerow)?;
     let caller = Caller::connect(hedgerow.root())?;
     for name in &names {
-        let function = caller.function(name)?;
-        caller.invoke(&function)?;
-        eventually("its instance is frozen", PATIENCE, || {
-            let instances = caller.block_on(function.instances())?;
-            Ok((instances.frozen == 1).then_some(()))
-        })?;
+        caller.invoke(&caller.function(name)?)?;
     }
     drop(caller);
     // Not waited for: watched, as idle processes are.
     thread::sleep(SETTLING);
     let frozen = memory(&hedgerow)?;
+    let fences = resident(&hedgerow)?.values().filter(|name| name.contains("init")).count();
+    ensure!(fences == FUNCTIONS, "{fences} instances are there of {FUNCTIONS}");
     let (ticks, wakeups) = activity(&hedgerow)?;
     thread::sleep(Duration::from_secs(seconds));
     let (ticks_after, wakeups_after) = activity(&hedgerow)?;
