@@ -15,6 +15,7 @@
 
 mod admit;
 mod clock;
+pub mod endpoint;
 mod fault;
 mod functions;
 mod instance;

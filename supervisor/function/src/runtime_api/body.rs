@@ -29,16 +29,16 @@ const ERROR_BODY: &str = "lambda-runtime-function-error-body";
 
 /// More than the limit, which is in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct TooLarge {
+pub(crate) struct TooLarge {
     pub limit: usize,
 }
 
 /// The body ended before its end.
 #[derive(Debug)]
-pub(super) struct Broken;
+pub(crate) struct Broken;
 
 /// All of it. One that is too large is not read to its end.
-pub(super) async fn whole(
+pub(crate) async fn whole(
     body: &mut Incoming,
     limit: usize,
 ) -> Result<Result<Bytes, TooLarge>, Broken> {

@@ -1,33 +1,36 @@
-//! One connection of a runtime.
+//! One connection of a client.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, rt};
+use hyper::{Request, Response, rt};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep_until};
 
-use super::api::Api;
 use super::pace::{Pace, Wire};
 
 /// Bytes of a request's line and headers. Runtimes tell of a failure's causes in a header of up to 1 MiB.
 const HEAD_LIMIT: usize = (1 << 20) + (64 << 10);
 
-/// Returns when the runtime hung up, broke HTTP, or let a deadline pass.
-pub(super) async fn serve<S>(stream: S, api: Arc<Api>)
+/// Returns when the peer hung up, broke HTTP, or let a deadline pass: `idle` is how long it may ask nothing.
+pub(crate) async fn serve<S, A, F, B>(stream: S, idle: Option<Duration>, answer: A)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Fn(Request<Incoming>, Arc<Pace>) -> F,
+    F: Future<Output = Response<B>>,
+    B: Body<Error = Infallible> + 'static,
 {
-    let pace = Arc::new(Pace::default());
+    let pace = Arc::new(Pace::new(idle));
     let io = TokioIo::new(Wire { stream, pace: Arc::clone(&pace) });
-    let mut connection = pin!(connection(io, api, Arc::clone(&pace)));
+    let mut connection = pin!(connection(io, answer, Arc::clone(&pace)));
     let mut timer = pin!(None::<Sleep>);
     poll_fn(|context| {
         if connection.as_mut().poll(context).is_ready() {
@@ -48,16 +51,19 @@ where
     .await;
 }
 
-/// Whether it ended well makes no difference here: what a runtime did not say it did not say.
-async fn connection<I>(io: I, api: Arc<Api>, pace: Arc<Pace>)
+/// Whether it ended well makes no difference here: what a peer did not say it did not say.
+async fn connection<I, A, F, B>(io: I, answer: A, pace: Arc<Pace>)
 where
     I: rt::Read + rt::Write + Unpin + Send + 'static,
+    A: Fn(Request<Incoming>, Arc<Pace>) -> F,
+    F: Future<Output = Response<B>>,
+    B: Body<Error = Infallible> + 'static,
 {
     let service = service_fn(move |request: Request<Incoming>| {
-        let (api, pace) = (Arc::clone(&api), Arc::clone(&pace));
+        pace.serving();
+        let (answering, pace) = (answer(request, Arc::clone(&pace)), Arc::clone(&pace));
         async move {
-            pace.serving();
-            let reply = api.answer(request, &pace).await;
+            let reply = answering.await;
             pace.served();
             Ok::<_, Infallible>(reply)
         }

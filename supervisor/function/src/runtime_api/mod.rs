@@ -9,8 +9,8 @@
 //! is not a success (Python's), so that refusals are for those who broke the protocol.
 
 mod api;
-mod body;
-mod connection;
+pub(crate) mod body;
+pub(crate) mod connection;
 mod context;
 mod failure;
 mod pace;
@@ -31,6 +31,7 @@ use crate::InstanceLink;
 use api::Api;
 
 pub use body::{INIT_ERROR_LIMIT, RESPONSE_LIMIT, STREAM_LIMIT};
+pub(crate) use pace::Pace;
 pub use pace::{BODY_DEADLINE, HEAD_DEADLINE};
 
 /// Connections of one instance at once; more wait to be accepted. The runtimes' own clients use one or two.
@@ -51,7 +52,7 @@ pub async fn serve(listener: TcpListener, link: InstanceLink) {
                 Ok((stream, _)) => {
                     // Without it the work goes slower, not wrong.
                     let _ = stream.set_nodelay(true);
-                    connections.spawn(connection::serve(stream, Arc::clone(&api)));
+                    connections.spawn(converse(stream, Arc::clone(&api)));
                 }
                 // Of one connection that failed as it came, or of the machine's limits.
                 Err(_) => sleep(ACCEPT_PAUSE).await,
@@ -65,5 +66,17 @@ pub async fn serve_connection<S>(stream: S, link: InstanceLink)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    connection::serve(stream, Arc::new(Api::new(link))).await;
+    converse(stream, Arc::new(Api::new(link))).await;
+}
+
+/// A runtime that waits for work says nothing for as long as there is none.
+async fn converse<S>(stream: S, api: Arc<Api>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    connection::serve(stream, None, move |request, pace| {
+        let api = Arc::clone(&api);
+        async move { api.answer(request, &pace).await }
+    })
+    .await;
 }

@@ -18,13 +18,16 @@ pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 pub const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Shared by what reads a connection's bytes and what answers its requests. Between requests, and while one is worked
-/// on, there is no deadline.
+/// on, there is no deadline; between requests there may be one.
 #[derive(Debug, Default)]
-pub(super) struct Pace(Mutex<State>);
+pub(crate) struct Pace(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     phase: Phase,
+    /// How long nothing may be asked, and nothing of an answer be taken.
+    idle: Option<Duration>,
+    idle_until: Option<Instant>,
     /// On its way to the runtime.
     undelivered: Option<Work>,
 }
@@ -39,11 +42,20 @@ enum Phase {
 }
 
 impl Pace {
+    pub fn new(idle: Option<Duration>) -> Self {
+        let state = State { idle, ..State::default() };
+        let pace = Self(Mutex::new(state));
+        pace.served();
+        pace
+    }
+
     /// By when the bytes that are to come must have come.
     pub fn deadline(&self) -> Option<Instant> {
-        match self.state().phase {
+        let state = self.state();
+        match state.phase {
             Phase::Reading(deadline) => Some(deadline),
-            Phase::Idle | Phase::Serving => None,
+            Phase::Idle => state.idle_until,
+            Phase::Serving => None,
         }
     }
 
@@ -64,7 +76,14 @@ impl Pace {
 
     /// The next request may begin.
     pub fn served(&self) {
-        self.state().phase = Phase::Idle;
+        let mut state = self.state();
+        state.phase = Phase::Idle;
+        state.idle_until = state.idle.map(|idle| Instant::now() + idle);
+    }
+
+    /// What is to come or to go has until then.
+    pub fn until(&self, deadline: Instant) {
+        self.state().phase = Phase::Reading(deadline);
     }
 
     /// What is written next is this.
@@ -77,6 +96,12 @@ impl Pace {
         if matches!(state.phase, Phase::Idle) {
             state.phase = Phase::Reading(Instant::now() + HEAD_DEADLINE);
         }
+    }
+
+    /// A peer that takes its answer slowly takes it.
+    fn bytes_went(&self) {
+        let mut state = self.state();
+        state.idle_until = state.idle.map(|idle| Instant::now() + idle);
     }
 
     fn all_is_written(&self) {
@@ -92,7 +117,7 @@ impl Pace {
 
 /// A connection's bytes, as they come and go.
 #[derive(Debug)]
-pub(super) struct Wire<S> {
+pub(crate) struct Wire<S> {
     pub stream: S,
     pub pace: Arc<Pace>,
 }
@@ -118,7 +143,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if written.is_ready() {
+            self.pace.bytes_went();
+        }
+        written
     }
 
     /// hyper flushes when it has written all that it has.
@@ -139,7 +168,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        if written.is_ready() {
+            self.pace.bytes_went();
+        }
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

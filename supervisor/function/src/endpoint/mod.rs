@@ -1,0 +1,100 @@
+//! The Lambda HTTP API, as far as those who invoke functions use it: `boto3.client("lambda", endpoint_url=…)`.
+//!
+//! ```text
+//! client ── HTTP ──► connection ──► route ──► sigv4 ──► invoke | list ──► Functions, Events
+//! ```
+//!
+//! A caller is whoever signs with a key that the administrator has listed (AWS Signature Version 4), or, where the
+//! socket itself says who calls, whom its owner lets in. Connections, bodies and their pace are bounded.
+
+mod access;
+mod api;
+mod canonical;
+mod event_stream;
+mod invoke;
+mod list;
+mod refusal;
+mod reply;
+mod route;
+pub mod sigv4;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+pub use access::{Access, Credential};
+use api::Api;
+
+use crate::runtime_api::connection;
+use crate::{Events, Functions};
+
+/// Connections at once; more wait to be accepted.
+pub const CONNECTIONS: usize = 64;
+
+/// A connection on which nothing was asked for so long is closed.
+pub const IDLE: Duration = Duration::from_secs(60);
+
+/// Bytes of all requests' bodies together that are being read: others wait.
+const ROOM: usize = 24 * 1024 * 1024;
+
+/// Where no descriptor is free, one may be soon.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A handle: cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    api: Arc<Api>,
+    connections: Arc<Semaphore>,
+}
+
+impl Endpoint {
+    pub fn new(functions: Functions, events: Events, access: Access) -> Self {
+        let room = Arc::new(Semaphore::new(ROOM));
+        Self {
+            api: Arc::new(Api { functions, events, access, room }),
+            connections: Arc::new(Semaphore::new(CONNECTIONS)),
+        }
+    }
+
+    /// Serves whoever connects, and does not end.
+    pub async fn serve(self, listener: TcpListener) {
+        loop {
+            self.vacancy().await;
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    // Without it the work goes slower, not wrong.
+                    let _ = stream.set_nodelay(true);
+                    tokio::spawn(self.clone().serve_connection(stream));
+                }
+                // Of one connection that failed as it came, or of the machine's limits.
+                Err(_) => sleep(ACCEPT_PAUSE).await,
+            }
+        }
+    }
+
+    /// Returns when another connection can be served.
+    pub async fn vacancy(&self) {
+        // The semaphore is never closed.
+        let _ = self.connections.acquire().await;
+    }
+
+    /// Serves one connection to its end.
+    pub async fn serve_connection<S>(self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let Ok(_place) = self.connections.acquire().await else { return };
+        let api = Arc::clone(&self.api);
+        connection::serve(stream, Some(IDLE), move |request, pace| {
+            let api = Arc::clone(&api);
+            async move { api.answer(request, &pace).await }
+        })
+        .await;
+    }
+}
