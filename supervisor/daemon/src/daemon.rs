@@ -50,6 +50,15 @@ pub enum Bus {
     },
 }
 
+impl Bus {
+    fn access(self) -> Access {
+        match self {
+            Self::System => Access::system(),
+            Self::Private { uid } => Access::system().with_user(uid),
+        }
+    }
+}
+
 /// Runs until SIGTERM or SIGINT, then stops every component in order.
 pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -118,6 +127,10 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     let _ = around.services.operations.set(operations.clone());
     let supervisor = Supervisor::new(operations, deployments);
 
+    if let Some(settings) = &around.settings.lambda_endpoint {
+        function::serve_endpoint(&around, settings, bus.access()).await?;
+    }
+
     tokio::spawn(feed_watchdog());
     tokio::spawn(disk::watch(Arc::clone(&around)));
     tokio::spawn(reclaim(around.functions.clone()));
@@ -182,16 +195,16 @@ async fn serve_once(
     bus: Bus,
     supervisor: &Arc<Supervisor>,
 ) -> anyhow::Result<ServeError> {
-    let (_private, address, access) = match bus {
-        Bus::System => (None, hedgerow_api::Bus::System, Access::system()),
+    let (_private, address) = match bus {
+        Bus::System => (None, hedgerow_api::Bus::System),
         Bus::Private { uid } => {
             let private = PrivateBus::start(&layout.bus_socket(), &[uid]).await?;
             let root = layout.runtime.parent().unwrap_or(&layout.runtime).to_owned();
-            (Some(private), hedgerow_api::Bus::Root(root), Access::system().with_user(uid))
+            (Some(private), hedgerow_api::Bus::Root(root))
         }
     };
     let connection = address.connect().await.context("connecting to the bus")?;
-    let served = bus::serve(connection, Arc::clone(supervisor), access).await?;
+    let served = bus::serve(connection, Arc::clone(supervisor), bus.access()).await?;
     notify("READY=1");
     Ok(served.run().await)
 }

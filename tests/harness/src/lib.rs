@@ -68,6 +68,11 @@ pub fn javascript_sdk() -> PathBuf {
     project().join("target/sdk/javascript.zip")
 }
 
+/// The unmodified boto3 and what it needs, for `PYTHONPATH`, as `cargo xtask test` lays it out.
+pub fn boto3() -> PathBuf {
+    project().join("target/sdk/boto3")
+}
+
 /// Where the four binaries are: `$HEDGEROW_BIN`, or where `cargo xtask build` collects them.
 pub fn binaries() -> PathBuf {
     std::env::var_os("HEDGEROW_BIN")

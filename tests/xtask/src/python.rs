@@ -9,11 +9,24 @@ use anyhow::Result;
 
 use crate::command::{output, quietly};
 use crate::needs::{Needs, Wheel};
-use crate::parts::Part;
+use crate::parts::{Part, Parts};
 use crate::workspace;
 
 /// The interpreter of the fences.
 const PYTHON: &str = "/usr/bin/python3";
+
+/// Lays boto3 out as `target/sdk/boto3`, where the cases look for it.
+pub fn lay_out_boto3(parts: &mut Parts) -> Result<()> {
+    let needs = Needs::read()?;
+    parts.run("lay out boto3", |part| {
+        let zip = archive(part, &needs, "boto3")?;
+        let tree = workspace::target().join("sdk/boto3");
+        if tree.exists() {
+            fs::remove_dir_all(&tree)?;
+        }
+        unpack(part, &zip, &tree)
+    })
+}
 
 /// The bundle as a zip, from the cache or else made, with bytecode beside.
 pub fn archive(part: &Part, needs: &Needs, bundle: &str) -> Result<PathBuf> {

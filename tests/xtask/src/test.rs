@@ -11,7 +11,7 @@ use crate::functions::Profile;
 use crate::needs::Purpose;
 use crate::parts::Parts;
 use crate::runtimes::Language;
-use crate::{build, examples, functions, guest, javascript, runtimes, setup, workspace};
+use crate::{build, examples, functions, guest, javascript, python, runtimes, setup, workspace};
 
 /// Crates whose integration tests need root: the fences' own, and the end-to-end cases with the release binaries.
 const AS_ROOT: [&str; 2] = ["hedgerow-launcher", "hedgerow-cases"];
@@ -33,6 +33,7 @@ pub fn run(parts: &mut Parts, with_guest: bool) -> Result<()> {
     let binaries = build::release(parts)?;
     examples::lay_out(parts)?;
     javascript::lay_out(parts)?;
+    python::lay_out_boto3(parts)?;
     for package in AS_ROOT {
         parts.run(&format!("{package}, as root"), |part| {
             // The launcher's own tests take the init that lies beside it.

@@ -12,6 +12,7 @@
 
 mod command;
 mod component;
+mod endpoint;
 mod environment;
 mod event_log;
 mod events;
@@ -23,6 +24,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
+pub use endpoint::{EndpointError, serve as serve_endpoint};
 pub use event_log::Observer;
 pub use events::start as start_events;
 pub use instances::{DaemonInstances, ProvideError, Provided};

@@ -5,6 +5,7 @@ mod component;
 mod deployment;
 mod device;
 mod function;
+mod lambda_endpoint;
 mod log;
 mod restart;
 mod run_with;
@@ -29,6 +30,7 @@ pub use component::ComponentRule;
 pub use deployment::Deployment;
 pub use device::{Device, Proxy};
 pub use function::Function;
+pub use lambda_endpoint::{LambdaEndpoint, Listen};
 pub use log::Log;
 pub use restart::RestartRule;
 pub use run_with::RunWithDefault;
@@ -43,6 +45,8 @@ pub struct Settings {
     pub deployment: Deployment,
     pub device: Device,
     pub function: Function,
+    /// None: there is no such endpoint.
+    pub lambda_endpoint: Option<LambdaEndpoint>,
     pub log: Log,
     pub store: Store,
     pub compat: Compat,
