@@ -8,7 +8,8 @@
 //!
 //! Without the document every component of the recipes runs, in its newest version. The first daemon that sees an
 //! image, or an image that is not the one it saw last, deploys it for the group `image`; artifacts stay where they
-//! are. Nobody is there to say what to do with a failure, so there is no rollback to nothing.
+//! are. Nobody is there to say what to do with a failure, so there is no rollback to nothing. Recipes that the document
+//! does not name are there for every later deployment that needs them, as the runtimes of functions are.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::admit::{EVENT_LIMIT, PAYLOAD_LIMIT, admit};
-use crate::metrics::{Overview, QueueMetrics};
+use crate::metrics::{Overview, QueueMetrics, Standing};
 use crate::task::{Call, Message, Stop, Task};
 use crate::{Completed, FunctionSpec, InstanceId, Instances, Invocation, InvokeError, Target};
 
@@ -51,6 +51,7 @@ struct Entry {
     spec: Arc<FunctionSpec>,
     messages: mpsc::Sender<Message>,
     overview: Arc<watch::Sender<Overview>>,
+    standing: watch::Receiver<Standing>,
 }
 
 /// What a function's task begins with.
@@ -60,6 +61,9 @@ pub(crate) struct Parts {
     pub messages: mpsc::Receiver<Message>,
     pub own: mpsc::WeakSender<Message>,
     pub overview: Arc<watch::Sender<Overview>>,
+    pub standing: watch::Sender<Standing>,
+    /// It begins as one that was stopped.
+    pub is_stopped: bool,
     /// To be told when it has an idle instance.
     pub spare: watch::Sender<()>,
     /// To be told when its overview has changed.
@@ -86,6 +90,15 @@ impl Functions {
     /// From here on the function is this. A new one is started, and if it is pinned gets its instance. Of one that was
     /// there, instances of another digest finish what they run and go, and what waits runs on the new ones.
     pub async fn define(&self, spec: FunctionSpec) {
+        self.define_as(spec, false).await;
+    }
+
+    /// The same, but a new one is stopped until [`Self::start`].
+    pub async fn define_stopped(&self, spec: FunctionSpec) {
+        self.define_as(spec, true).await;
+    }
+
+    async fn define_as(&self, spec: FunctionSpec, is_stopped: bool) {
         let spec = Arc::new(spec);
         let known = {
             let mut entries = self.entries();
@@ -96,7 +109,7 @@ impl Functions {
             if known.is_none() {
                 let first = InstanceId(entries.made * IDS);
                 entries.made += 1;
-                let entry = self.spawn(&spec, first);
+                let entry = self.spawn(&spec, first, is_stopped);
                 entries.by_name.insert(spec.name.clone(), entry);
             }
             known
@@ -193,6 +206,11 @@ impl Functions {
         Some(self.entries().by_name.get(name)?.overview.subscribe())
     }
 
+    /// As [`Self::watch`], but told only of what it says.
+    pub fn watch_standing(&self, name: &str) -> Option<watch::Receiver<Standing>> {
+        Some(self.entries().by_name.get(name)?.standing.clone())
+    }
+
     /// Told whenever [`Self::list`] may have changed.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.0.changed.subscribe()
@@ -246,19 +264,24 @@ impl Functions {
         }
     }
 
-    fn spawn(&self, spec: &Arc<FunctionSpec>, first: InstanceId) -> Entry {
+    fn spawn(&self, spec: &Arc<FunctionSpec>, first: InstanceId, is_stopped: bool) -> Entry {
         let (messages, received) = mpsc::channel(MESSAGES);
-        let overview = Arc::new(watch::Sender::new(Overview::new(Arc::clone(spec))));
+        let overview = Overview::new(Arc::clone(spec), is_stopped);
+        let (digest, health) = (spec.digest.clone(), overview.health.clone());
+        let (standing, watched) = watch::channel(Standing { digest, health });
+        let overview = Arc::new(watch::Sender::new(overview));
         (self.0.spawn)(Parts {
             spec: Arc::clone(spec),
             first,
             messages: received,
             own: messages.downgrade(),
             overview: Arc::clone(&overview),
+            standing,
+            is_stopped,
             spare: self.0.spare.clone(),
             activity: self.0.activity.clone(),
         });
-        Entry { spec: Arc::clone(spec), messages, overview }
+        Entry { spec: Arc::clone(spec), messages, overview, standing: watched }
     }
 
     fn named(&self, name: &str) -> Result<Entry, InvokeError> {

@@ -45,7 +45,7 @@ pub use invocation::{
 };
 pub use link::{InstanceLink, Work};
 pub use log_tail::{LOG_TAIL, LogTail};
-pub use metrics::{Counts, Health, Histogram, Metrics, Overview, QueueMetrics};
+pub use metrics::{Counts, Health, Histogram, Metrics, Overview, QueueMetrics, Standing};
 pub use pressure::{PressureError, reclaim_under_pressure};
 pub use queue::{
     Condition, DeadLetter, DeadLetters, EventKey, EventLog, EventQueue, Events, LogError, Receipt,

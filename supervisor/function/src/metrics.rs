@@ -18,6 +18,14 @@ pub struct Overview {
     pub longest_idle: Option<Instant>,
 }
 
+/// How it stands with one version of a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The version's, [`FunctionSpec::digest`].
+    pub digest: String,
+    pub health: Health,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
     /// Stopped by its operator or driver: invocations are refused.
@@ -103,8 +111,12 @@ const BOUNDS: [u64; 22] = [
 ];
 
 impl Overview {
-    pub(crate) fn new(spec: Arc<FunctionSpec>) -> Self {
-        let health = if spec.pinned { Health::Starting } else { Health::Idle };
+    pub(crate) fn new(spec: Arc<FunctionSpec>, is_stopped: bool) -> Self {
+        let health = match (is_stopped, spec.pinned) {
+            (true, _) => Health::Stopped,
+            (false, true) => Health::Starting,
+            (false, false) => Health::Idle,
+        };
         Self {
             spec,
             health,

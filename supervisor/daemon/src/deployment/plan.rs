@@ -59,7 +59,7 @@ impl Worker {
         self.check_document(request)?;
         let (around, platform) = (&self.around, &self.platform);
         let (records, settings) = (&around.records, &around.settings);
-        let mut selection = select::select(request, records, platform)?;
+        let mut selection = select::select(request, &around.layout.image, records, platform)?;
         let bytes_to_copy = prepare::examine(request, &mut selection, &packages(around))?;
         let definitions = prepare::foresee(&selection, records, platform, settings)?;
         let mut report = PlanReport { bytes_to_copy, ..PlanReport::default() };

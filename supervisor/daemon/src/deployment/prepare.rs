@@ -15,7 +15,7 @@ use hedgerow_store::Ids;
 
 use super::define::{DefineError, Ingredients, define};
 use super::document::{Document, Group, InvalidRunWith, RunWith};
-use super::select::{Selected, Selection};
+use super::select::{Found, Selected, Selection};
 use crate::definition::Definition;
 use crate::packages::{Package, PackageError, Packages, Place, Wanted, Watch};
 use crate::records::{GroupRow, Records, RecordsError};
@@ -135,11 +135,13 @@ fn wanted<'a>(
     request: &'a Request,
     selection: &'a Selection,
 ) -> Result<Vec<Wanted<'a>>, PrepareError> {
-    let directory = request.artifact_dir.as_ref().map(|directory| request.source(directory));
+    let given = request.artifact_dir.as_ref().map(|directory| request.source(directory));
+    let image = selection.image_artifacts.as_ref();
+    let image = image.map(|image| Source { directory: image.as_fd(), public_only: true });
     let mut wanted = Vec::new();
     for (name, Selected { candidate, .. }) in &selection.components {
         // With the same recipe again there may be other artifacts.
-        let may_differ = candidate.is_from_directory && directory.is_some();
+        let may_differ = candidate.found == Found::Directory && given.is_some();
         let recipe = &candidate.recipe;
         let artifacts = |platform| recipe.manifest_for(platform).ok().map(|found| &found.artifacts);
         // Of another manifest there may be others.
@@ -151,7 +153,10 @@ fn wanted<'a>(
             DefineError::Platform { component: name.to_string(), mismatches }
         })?;
         let (text, artifacts) = (&candidate.text, &manifest.artifacts);
-        let in_image = request.document.group == Group::Image;
+        let (directory, in_image) = match candidate.found {
+            Found::Image => (image, true),
+            Found::Directory | Found::Store => (given, request.document.group == Group::Image),
+        };
         wanted.push(Wanted { recipe, text, artifacts, directory, in_image });
     }
     Ok(wanted)

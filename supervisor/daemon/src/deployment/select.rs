@@ -1,8 +1,10 @@
 //! From what was asked for to versions and configurations: nothing is copied, nothing is written.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
 
-use hedgerow_component::artifacts;
+use hedgerow_component::artifacts::{self, Source};
 use hedgerow_component::configuration::{Configuration, Origin};
 use hedgerow_component::platform::Platform;
 use hedgerow_component::recipe::Invalid;
@@ -14,6 +16,7 @@ use super::define::Ingredients;
 use super::document::{Change, Document, Group, RunWith};
 use super::nucleus::{NUCLEUS, Nucleus};
 use super::prepare::{PrepareError, Request};
+use crate::layout::Image;
 use crate::lifecycle::Goal;
 use crate::packages::{Package, Place, builtin_package};
 use crate::records::{Desired, GroupRow, Records, RecordsError};
@@ -34,6 +37,8 @@ pub struct Selection {
     pub platform_before: Platform,
     /// What the Nucleus says from now on.
     pub nucleus: Nucleus,
+    /// The image's artifacts, where it has some.
+    pub image_artifacts: Option<OwnedFd>,
 }
 
 #[derive(Debug)]
@@ -49,15 +54,24 @@ pub struct Selected {
 pub struct Candidate {
     pub recipe: Recipe,
     pub text: String,
-    pub is_from_directory: bool,
+    pub found: Found,
     /// What the store has of it.
     pub stored: Option<Package>,
+}
+
+/// Where a recipe that may be chosen is, and its artifacts are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Of the deployment.
+    Directory,
+    Store,
+    Image,
 }
 
 impl Candidate {
     fn stored(package: Package) -> Result<Self, Invalid> {
         let (recipe, text) = (package.parse()?, package.recipe.clone());
-        Ok(Self { recipe, text, is_from_directory: false, stored: Some(package) })
+        Ok(Self { recipe, text, found: Found::Store, stored: Some(package) })
     }
 
     /// Whether the artifacts that came with the recipe that is stored of this version are all that this one names. As
@@ -79,6 +93,7 @@ impl Candidate {
 /// Reads recipes, resolves versions and works out configurations. Blocks on files.
 pub fn select(
     request: &Request,
+    image: &Image,
     records: &Records,
     own_platform: &Platform,
 ) -> Result<Selection, PrepareError> {
@@ -88,6 +103,8 @@ pub fn select(
     let platform_before = nucleus_before.platform(own_platform);
     let platform = nucleus.platform(own_platform);
     let mut candidates = Candidates::find(request, records, &platform_before, &platform)?;
+    candidates.add_from(image);
+    let image_artifacts = File::open(image.artifacts()).ok().map(OwnedFd::from);
     let (group, required) = roots(document, &desired, records.groups()?)?;
     let running: BTreeMap<_, _> =
         desired.iter().map(|(name, row)| (name.clone(), row.version.clone())).collect();
@@ -132,7 +149,16 @@ pub fn select(
     }
     keep_types(&components, &records.ingredients(&desired)?.ingredients)?;
     let removed = desired.into_keys().filter(|name| !components.contains_key(name)).collect();
-    Ok(Selection { components, order, removed, group, platform, platform_before, nucleus })
+    Ok(Selection {
+        components,
+        order,
+        removed,
+        group,
+        platform,
+        platform_before,
+        nucleus,
+        image_artifacts,
+    })
 }
 
 /// What drives a function drives no other component: neither takes over what the other left.
@@ -271,12 +297,35 @@ impl Candidates {
                     let text = package.recipe.clone();
                     let at = (recipe.name.clone(), recipe.version.clone());
                     let stored = Some(package);
-                    known.insert(at, Candidate { recipe, text, is_from_directory: false, stored });
+                    known.insert(at, Candidate { recipe, text, found: Found::Store, stored });
                 }
                 (None, Err(invalid)) => drop(unreadable.insert(key, invalid)),
             }
         }
         Ok(Self { known, unreadable })
+    }
+
+    /// And those of the image that neither the directory nor the store has. What cannot be read there stands in the way
+    /// of nobody who does not need it.
+    fn add_from(&mut self, image: &Image) {
+        let Ok(directory) = File::open(image.recipes()) else { return };
+        let source = Source { directory: directory.as_fd(), public_only: true };
+        let files = artifacts::recipes_in(source).unwrap_or_else(|error| {
+            tracing::warn!("{}: {error}", image.recipes().display());
+            vec![]
+        });
+        for file in files {
+            match file.parsed {
+                Ok(parsed) => {
+                    let (recipe, found) = (parsed.recipe, Found::Image);
+                    let text = String::from_utf8_lossy(&file.text).into_owned();
+                    let at = (recipe.name.clone(), recipe.version.clone());
+                    let candidate = Candidate { recipe, text, found, stored: None };
+                    self.known.entry(at).or_insert(candidate);
+                }
+                Err(invalid) => tracing::warn!("{}: {invalid}", image.recipes().display()),
+            }
+        }
     }
 
     /// What is in the way may be a recipe that could be read once.
@@ -332,7 +381,7 @@ fn from_directory(
         };
         let (name, version) = (recipe.name.clone(), recipe.version.clone());
         let text = String::from_utf8_lossy(&file.text).into_owned();
-        let candidate = Candidate { recipe, text, is_from_directory: true, stored: None };
+        let candidate = Candidate { recipe, text, found: Found::Directory, stored: None };
         if let Some(first) = candidates.insert((name.clone(), version.clone()), candidate) {
             let (first, second) = (first.recipe.file, file.file);
             return Err(PrepareError::Twice { name, version, first, second });

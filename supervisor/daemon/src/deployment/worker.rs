@@ -153,7 +153,7 @@ impl Worker {
             history.advance(id, Stage::Resolving, 5);
             jobs.progress(job, 5, "reading recipes");
             let (records, settings) = (&around.records, &around.settings);
-            let selection = select::select(&request, records, &platform)?;
+            let selection = select::select(&request, &around.layout.image, records, &platform)?;
             prepare::foresee(&selection, records, &platform, settings)?;
             history.advance(id, Stage::Copying, 10);
             let prepared = prepare::bring(&request, selection, &packages(&around), &|percent| {

@@ -11,7 +11,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hedgerow_function::{Health, Overview};
+use hedgerow_function::{Health, Standing};
 use hedgerow_isolation::moment::Moment;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -47,7 +47,7 @@ pub struct FunctionDriver {
     has_been_ready: bool,
     /// Instances can be opened.
     provided: Option<Provided>,
-    overview: Option<watch::Receiver<Overview>>,
+    standing: Option<watch::Receiver<Standing>>,
     health: Health,
     /// A running pinned function was given another definition, of which there is no instance yet.
     is_renewed: bool,
@@ -108,7 +108,7 @@ impl FunctionDriver {
             next_retry: None,
             has_been_ready: false,
             provided: None,
-            overview: None,
+            standing: None,
             health: Health::Stopped,
             is_renewed: false,
             stopping: None,
@@ -120,6 +120,8 @@ impl FunctionDriver {
 
     async fn run(mut self) {
         let mut neighbours = self.around.registry.watch();
+        // Callers are told that it does not run, rather than that there is none.
+        self.around.functions.define_stopped(self.function.spec.clone()).await;
         loop {
             let ready = self.is_ready();
             self.has_been_ready |= ready;
@@ -139,7 +141,7 @@ impl FunctionDriver {
                     // The registry dropped this component: only removal does that.
                     None => return,
                 },
-                health = next_health(self.overview.as_mut(), &self.function.spec.digest, &self.health) => {
+                health = next_health(self.standing.as_mut(), &self.function.spec.digest, &self.health) => {
                     self.observe(health);
                 }
                 () = stopped(self.stopping.as_mut()) => self.emptied(),
@@ -221,7 +223,7 @@ impl FunctionDriver {
         functions.define(self.function.spec.clone()).await;
         // It is there: it has just been defined.
         let _ = functions.start(name).await;
-        self.overview = functions.watch(name);
+        self.standing = functions.watch_standing(name);
         self.is_renewed = false;
         self.pending.push_back(Event::Step(step, StepNews::Started));
         if !self.function.spec.pinned {
@@ -240,7 +242,7 @@ impl FunctionDriver {
     async fn close(&mut self) {
         self.stopping = None;
         self.around.functions.stop(&self.definition.name, Duration::ZERO).await;
-        (self.provided, self.overview, self.health) = (None, None, Health::Stopped);
+        (self.provided, self.standing, self.health) = (None, None, Health::Stopped);
         self.is_renewed = false;
         self.pending.push_back(Event::Closed);
     }
@@ -274,7 +276,7 @@ impl FunctionDriver {
 
     fn observe(&mut self, health: Option<Health>) {
         let Some(health) = health else {
-            self.overview = None;
+            self.standing = None;
             return;
         };
         let pinned = self.function.spec.pinned;
@@ -444,13 +446,13 @@ impl FunctionDriver {
 
 /// Another one than the last, of the version with that digest. `None`: the function is gone.
 async fn next_health(
-    overview: Option<&mut watch::Receiver<Overview>>,
+    standing: Option<&mut watch::Receiver<Standing>>,
     digest: &str,
     last: &Health,
 ) -> Option<Health> {
-    let Some(overview) = overview else { return pending().await };
-    let is_news = |now: &Overview| now.spec.digest == digest && now.health != *last;
-    let now = overview.wait_for(is_news).await.ok()?;
+    let Some(standing) = standing else { return pending().await };
+    let is_news = |now: &Standing| now.digest == digest && now.health != *last;
+    let now = standing.wait_for(is_news).await.ok()?;
     Some(now.health.clone())
 }
 

@@ -135,9 +135,9 @@ impl<I: Instances> Task<I> {
                 "{name}: {waiting} invocations wait already; try again later, or raise maxQueueSize"
             )),
             Refusal::Expired => InvokeError::TooManyRequests(self.why_none_came()),
-            Refusal::Stopped => {
-                InvokeError::ResourceConflict(format!("{name} is stopped; start it first"))
-            }
+            Refusal::Stopped => InvokeError::ResourceConflict(format!(
+                "{name} is stopped; start it, or see in its status what it waits for"
+            )),
             Refusal::Failing(fault) => {
                 self.count(|metrics| {
                     metrics.invocations += 1;

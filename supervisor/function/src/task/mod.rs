@@ -23,7 +23,7 @@ pub(crate) use call::Call;
 use crate::functions::Parts;
 use crate::link::Asked;
 use crate::log_tail::Capture;
-use crate::metrics::Overview;
+use crate::metrics::{Overview, Standing};
 use crate::pool::{Event, Limits, Pool, Ticket};
 use crate::{Answer, Ended, FunctionSpec, InstanceId, Instances, LogTail, OpenError, Work};
 use finish::PendingReport;
@@ -64,6 +64,7 @@ pub(crate) struct Task<I> {
     /// For what runs beside: weak, so that the function ends with its last handle.
     own: mpsc::WeakSender<Message>,
     overview: Arc<watch::Sender<Overview>>,
+    standing: watch::Sender<Standing>,
     spare: watch::Sender<()>,
     activity: watch::Sender<()>,
     /// The pool's times count from here.
@@ -101,7 +102,13 @@ struct Seat {
 
 impl<I: Instances> Task<I> {
     pub fn new(instances: Arc<I>, parts: Parts) -> Self {
-        let Parts { spec, first, messages, own, overview, spare, activity } = parts;
+        let Parts { spec, first, messages, own, overview, standing, is_stopped, spare, activity } =
+            parts;
+        // A pinned function starts by itself.
+        let first_event = match is_stopped {
+            true => Event::Stop { grace: Duration::ZERO },
+            false => Event::Start,
+        };
         Self {
             instances,
             // Where the seed comes from does not matter, only that functions differ.
@@ -113,6 +120,7 @@ impl<I: Instances> Task<I> {
             messages,
             own,
             overview,
+            standing,
             spare,
             activity,
             origin: Instant::now(),
@@ -120,7 +128,7 @@ impl<I: Instances> Task<I> {
             is_removed: false,
             answer: None,
             reports: vec![],
-            events: VecDeque::new(),
+            events: [first_event].into(),
             is_counted: false,
         }
     }
@@ -128,8 +136,7 @@ impl<I: Instances> Task<I> {
     pub async fn run(mut self) {
         let mut alarm = pin!(sleep_until(self.origin));
         let mut armed = None;
-        // A pinned function starts by itself.
-        self.step(Event::Start);
+        self.steps();
         while !self.is_over() {
             self.arm(alarm.as_mut(), &mut armed);
             tokio::select! {

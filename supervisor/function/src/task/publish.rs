@@ -2,7 +2,7 @@
 
 use super::Task;
 use crate::Instances;
-use crate::metrics::{Counts, Health, Metrics};
+use crate::metrics::{Counts, Health, Metrics, Standing};
 
 impl<I: Instances> Task<I> {
     /// Watchers are told with the next [`Self::publish`].
@@ -19,6 +19,13 @@ impl<I: Instances> Task<I> {
         let health = self.health(counts);
         let waiting = self.pool.waiting().len();
         let longest_idle = self.pool.longest_idle().map(|since| (self.origin + since).into_std());
+        self.standing.send_if_modified(|standing| {
+            let is_new = standing.health != health || standing.digest != self.spec.digest;
+            if is_new {
+                *standing = Standing { digest: self.spec.digest.clone(), health: health.clone() };
+            }
+            is_new
+        });
         let mut is_first_spare = false;
         let is_counted = std::mem::take(&mut self.is_counted);
         let is_new = self.overview.send_if_modified(|overview| {

@@ -177,6 +177,23 @@ async fn a_pinned_function_starts_by_itself_and_again_when_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_begins_stopped_is_there_and_refuses_until_it_is_started() {
+    let fake = Arc::new(Fake::default());
+    let functions = Functions::new(Arc::clone(&fake));
+    functions.define_stopped(FunctionSpec { pinned: true, ..spec("f", "echo") }).await;
+    assert_eq!(until(&functions, |_| true).await.health, Health::Stopped);
+    let refused = refusal(call(&functions, "1").await);
+    assert!(matches!(refused, InvokeError::ResourceConflict(_)), "{refused}");
+    assert_eq!(fake.alive(), 0);
+    let mut standing = functions.watch_standing("f").unwrap();
+    functions.start("f").await.unwrap();
+    standing.wait_for(|now| now.health == Health::Ready).await.unwrap();
+    standing.mark_unchanged();
+    echo(&functions, "1").await;
+    assert!(!standing.has_changed().unwrap(), "an invocation is no news of its health");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_stopped_has_no_instances_and_refuses_until_it_is_started() {
     let (functions, fake) = with(FunctionSpec { max_instances: 1, ..spec("f", "echo") }).await;
     let callers: Vec<_> = (0..2)

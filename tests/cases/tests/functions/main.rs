@@ -1,5 +1,7 @@
 //! Lambda functions as components: deployed, updated, rolled back, stopped and removed as any.
 
+mod code;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,142 @@
+//! Where a function's code, its layers and its runtime come from.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use hedgerow_harness::{Draft, Hedgerow, PATIENCE, eventually, runtimes};
+use tempfile::TempDir;
+
+use super::{Code, NAME, bootstrap, create, run};
+
+const LAYER: &str = "com.example.Layer";
+
+/// Answers with what the layer's module says.
+const GREETS: &str =
+    "import greeting\ndef handler(event, context):\n    return greeting.greet(event)\n";
+
+/// What `cargo xtask test` lays out.
+fn laid_out(path: &str) -> Result<PathBuf> {
+    let runtimes = runtimes().recipes;
+    let target = runtimes.ancestors().nth(2).context("target")?;
+    let path = target.join(path);
+    ensure!(path.exists(), "{}: run `cargo xtask test`, which makes it", path.display());
+    Ok(path)
+}
+
+/// With the runtimes in its image, and none deployed.
+fn with_image() -> Result<Hedgerow> {
+    let mut hedgerow = Hedgerow::prepare("")?;
+    let image = hedgerow.root().join("usr/lib/hedgerow");
+    fs::create_dir_all(&image)?;
+    let copied = Command::new("cp")
+        .arg("-rL")
+        .arg(laid_out("runtimes")?)
+        .arg(image.join("components"))
+        .status()?;
+    ensure!(copied.success());
+    fs::write(image.join("deployment.json"), r#"{"components": {}}"#)?;
+    hedgerow.start_daemon()?;
+    Ok(hedgerow)
+}
+
+fn answer(hedgerow: &Hedgerow, function: &str, payload: &str) -> Result<String> {
+    let said = hedgerow.say(&["invoke", function, "--payload", payload])?;
+    ensure!(said.code == Some(0), "{said:?}\n{}", hedgerow.log(function)?);
+    Ok(said.stdout.trim().to_owned())
+}
+
+#[test]
+fn the_images_runtimes_run_functions_that_share_a_layer() -> Result<()> {
+    let mut hedgerow = with_image()?;
+    let echo = "exports.handler = async (event) => ({ node: event });\n";
+    let code = Code::new("index.js", echo)?;
+    run(&hedgerow, &create(&code, "index.handler", "nodejs20.x", &[]))?;
+    ensure!(answer(&hedgerow, NAME, "[1]")? == r#"{"node":[1]}"#);
+
+    let layer = Draft::new()?;
+    layer.recipe("layer.yaml", recipe_of_layer())?;
+    let archive = zip("python/greeting.py", "def greet(name):\n    return 'hello ' + name\n")?;
+    layer.artifact(LAYER, "1.0.0", "layer.zip", archive)?;
+    hedgerow.deploy(&layer.source(), &[&format!("{LAYER}=1.0.0")])?;
+    let code = Code::new("app.py", GREETS)?;
+    let directory = code.path().display().to_string();
+    let names = ["com.example.One", "com.example.Two"];
+    for name in names {
+        let words = ["function", "create", name, "--directory", &directory, "--layer", LAYER];
+        let more = ["--handler", "app.handler", "--runtime", "python3.11"];
+        hedgerow.run(&[&words[..], &more].concat())?;
+        ensure!(answer(&hedgerow, name, r#""you""#)? == r#""hello you""#);
+    }
+
+    // One that stays stopped is there, and says so, also to those who ask the next daemon.
+    hedgerow.run(&["stop", names[0]])?;
+    hedgerow.kill_daemon()?;
+    hedgerow.start_daemon()?;
+    let refused = hedgerow.say(&["invoke", names[0], "--payload", r#""you""#])?;
+    ensure!(refused.code == Some(1) && refused.stderr.contains("is stopped"), "{refused:?}");
+    hedgerow.finish()
+}
+
+fn recipe_of_layer() -> String {
+    format!(
+        "RecipeFormatVersion: '2020-01-25'\nComponentName: {LAYER}\nComponentVersion: 1.0.0\n\
+         Manifests:\n- Artifacts: [{{Uri: 'greengrass:layer.zip', Unarchive: ZIP}}]\n"
+    )
+}
+
+/// An archive of one file.
+fn zip(path: &str, text: &str) -> Result<Vec<u8>> {
+    let directory = TempDir::new()?;
+    let file = directory.path().join(path);
+    let top = Path::new(path).components().next().context("a path")?;
+    fs::create_dir_all(file.parent().context("a path")?)?;
+    fs::write(&file, text)?;
+    let mut python = Command::new("python3");
+    python.args(["-m", "zipfile", "-c", "layer.zip"]).arg(top).current_dir(directory.path());
+    ensure!(python.status()?.success());
+    Ok(fs::read(directory.path().join("layer.zip"))?)
+}
+
+/// Without a runtime on the device: one brings Lambda's client for Python along, one is compiled.
+#[test]
+fn a_function_may_bring_its_own_runtime() -> Result<()> {
+    let hedgerow = Hedgerow::start("")?;
+    let handler = "import awslambdaric\n\
+                   def handler(event, context):\n    return awslambdaric.__file__\n";
+    let code = Code::new("app.py", handler)?;
+    let client = laid_out("runtimes/python")?;
+    let copied = Command::new("cp").arg("-r").arg(client.join(".")).arg(code.path()).status()?;
+    ensure!(copied.success());
+    run(&hedgerow, &create(&code, "app.handler", "python3.11", &[]))?;
+    ensure!(answer(&hedgerow, NAME, "1")? == r#""/var/task/awslambdaric/__init__.py""#);
+    hedgerow.run(&["function", "delete", NAME])?;
+
+    let code = Code(TempDir::new()?);
+    fs::copy(laid_out("functions/echo-rust/bootstrap")?, code.path().join("bootstrap"))?;
+    run(&hedgerow, &create(&code, "any", "provided.al2023", &[]))?;
+    ensure!(answer(&hedgerow, NAME, r#"{"a":1}"#)? == r#"{"a":1}"#);
+    hedgerow.finish()
+}
+
+/// The old version finishes what it runs while the new one is there already.
+#[test]
+fn an_invocation_that_runs_outlives_an_update() -> Result<()> {
+    let hedgerow = Hedgerow::start("")?;
+    let slow = bootstrap("one").replace(
+        "    print(\"got\"",
+        "    print(\"waits\", flush=True)\n    import time\n    time.sleep(2)\n    print(\"got\"",
+    );
+    run(&hedgerow, &create(&Code::new("bootstrap", &slow)?, "any", "provided", &[]))?;
+    let mut invoke = hedgerow.command();
+    invoke.args(["invoke", NAME]).stdout(Stdio::piped());
+    let invoke = invoke.spawn()?;
+    eventually("it runs", PATIENCE, || Ok(hedgerow.log(NAME)?.contains("waits").then_some(())))?;
+    let two = Code::new("bootstrap", &bootstrap("two"))?;
+    run(&hedgerow, &create(&two, "any", "provided", &[]))?;
+    ensure!(answer(&hedgerow, NAME, "{}")? == r#""two""#);
+    let old = invoke.wait_with_output()?;
+    ensure!(String::from_utf8_lossy(&old.stdout).trim() == r#""one""#, "{old:?}");
+    hedgerow.finish()
+}
