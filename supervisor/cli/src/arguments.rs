@@ -54,7 +54,7 @@ pub enum OnlineCommand {
     /// Look after deployments.
     #[command(subcommand)]
     Deployment(DeploymentCommand),
-    /// Make and remove Lambda functions.
+    /// Make, list and remove Lambda functions.
     #[command(subcommand)]
     Function(FunctionCommand),
     /// Show and change the configuration of a component.

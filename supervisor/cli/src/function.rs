@@ -1,7 +1,8 @@
-//! `hedgerow function`: Lambda functions without a recipe of one's own.
+//! `hedgerow function`: Lambda functions, also without a recipe of one's own.
 
 mod archive;
 mod draft;
+mod show;
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -23,6 +24,13 @@ use draft::Draft;
 pub enum FunctionCommand {
     /// Make a component of a function's code and deploy it; of one that is there, its next version.
     Create(Box<Create>),
+    /// All functions, with what they did since the daemon started.
+    List,
+    /// One function, its settings, instances and figures.
+    Show {
+        /// Its name or ARN.
+        function: String,
+    },
     /// Remove a function, its data and its queued events.
     Delete { name: String },
 }
@@ -100,6 +108,8 @@ pub async fn run(
 ) -> Result<(), Failure> {
     match command {
         FunctionCommand::Create(create) => self::create(session, output, *create).await,
+        FunctionCommand::List => show::list(session, output).await,
+        FunctionCommand::Show { function } => show::show(session, output, &function).await,
         FunctionCommand::Delete { name } => {
             let manager = session.manager().await?;
             let job = manager.deploy(&BTreeMap::new(), &[name], DeployOptions::default()).await?;

@@ -76,7 +76,7 @@ fn pid(component: &ComponentProperties) -> String {
 }
 
 /// How long ago, on the clock that nobody can set.
-fn age(moment: &Moment) -> String {
+pub fn age(moment: &Moment) -> String {
     match since(moment) {
         Some(seconds) => span(seconds.max(0)),
         None => "an earlier boot".to_owned(),
@@ -84,7 +84,7 @@ fn age(moment: &Moment) -> String {
 }
 
 /// How long until then; `None` where it is past or not set.
-fn until(moment: &Moment) -> Option<String> {
+pub fn until(moment: &Moment) -> Option<String> {
     since(moment).filter(|seconds| *seconds < 0).map(|seconds| span(-seconds))
 }
 

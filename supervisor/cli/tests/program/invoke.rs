@@ -42,6 +42,25 @@ fn what_a_function_answers_is_printed_as_it_is() {
 }
 
 #[test]
+fn functions_are_listed_and_shown() {
+    let world = world();
+    let list = world.succeed(&["function", "list"]);
+    let lines: Vec<_> = list.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+    let names = ["com.example.Broken", "com.example.Echo", "com.example.Talking"];
+    assert_eq!(lines[1..], names, "{list}");
+    let shown = world.succeed(&["function", "show", "com.example.Echo"]);
+    for what in ["arn ", "runtime ", "instances ", "invocations ", "queued "] {
+        assert!(shown.lines().any(|line| line.starts_with(what)), "{what}: {shown}");
+    }
+    let json = world.succeed(&["--json", "function", "show", "com.example.Echo"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["name"], "com.example.Echo");
+    let none = world.run(&["function", "show", "com.example.None"]);
+    assert!(String::from_utf8(none.stderr).unwrap().contains("com.example.None"));
+    assert!(!none.status.success());
+}
+
+#[test]
 fn a_functions_error_is_an_exit_code_and_its_text() {
     let world = world();
     for (function, said) in [
