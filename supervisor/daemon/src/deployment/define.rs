@@ -10,6 +10,7 @@ use hedgerow_component::platform::{Mismatch, Platform};
 use hedgerow_component::recipe::{Condition, DependencyKind, Invalid, Lifecycle, Manifest, Step};
 use hedgerow_component::variables::{Scope, Values};
 use hedgerow_component::{ComponentName, Recipe, Version};
+use hedgerow_function::InvalidSchedule;
 use hedgerow_isolation::plan::{IdRange, Limits};
 use serde::Serialize;
 use serde_json::Value;
@@ -50,6 +51,8 @@ pub enum DefineError {
     Platform { component: String, mismatches: Vec<Mismatch> },
     #[error("{component} is no function that can be run: {source}")]
     Function { component: String, source: InvalidLambda },
+    #[error("{component}: configuration /hedgerow/schedules: {source}")]
+    Schedule { component: String, source: InvalidSchedule },
     #[error("the layer {layer} of {component} {why}")]
     Layer { component: String, layer: String, why: &'static str },
     #[error("the stored recipe of {component} is not valid any more: {source}")]

@@ -134,6 +134,9 @@ fn an_invocation_that_runs_outlives_an_update() -> Result<()> {
     let invoke = invoke.spawn()?;
     eventually("it runs", PATIENCE, || Ok(hedgerow.log(NAME)?.contains("waits").then_some(())))?;
     let two = Code::new("bootstrap", &bootstrap("two"))?;
+    let words = create(&two, "any", "provided", &["--schedule", "rate(5 fortnights)"]);
+    let refused = hedgerow.say(&words.iter().map(String::as_str).collect::<Vec<_>>())?;
+    ensure!(refused.stderr.contains("configuration /hedgerow/schedules: "), "{refused:?}");
     run(&hedgerow, &create(&two, "any", "provided", &[]))?;
     ensure!(answer(&hedgerow, NAME, "{}")? == r#""two""#);
     let old = invoke.wait_with_output()?;

@@ -7,7 +7,7 @@ use hedgerow_component::lambda::{Lambda, Language, Runtime, Source};
 use hedgerow_component::platform::Platform;
 use hedgerow_component::recipe::{ComponentType, Manifest, Unarchive};
 use hedgerow_component::variables::Scope;
-use hedgerow_function::{Encoding, EventSource, FunctionSpec, QueuePolicy};
+use hedgerow_function::{Encoding, EventSource, FunctionSpec, QueuePolicy, Schedule};
 use nix::sys::sysinfo::sysinfo;
 use serde_json::Value;
 
@@ -36,6 +36,13 @@ pub fn function(
     let setenv = setenv.map(|(key, value)| (key.clone(), scope.interpolate(value).text)).collect();
     let lambda = Lambda::read(recipe, manifest, setenv, scope.own.configuration)
         .map_err(|source| DefineError::Function { component: own.name.to_string(), source })?;
+    for source in &lambda.sources {
+        if let Source::Schedule { expression, .. } = source {
+            let invalid =
+                |source| DefineError::Schedule { component: own.name.to_string(), source };
+            expression.parse::<Schedule>().map_err(invalid)?;
+        }
+    }
     let mut layers = Vec::new();
     for name in &lambda.layers {
         let lacks =
