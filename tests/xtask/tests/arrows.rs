@@ -69,7 +69,14 @@ const ROOMS: &[Room] = &[
     // The fence measured is the fence shipped, so it links the launcher's library.
     room(
         "hedgerow-bench",
-        &["hedgerow-harness", "hedgerow-ipc", "hedgerow-isolation", "hedgerow-launcher"],
+        &[
+            "hedgerow-api",
+            "hedgerow-function",
+            "hedgerow-harness",
+            "hedgerow-ipc",
+            "hedgerow-isolation",
+            "hedgerow-launcher",
+        ],
         &["redb"],
     ),
     room(
