@@ -77,6 +77,8 @@ pub fn cases(parts: &mut Parts, name: Option<&str>) -> Result<()> {
         copy_tree(&workspace::root().join("packaging"), &disk.path().join("packaging"))?;
         copy_tree(&examples.recipes, &disk.path().join("examples/recipes"))?;
         copy_tree(&examples.artifacts, &disk.path().join("examples/artifacts"))?;
+        // Not deployed there, and large.
+        fs::remove_dir_all(disk.path().join("examples/artifacts/com.example.onnxruntime"))?;
         let components = workspace::root().join("tests/components");
         copy_tree(&components, &disk.path().join("components"))?;
         boot(part, &image, disk.path(), CASES_LIMIT)

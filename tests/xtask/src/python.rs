@@ -15,6 +15,9 @@ use crate::workspace;
 /// The interpreter of the fences.
 const PYTHON: &str = "/usr/bin/python3";
 
+/// Where a layer has its packages.
+const LAYER: &str = "python";
+
 /// Lays boto3 out as `target/sdk/boto3`, where the cases look for it.
 pub fn lay_out_boto3(parts: &mut Parts) -> Result<()> {
     let needs = Needs::read()?;
@@ -30,10 +33,20 @@ pub fn lay_out_boto3(parts: &mut Parts) -> Result<()> {
 
 /// The bundle as a zip, from the cache or else made, with bytecode beside.
 pub fn archive(part: &Part, needs: &Needs, bundle: &str) -> Result<PathBuf> {
+    archive_in(part, needs, bundle, "")
+}
+
+/// The same as a layer of functions.
+pub fn layer(part: &Part, needs: &Needs, bundle: &str) -> Result<PathBuf> {
+    archive_in(part, needs, bundle, LAYER)
+}
+
+/// The packages are in `directory` of the archive.
+fn archive_in(part: &Part, needs: &Needs, bundle: &str, directory: &str) -> Result<PathBuf> {
     let wheels: Vec<&Wheel> = needs.pip.iter().filter(|wheel| wheel.bundle == bundle).collect();
     let requirements: String = wheels.iter().map(|wheel| wheel.requirement()).collect();
     let key = key(&requirements)?;
-    let zip = workspace::cache()?.join(format!("python-{bundle}-{key:016x}.zip"));
+    let zip = workspace::cache()?.join(format!("python-{bundle}-{directory}{key:016x}.zip"));
     if zip.exists() {
         return Ok(zip);
     }
@@ -50,7 +63,7 @@ pub fn archive(part: &Part, needs: &Needs, bundle: &str) -> Result<PathBuf> {
         .arg("--requirement")
         .arg(&list)
         .arg("--target")
-        .arg(&tree);
+        .arg(tree.join(directory));
     quietly(part, "pip-install", pip)?;
     compile(part, &tree)?;
     pack(part, &tree, &zip)?;
@@ -81,6 +94,13 @@ pub fn unpack(part: &Part, zip: &Path, tree: &Path) -> Result<()> {
     let mut unpack = Command::new(PYTHON);
     unpack.args(["-m", "zipfile", "-e"]).arg(zip).arg(tree);
     quietly(part, "unzip", unpack)
+}
+
+/// Runs a script with a directory of packages.
+pub fn run(part: &Part, packages: &Path, script: &Path, argument: &Path) -> Result<()> {
+    let mut python = Command::new(PYTHON);
+    python.arg(script).arg(argument).env("PYTHONPATH", packages);
+    quietly(part, "python", python)
 }
 
 /// As in `python3.11`.

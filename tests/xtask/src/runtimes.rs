@@ -36,17 +36,8 @@ pub fn lay_out(parts: &mut Parts, languages: &[Language]) -> Result<()> {
     parts.run("lay out the runtimes of functions", |part| {
         let target = workspace::target().join("runtimes");
         fresh(&target)?;
-        fs::create_dir(target.join("recipes"))?;
         for language in languages {
-            let name = format!("io.hedgerow.runtime.{}", language.runtime()?);
-            let tree = target.join(language.directory());
-            language.unpack(part, &needs, &tree)?;
-            let artifacts = target.join("artifacts").join(&name).join(VERSION);
-            fs::create_dir_all(&artifacts)?;
-            python::pack(part, &tree, &artifacts.join(ARCHIVE))?;
-            let recipe = target.join("recipes").join(format!("{name}-{VERSION}.yaml"));
-            fs::write(recipe, language.recipe(&name)?)?;
-            part.say(&format!("{name} {VERSION}"));
+            language.add_to(part, &needs, &target, &target.join(language.directory()))?;
         }
         Ok(())
     })
@@ -61,6 +52,20 @@ impl Language {
             Language::Python => "python",
             Language::Node => "node",
         }
+    }
+
+    /// Adds the component to `recipes` and `artifacts` in `target`. In `tree` is then what is in its archive.
+    pub fn add_to(self, part: &Part, needs: &Needs, target: &Path, tree: &Path) -> Result<()> {
+        let name = format!("io.hedgerow.runtime.{}", self.runtime()?);
+        let recipes = target.join("recipes");
+        let artifacts = target.join("artifacts").join(&name).join(VERSION);
+        self.unpack(part, needs, tree)?;
+        fs::create_dir_all(&recipes)?;
+        fs::create_dir_all(&artifacts)?;
+        python::pack(part, tree, &artifacts.join(ARCHIVE))?;
+        fs::write(recipes.join(format!("{name}-{VERSION}.yaml")), self.recipe(&name)?)?;
+        part.say(&format!("{name} {VERSION}"));
+        Ok(())
     }
 
     /// What Lambda calls this machine's interpreter.

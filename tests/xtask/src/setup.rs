@@ -24,7 +24,7 @@ pub fn install(parts: &mut Parts, purposes: &[Purpose]) -> Result<()> {
             install_cargo_tool(part, tool)?;
         }
         if purposes.contains(&Purpose::Demo) {
-            examples::sdk(part, &needs)?;
+            examples::fetch(part, &needs)?;
             Language::Python.client(part, &needs)?;
         }
         if purposes.contains(&Purpose::Runtimes) {
