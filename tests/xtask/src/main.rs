@@ -52,7 +52,7 @@ enum Task {
         #[arg(long)]
         no_guest: bool,
     },
-    /// Show Hedgerow at work: two components, a killed daemon, a clean end
+    /// Show Hedgerow at work: a component, two Lambda functions, a killed daemon, a clean end
     Demo,
     /// The part of the demo that needs root
     #[command(hide = true)]

@@ -15,6 +15,7 @@ use crate::parts::Part;
 
 const READINGS: &str = "sensors/host";
 const ALARMS: &str = "alarms/host";
+const CLASSES: &str = "classes/host";
 
 /// Between two looks at the components' states.
 const LOOK: Duration = Duration::from_millis(500);
@@ -23,13 +24,17 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Seen {
     pub readings: u32,
     pub alarms: u32,
+    pub classes: u32,
 }
 
 /// Shows states and messages for as long as `watched`.
 pub fn watch(part: &Part, hedgerow: &Hedgerow, watched: Duration) -> Result<Seen> {
     let (sender, messages) = sync_channel(64);
-    let subscriptions =
-        [subscribe(hedgerow, READINGS, sender.clone())?, subscribe(hedgerow, ALARMS, sender)?];
+    let mut subscriptions = Vec::new();
+    for topic in [READINGS, ALARMS, CLASSES] {
+        subscriptions.push(subscribe(hedgerow, topic, sender.clone())?);
+    }
+    drop(sender);
     let mut view = View::new(part);
     let seen = follow(part, hedgerow, &mut view, &messages, watched);
     for mut subscription in subscriptions {
@@ -103,9 +108,11 @@ struct View {
     components: Vec<ComponentLine>,
     readings: ProgressBar,
     alarms: ProgressBar,
+    classes: ProgressBar,
 }
 
 struct ComponentLine {
+    name: &'static str,
     line: ProgressBar,
     /// State and process that were shown last.
     shown: (String, i32),
@@ -113,18 +120,29 @@ struct ComponentLine {
 
 impl View {
     fn new(part: &Part) -> View {
-        let line = |_| ComponentLine { line: part.line(), shown: (String::new(), 0) };
-        let components = super::COMPONENTS.iter().map(line).collect();
-        View { components, readings: part.line(), alarms: part.line() }
+        let line = |name: &&'static str| ComponentLine {
+            name,
+            line: part.line(),
+            shown: (String::new(), 0),
+        };
+        let components = [super::SENSOR].iter().chain(&super::FUNCTIONS).map(line).collect();
+        View { components, readings: part.line(), alarms: part.line(), classes: part.line() }
     }
 
     fn components(&mut self, part: &Part, hedgerow: &Hedgerow) -> Result<()> {
-        for (place, one) in self.components.iter_mut().zip(hedgerow.components()?) {
-            let memory = one.memory as f64 / 1e6;
-            let text = format!(
-                "{:<20} {:<9} process {:<7} {memory:>5.1} MB",
-                one.name, one.state, one.pid
-            );
+        for one in hedgerow.components()? {
+            // The runtime and the layers of the functions are components as well, and do nothing.
+            let Some(place) = self.components.iter_mut().find(|place| place.name == one.name)
+            else {
+                continue;
+            };
+            let text = match one.pid {
+                0 => format!("{:<20} {}", one.name, one.state),
+                pid => {
+                    let memory = one.memory as f64 / 1e6;
+                    format!("{:<20} {:<9} process {pid:<7} {memory:>5.1} MB", one.name, one.state)
+                }
+            };
             let news = (one.state, one.pid);
             // The memory always is another: no reason for another plain line.
             if !part.is_live() && news != place.shown {
@@ -139,7 +157,8 @@ impl View {
     fn message(&self, part: &Part, seen: &mut Seen, message: &Message) {
         let (line, count) = match message.topic {
             READINGS => (&self.readings, &mut seen.readings),
-            _ => (&self.alarms, &mut seen.alarms),
+            ALARMS => (&self.alarms, &mut seen.alarms),
+            _ => (&self.classes, &mut seen.classes),
         };
         *count += 1;
         let text = format!("{:<14} {:>3}  {}", message.topic, count, message.payload);
