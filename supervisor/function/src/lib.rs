@@ -18,6 +18,7 @@ mod clock;
 pub mod endpoint;
 mod fault;
 mod functions;
+mod http;
 mod instance;
 mod invocation;
 mod link;

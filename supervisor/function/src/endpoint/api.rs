@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 use super::reply::{Reply, refused};
 use super::route::Route;
 use super::{invoke, list};
-use crate::runtime_api::{Pace, body};
+use crate::http::{Pace, body};
 use crate::{Events, FunctionSpec, Functions, InvokeError, PAYLOAD_LIMIT, RequestId, Target};
 
 #[derive(Debug)]

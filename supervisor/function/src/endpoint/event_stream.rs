@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::runtime_api::Pace;
+use crate::http::Pace;
 use crate::{Answer, FunctionError, StreamFault};
 
 /// Bytes of a chunk's payload at most.

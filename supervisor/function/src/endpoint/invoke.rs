@@ -14,7 +14,7 @@ use super::api::Api;
 use super::event_stream::EventStream;
 use super::refusal::Refusal;
 use super::reply::{Reply, answer, events, nothing};
-use crate::runtime_api::Pace;
+use crate::http::Pace;
 use crate::{Answer, FunctionSpec, Invocation, InvokeError, RequestId, Target};
 
 const TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");

@@ -31,14 +31,15 @@ use tokio::time::sleep;
 pub use access::{Access, Credential};
 use api::Api;
 
-use crate::runtime_api::connection;
+use crate::http::{Limits, connection};
 use crate::{Events, Functions};
 
 /// Connections at once; more wait to be accepted.
 pub const CONNECTIONS: usize = 64;
 
-/// A connection on which nothing was asked for so long is closed.
-pub const IDLE: Duration = Duration::from_secs(60);
+/// A client's context has 3583 bytes, and what signs a request is short. A connection on which nothing was asked for
+/// so long is closed.
+const LIMITS: Limits = Limits { head: 64 << 10, idle: Some(Duration::from_secs(60)) };
 
 /// Bytes of all requests' bodies together that are being read: others wait.
 const ROOM: usize = 24 * 1024 * 1024;
@@ -91,7 +92,7 @@ impl Endpoint {
     {
         let Ok(_place) = self.connections.acquire().await else { return };
         let api = Arc::clone(&self.api);
-        connection::serve(stream, Some(IDLE), move |request, pace| {
+        connection::serve(stream, LIMITS, move |request, pace| {
             let api = Arc::clone(&api);
             async move { api.answer(request, &pace).await }
         })

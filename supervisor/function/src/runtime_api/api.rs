@@ -12,11 +12,12 @@ use hyper::{Request, StatusCode};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::body::{self, Broken, Forward, INIT_ERROR_LIMIT, RESPONSE_LIMIT, TooLarge};
-use super::failure;
-use super::pace::{BODY_DEADLINE, Pace};
+use super::forward::Forward;
 use super::reply::{self, INVOCATION_ID, Reply};
 use super::route::Route;
+use super::{INIT_ERROR_LIMIT, RESPONSE_LIMIT, failure};
+use crate::http::body::{self, Broken, TooLarge};
+use crate::http::{BODY_DEADLINE, Pace};
 use crate::{Answer, InstanceLink, ResponseStream};
 
 const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
@@ -137,7 +138,7 @@ impl Api {
         let reply = self.answered(id, headers, Answer::Stream(stream)).await;
         match reply.status().is_success() {
             // Whoever polls already is not given up on for a stream that does not end.
-            true => pace.reading_until(self.stream_deadline()),
+            true => pace.until(self.stream_deadline()),
             false => pace.reading_body(),
         }
         forward.forward(body).await?;

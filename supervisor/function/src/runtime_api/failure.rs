@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::body::TooLarge;
+use crate::http::body::TooLarge;
 use crate::{ErrorKind, FunctionError};
 
 /// Request header, or trailer of a stream.

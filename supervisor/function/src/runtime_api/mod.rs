@@ -9,11 +9,9 @@
 //! is not a success (Python's), so that refusals are for those who broke the protocol.
 
 mod api;
-pub(crate) mod body;
-pub(crate) mod connection;
 mod context;
 mod failure;
-mod pace;
+mod forward;
 mod reply;
 mod route;
 #[cfg(test)]
@@ -28,14 +26,24 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::InstanceLink;
+use crate::http::{Limits, connection};
 use api::Api;
 
-pub use body::{INIT_ERROR_LIMIT, RESPONSE_LIMIT, STREAM_LIMIT};
-pub(crate) use pace::Pace;
-pub use pace::{BODY_DEADLINE, HEAD_DEADLINE};
+pub use crate::http::{BODY_DEADLINE, HEAD_DEADLINE};
+pub use forward::STREAM_LIMIT;
 
 /// Connections of one instance at once; more wait to be accepted. The runtimes' own clients use one or two.
 pub const CONNECTIONS: usize = 16;
+
+/// Bytes of a response or of a failure's description, as in Lambda.
+pub const RESPONSE_LIMIT: usize = 6 * 1024 * 1024 + 100;
+
+/// Bytes of a description why a runtime could not start. It goes into the function's log.
+pub const INIT_ERROR_LIMIT: usize = 256 * 1024;
+
+/// Runtimes tell of a failure's causes in a header of up to 1 MiB. One that waits for work says nothing for as long as
+/// there is none.
+const LIMITS: Limits = Limits { head: (1 << 20) + (64 << 10), idle: None };
 
 /// Where no descriptor is free, one may be soon.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -69,12 +77,11 @@ where
     converse(stream, Arc::new(Api::new(link))).await;
 }
 
-/// A runtime that waits for work says nothing for as long as there is none.
 async fn converse<S>(stream: S, api: Arc<Api>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    connection::serve(stream, None, move |request, pace| {
+    connection::serve(stream, LIMITS, move |request, pace| {
         let api = Arc::clone(&api);
         async move { api.answer(request, &pace).await }
     })

@@ -5,7 +5,6 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
@@ -15,22 +14,20 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Sleep, sleep_until};
 
+use super::Limits;
 use super::pace::{Pace, Wire};
 
-/// Bytes of a request's line and headers. Runtimes tell of a failure's causes in a header of up to 1 MiB.
-const HEAD_LIMIT: usize = (1 << 20) + (64 << 10);
-
-/// Returns when the peer hung up, broke HTTP, or let a deadline pass: `idle` is how long it may ask nothing.
-pub(crate) async fn serve<S, A, F, B>(stream: S, idle: Option<Duration>, answer: A)
+/// Returns when the peer hung up, broke HTTP, or let a deadline pass.
+pub(crate) async fn serve<S, A, F, B>(stream: S, limits: Limits, answer: A)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     A: Fn(Request<Incoming>, Arc<Pace>) -> F,
     F: Future<Output = Response<B>>,
     B: Body<Error = Infallible> + 'static,
 {
-    let pace = Arc::new(Pace::new(idle));
+    let pace = Arc::new(Pace::new(limits.idle));
     let io = TokioIo::new(Wire { stream, pace: Arc::clone(&pace) });
-    let mut connection = pin!(connection(io, answer, Arc::clone(&pace)));
+    let mut connection = pin!(connection(io, limits.head, answer, Arc::clone(&pace)));
     let mut timer = pin!(None::<Sleep>);
     poll_fn(|context| {
         if connection.as_mut().poll(context).is_ready() {
@@ -52,7 +49,7 @@ where
 }
 
 /// Whether it ended well makes no difference here: what a peer did not say it did not say.
-async fn connection<I, A, F, B>(io: I, answer: A, pace: Arc<Pace>)
+async fn connection<I, A, F, B>(io: I, head_limit: usize, answer: A, pace: Arc<Pace>)
 where
     I: rt::Read + rt::Write + Unpin + Send + 'static,
     A: Fn(Request<Incoming>, Arc<Pace>) -> F,
@@ -70,7 +67,7 @@ where
     });
     let _ = http1::Builder::new()
         .auto_date_header(false)
-        .max_buf_size(HEAD_LIMIT)
+        .max_buf_size(head_limit)
         .serve_connection(io, service)
         .await;
 }

@@ -1,22 +1,17 @@
-//! What a request carries: whole, as a stream, or thrown away.
+//! A response that streams.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::OwnedPermit;
 
 use super::failure;
 use crate::StreamFault;
-
-/// Bytes of a response or of a failure's description, as in Lambda.
-pub const RESPONSE_LIMIT: usize = 6 * 1024 * 1024 + 100;
-
-/// Bytes of a description why a runtime could not start. It goes into the function's log.
-pub const INIT_ERROR_LIMIT: usize = 256 * 1024;
+use crate::http::body::{Broken, throw_away};
 
 /// Bytes of a streamed response, as in Lambda.
 pub const STREAM_LIMIT: u64 = 200 * 1024 * 1024;
@@ -26,59 +21,6 @@ const PIECES: usize = 8;
 
 /// Trailer of a stream: base64 of a failure's JSON.
 const ERROR_BODY: &str = "lambda-runtime-function-error-body";
-
-/// More than the limit, which is in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooLarge {
-    pub limit: usize,
-}
-
-/// The body ended before its end.
-#[derive(Debug)]
-pub(crate) struct Broken;
-
-/// All of it. One that is too large is not read to its end.
-pub(crate) async fn whole(
-    body: &mut Incoming,
-    limit: usize,
-) -> Result<Result<Bytes, TooLarge>, Broken> {
-    let announced = body.size_hint();
-    if announced.lower() > limit as u64 {
-        return Ok(Err(TooLarge { limit }));
-    }
-    let Some(first) = data(body).await? else {
-        return Ok(Ok(Bytes::new()));
-    };
-    if body.is_end_stream() && first.len() <= limit {
-        return Ok(Ok(first));
-    }
-    let expected = announced.exact().unwrap_or_default() as usize;
-    let mut all = BytesMut::with_capacity(expected.max(first.len()));
-    let mut next = Some(first);
-    while let Some(piece) = next {
-        if all.len() + piece.len() > limit {
-            return Ok(Err(TooLarge { limit }));
-        }
-        all.extend_from_slice(&piece);
-        next = data(body).await?;
-    }
-    Ok(Ok(all.freeze()))
-}
-
-/// Reads what is left, so that a client that writes first and reads then gets to read.
-pub(super) async fn throw_away(body: &mut Incoming) -> Result<(), Broken> {
-    while data(body).await?.is_some() {}
-    Ok(())
-}
-
-async fn data(body: &mut Incoming) -> Result<Option<Bytes>, Broken> {
-    while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame.map_err(|_| Broken)?.into_data() {
-            return Ok(Some(data));
-        }
-    }
-    Ok(None)
-}
 
 /// A response on its way to the caller, piece by piece. One that is dropped before its end is told to be cut.
 #[derive(Debug)]

@@ -66,11 +66,11 @@ impl Pace {
 
     /// The request's body is to come.
     pub fn reading_body(&self) {
-        self.reading_until(Instant::now() + BODY_DEADLINE);
+        self.until(Instant::now() + BODY_DEADLINE);
     }
 
-    /// All of the request is to have come by then.
-    pub fn reading_until(&self, deadline: Instant) {
+    /// What is to come or to go has until then.
+    pub fn until(&self, deadline: Instant) {
         self.state().phase = Phase::Reading(deadline);
     }
 
@@ -79,11 +79,6 @@ impl Pace {
         let mut state = self.state();
         state.phase = Phase::Idle;
         state.idle_until = state.idle.map(|idle| Instant::now() + idle);
-    }
-
-    /// What is to come or to go has until then.
-    pub fn until(&self, deadline: Instant) {
-        self.state().phase = Phase::Reading(deadline);
     }
 
     /// What is written next is this.
