@@ -1,6 +1,6 @@
 //! The device's one authorizer and one broker.
 
-use crate::authorization::{Authorizer, Denied, Permit, PolicyProblem};
+use crate::authorization::{Action, Authorizer, Denied, Permit, PolicyProblem};
 use crate::budget::Budget;
 use crate::limits::Limits;
 use crate::model::Operation;
@@ -112,17 +112,17 @@ impl Hub {
         changed
     }
 
-    /// Asks whether `who` may do `operation` on `resource`.
+    /// Asks whether `who` may do `action` on `resource`.
     ///
     /// # Errors
     /// It may not; the error names the rule that is missing.
     pub fn authorize(
         &self,
         who: &Principal,
-        operation: Operation,
+        action: impl Into<Action>,
         resource: &str,
     ) -> Result<Permit, Denied> {
-        self.authorizer().authorize(who, operation, resource)
+        self.authorizer().authorize(who, action, resource)
     }
 
     /// Publishes a message to whoever is subscribed now. That nobody is, is no error.
@@ -181,7 +181,7 @@ impl Hub {
         content: Content<'_>,
         dirty: &mut Dirty,
     ) -> Result<Delivered, PublishError> {
-        debug_assert_eq!(permit.operation(), Operation::PublishToTopic);
+        debug_assert_eq!(permit.action(), Operation::PublishToTopic.into());
         let (who, topic) = (permit.who().clone(), Arc::clone(permit.resource()));
         let limit = self.0.limits.frame_bytes;
         let published = Published::encode(topic, who, content, limit, |bytes| {
@@ -205,7 +205,7 @@ impl Hub {
         mode: Option<ReceiveMode>,
         subscriber: Subscriber,
     ) -> Result<SubscriberId, SubscribeError> {
-        debug_assert_eq!(permit.operation(), Operation::SubscribeToTopic);
+        debug_assert_eq!(permit.action(), Operation::SubscribeToTopic.into());
         let others_only = match mode {
             Some(mode) => mode == ReceiveMode::ReceiveMessagesFromOthers,
             None => filter.has_wildcard(),
@@ -213,7 +213,7 @@ impl Hub {
         let who = permit.who();
         // Held until the subscription can be found, and asked again: the policies may have changed since the permit.
         let authorizer = self.authorizer();
-        let _still = authorizer.authorize(who, permit.operation(), permit.resource())?;
+        let _still = authorizer.authorize(who, permit.action(), permit.resource())?;
         let (mut broker, limit) = (self.broker(), self.0.limits.subscriptions);
         if broker.subscriptions_of(who) >= limit {
             return Err(SubscribeError::TooMany { who: who.clone(), limit });

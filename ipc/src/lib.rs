@@ -27,7 +27,7 @@ mod session;
 mod token;
 pub mod wire;
 
-pub use self::authorization::{Denied, Permit, PolicyProblem};
+pub use self::authorization::{Action, Denied, Permit, PolicyProblem};
 pub use self::hub::{Hub, PublishError, SubscribeError};
 pub use self::limits::Limits;
 pub use self::principal::Principal;

@@ -4,6 +4,7 @@
 //! that concern only the caller itself need no rule; what no rule is known for is denied. A host user is admitted by the bus before it
 //! becomes a principal and may do everything. Nothing is granted to local devices and the cloud.
 
+mod action;
 mod pattern;
 mod policy;
 mod resource;
@@ -11,6 +12,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use self::action::Action;
 pub use self::pattern::{MalformedPattern, Pattern, Style};
 pub use self::policy::{PolicyProblem, ProblemKind};
 pub use self::resource::resource;
@@ -24,12 +26,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// The right of one principal to one operation on one resource. Only the authorizer makes it.
+/// The right of one principal to one action on one resource. Only the authorizer makes it.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Permit {
     who: Principal,
-    operation: Operation,
+    action: Action,
     resource: Arc<str>,
 }
 
@@ -38,8 +40,8 @@ impl Permit {
         &self.who
     }
 
-    pub fn operation(&self) -> Operation {
-        self.operation
+    pub fn action(&self) -> Action {
+        self.action
     }
 
     pub fn resource(&self) -> &Arc<str> {
@@ -53,20 +55,19 @@ pub struct Denied {
     pub who: Principal,
     /// The service below `accessControl` that the rule would stand under, if there can be one.
     pub service: Option<&'static str>,
-    pub operation: Operation,
+    pub action: Action,
     pub resource: Arc<str>,
 }
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Denied { who, service, operation, resource } = self;
-        let operation = operation.header();
+        let Denied { who, service, action, resource } = self;
         let Some(service) = service else {
-            return write!(f, "{who} cannot be granted {operation}");
+            return write!(f, "{who} cannot be granted {action}");
         };
         write!(
             f,
-            "{who} has no accessControl rule for {service} that allows {operation} on {resource:?}"
+            "{who} has no accessControl rule for {service} that allows {action} on {resource:?}"
         )
     }
 }
@@ -102,33 +103,34 @@ impl Authorizer {
     pub fn authorize(
         &self,
         who: &Principal,
-        operation: Operation,
+        action: impl Into<Action>,
         resource: &str,
     ) -> Result<Permit, Denied> {
-        let requirement = rules::requirement(operation);
+        let action = action.into();
+        let requirement = rules::requirement(action);
         let allowed = match (who, requirement) {
             (Principal::HostUser(_), _) | (Principal::Component(_), Requirement::Nothing) => true,
             (Principal::Component(name), Requirement::Policy(_)) => {
                 let policies = self.components.get(name.as_ref());
-                policies.is_some_and(|policies| policies.allow(operation, resource))
-                    || self.is_deployed(name, operation, resource)
+                policies.is_some_and(|policies| policies.allow(action, resource))
+                    || self.is_deployed(name, action, resource)
             }
             (Principal::Component(_), Requirement::Impossible)
             | (Principal::LocalDevice(_) | Principal::Cloud, _) => false,
         };
         let (who, resource) = (who.clone(), Arc::from(resource));
         if allowed {
-            return Ok(Permit { who, operation, resource });
+            return Ok(Permit { who, action, resource });
         }
         let service = match requirement {
             Requirement::Policy(rule) => Some(rule.service),
             Requirement::Nothing | Requirement::Impossible => None,
         };
-        Err(Denied { who, service, operation, resource })
+        Err(Denied { who, service, action, resource })
     }
 
-    fn is_deployed(&self, component: &str, operation: Operation, resource: &str) -> bool {
+    fn is_deployed(&self, component: &str, action: Action, resource: &str) -> bool {
         let allowed = self.deployed.get(component).map(Vec::as_slice).unwrap_or_default();
-        allowed.iter().any(|(allowed, name)| *allowed == operation && name == resource)
+        allowed.iter().any(|(allowed, name)| Action::Ipc(*allowed) == action && name == resource)
     }
 }

@@ -8,9 +8,9 @@
 //!     resources: ["…", …]
 //! ```
 
+use super::action::Action;
 use super::pattern::{MalformedPattern, Pattern};
 use super::rules::{RULES, Rule};
-use crate::model::Operation;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
@@ -49,7 +49,7 @@ impl fmt::Display for PolicyProblem {
 /// What one component may do.
 #[derive(Debug, Default)]
 pub(super) struct Policies {
-    allowed: HashMap<Operation, Vec<Pattern>>,
+    allowed: HashMap<Action, Vec<Pattern>>,
 }
 
 impl Policies {
@@ -59,8 +59,8 @@ impl Policies {
         (reader.policies, reader.problems)
     }
 
-    pub fn allow(&self, operation: Operation, resource: &str) -> bool {
-        let patterns = self.allowed.get(&operation).map_or(&[][..], Vec::as_slice);
+    pub fn allow(&self, action: Action, resource: &str) -> bool {
+        let patterns = self.allowed.get(&action).map_or(&[][..], Vec::as_slice);
         patterns.iter().any(|pattern| pattern.matches(resource))
     }
 }
@@ -105,28 +105,24 @@ impl Reader {
     /// is not known. A wrong resource only leaves itself out.
     fn policy(&mut self, rule: &'static Rule, policy: &Value) {
         let Some(policy) = self.object(policy, "a policy") else { return };
-        let Some(operations) = self.operations(rule, policy) else { return };
+        let Some(actions) = self.actions(rule, policy) else { return };
         let patterns = self.resources(rule, policy);
-        for operation in operations {
-            self.policies.allowed.entry(operation).or_default().extend(patterns.iter().cloned());
+        for action in actions {
+            self.policies.allowed.entry(action).or_default().extend(patterns.iter().cloned());
         }
     }
 
-    fn operations(
-        &mut self,
-        rule: &'static Rule,
-        policy: &Map<String, Value>,
-    ) -> Option<Vec<Operation>> {
-        let mut operations = Vec::new();
+    fn actions(&mut self, rule: &'static Rule, policy: &Map<String, Value>) -> Option<Vec<Action>> {
+        let mut actions = Vec::new();
         let mut valid = true;
         for (index, name) in self.strings(policy, "operations").into_iter().enumerate() {
             if name == "*" {
-                operations.extend(rule.operations);
+                actions.extend(rule.actions);
                 continue;
             }
-            let known = Operation::from_header(name);
-            if let Some(operation) = known.filter(|known| rule.operations.contains(known)) {
-                operations.push(operation);
+            let known = Action::from_name(name);
+            if let Some(action) = known.filter(|known| rule.actions.contains(known)) {
+                actions.push(action);
                 continue;
             }
             valid = false;
@@ -136,7 +132,7 @@ impl Reader {
                 reader.below(&index.to_string(), |reader| reader.problem(kind));
             });
         }
-        valid.then_some(operations)
+        valid.then_some(actions)
     }
 
     fn resources(&mut self, rule: &'static Rule, policy: &Map<String, Value>) -> Vec<Pattern> {

@@ -1,13 +1,14 @@
 //! Which operations need a policy, under which service, and how its resources are read.
 
+use super::action::Action::{self, InvokeFunction, Ipc};
 use super::pattern::Style;
 use crate::model::Operation::{self, *};
 
-/// A service of `accessControl` with its operations.
+/// A service of `accessControl` with what it calls operations.
 #[derive(Debug)]
 pub(super) struct Rule {
     pub service: &'static str,
-    pub operations: &'static [Operation],
+    pub actions: &'static [Action],
     pub style: Style,
 }
 
@@ -15,71 +16,73 @@ pub(super) struct Rule {
 pub(super) const RULES: &[Rule] = &[
     Rule {
         service: "aws.greengrass.ipc.pubsub",
-        operations: &[PublishToTopic, SubscribeToTopic],
+        actions: &[Ipc(PublishToTopic), Ipc(SubscribeToTopic)],
         style: Style::Standard,
     },
     Rule {
         service: "aws.greengrass.ipc.mqttproxy",
-        operations: &[PublishToIoTCore, SubscribeToIoTCore],
+        actions: &[Ipc(PublishToIoTCore), Ipc(SubscribeToIoTCore)],
         style: Style::Mqtt,
     },
     Rule {
         service: "aws.greengrass.ipc.lifecycle",
-        operations: &[PauseComponent, ResumeComponent],
+        actions: &[Ipc(PauseComponent), Ipc(ResumeComponent)],
         style: Style::Standard,
     },
     Rule {
         service: "aws.greengrass.ipc.componentmetric",
-        operations: &[PutComponentMetric],
+        actions: &[Ipc(PutComponentMetric)],
         style: Style::Standard,
     },
     // The configurations of other components, by name. Greengrass lets every component read all of them and has no
     // rule for it, so the service's name is ours.
     Rule {
         service: "io.hedgerow.ipc.configuration",
-        operations: &[GetConfiguration, SubscribeToConfigurationUpdate],
+        actions: &[Ipc(GetConfiguration), Ipc(SubscribeToConfigurationUpdate)],
         style: Style::Standard,
     },
     Rule {
         service: "aws.greengrass.SecretManager",
-        operations: &[GetSecretValue],
+        actions: &[Ipc(GetSecretValue)],
         style: Style::Standard,
     },
     Rule {
         service: "aws.greengrass.ShadowManager",
-        operations: &[
-            GetThingShadow,
-            UpdateThingShadow,
-            DeleteThingShadow,
-            ListNamedShadowsForThing,
+        actions: &[
+            Ipc(GetThingShadow),
+            Ipc(UpdateThingShadow),
+            Ipc(DeleteThingShadow),
+            Ipc(ListNamedShadowsForThing),
         ],
         style: Style::Standard,
     },
     Rule {
         service: "aws.greengrass.Cli",
-        operations: &[
-            CreateLocalDeployment,
-            CancelLocalDeployment,
-            ListLocalDeployments,
-            GetLocalDeploymentStatus,
-            ListComponents,
-            GetComponentDetails,
-            RestartComponent,
-            StopComponent,
-            CreateDebugPassword,
+        actions: &[
+            Ipc(CreateLocalDeployment),
+            Ipc(CancelLocalDeployment),
+            Ipc(ListLocalDeployments),
+            Ipc(GetLocalDeploymentStatus),
+            Ipc(ListComponents),
+            Ipc(GetComponentDetails),
+            Ipc(RestartComponent),
+            Ipc(StopComponent),
+            Ipc(CreateDebugPassword),
         ],
         style: Style::Standard,
     },
     Rule {
         service: "aws.greengrass.clientdevices.Auth",
-        operations: &[
-            SubscribeToCertificateUpdates,
-            VerifyClientDeviceIdentity,
-            GetClientDeviceAuthToken,
-            AuthorizeClientDeviceAction,
+        actions: &[
+            Ipc(SubscribeToCertificateUpdates),
+            Ipc(VerifyClientDeviceIdentity),
+            Ipc(GetClientDeviceAuthToken),
+            Ipc(AuthorizeClientDeviceAction),
         ],
         style: Style::Standard,
     },
+    // Lambda functions, by name. Greengrass v1 has no rule for it and v2 no IPC operation, so the names are ours.
+    Rule { service: "hedgerow.function", actions: &[InvokeFunction], style: Style::Standard },
 ];
 
 /// Operations that [`Services`](crate::Services) authorizes itself: the right to them depends on what the caller is, or
@@ -118,11 +121,12 @@ pub(super) enum Requirement {
     Impossible,
 }
 
-/// What `operation` requires of a component.
-pub(super) fn requirement(operation: Operation) -> Requirement {
-    match RULES.iter().find(|rule| rule.operations.contains(&operation)) {
+/// What `action` requires of a component.
+pub(super) fn requirement(action: Action) -> Requirement {
+    let is_own = matches!(action, Ipc(operation) if OWN.contains(&operation));
+    match RULES.iter().find(|rule| rule.actions.contains(&action)) {
         Some(rule) => Requirement::Policy(rule),
-        None if OWN.contains(&operation) => Requirement::Nothing,
+        None if is_own => Requirement::Nothing,
         None => Requirement::Impossible,
     }
 }

@@ -126,6 +126,36 @@ fn a_component_may_do_what_its_policies_say() {
 }
 
 #[test]
+fn a_function_is_invoked_by_its_name() {
+    let mut authorizer = Authorizer::default();
+    let policy = |operation: &str, resource: &str| {
+        let policy = json!({ "operations": [operation], "resources": [resource] });
+        json!({ "hedgerow.function": { "invoke": policy } })
+    };
+    let table = [
+        ("hedgerow#InvokeFunction", "f", "f", true),
+        ("hedgerow#InvokeFunction", "f", "f2", false),
+        ("hedgerow#InvokeFunction", "com.*", "com.f", true),
+        ("*", "*", "f", true),
+    ];
+    for (operation, resource, function, is_allowed) in table {
+        assert_eq!(authorizer.set("a.b", &policy(operation, resource)), []);
+        let permit = authorizer.authorize(&component("a.b"), Action::InvokeFunction, function);
+        assert_eq!(permit.is_ok(), is_allowed, "{operation} on {resource}: {function}");
+    }
+    assert_eq!(authorizer.set("a.b", &policy("aws.greengrass#PublishToTopic", "f")).len(), 1);
+    let everything = json!({ "aws.greengrass.ipc.pubsub": { "all": {
+        "operations": ["*"], "resources": ["*"] } } });
+    authorizer.set("a.b", &everything);
+    let denied = authorizer.authorize(&component("a.b"), Action::InvokeFunction, "f").unwrap_err();
+    assert_eq!(
+        denied.to_string(),
+        "component \"a.b\" has no accessControl rule for hedgerow.function that allows \
+         hedgerow#InvokeFunction on \"f\""
+    );
+}
+
+#[test]
 fn a_denial_names_the_missing_rule() {
     let authorizer = Authorizer::default();
     let denied =
