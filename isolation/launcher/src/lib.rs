@@ -47,6 +47,7 @@ mod network;
 mod notify;
 mod observer;
 mod options;
+mod points;
 mod respawn;
 mod rights;
 pub mod root;

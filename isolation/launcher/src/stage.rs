@@ -17,8 +17,9 @@ use crate::greengrass;
 use crate::idmap::IdMap;
 use crate::layer;
 use crate::mount::{self, Reach};
+use crate::points;
 use crate::skeleton;
-use crate::view::{self, LAYER, Place, SKELETON};
+use crate::view::{self, LAYER, Place, SKELETON, Upper};
 
 /// Directory over which the builder mounts its own tmpfs. Every parent must be open to all: the fence's root, who is
 /// nobody on the host, resolves paths below it.
@@ -110,7 +111,12 @@ impl Stage {
         };
         mount::attach_path(mount::tmpfs("1m")?.as_fd(), STAGE)?;
 
-        let place = Place { stage: STAGE, has_layer: plan.layer.is_some(), ids: users };
+        let upper = match &plan.layer {
+            Some(_) => Upper::Layer,
+            None if opened.is_empty() => Upper::Nothing,
+            None => Upper::Points,
+        };
+        let place = Place { stage: STAGE, upper, ids: users };
         place.attach(SKELETON, &prepared.skeleton)?;
         if let Some(layer) = &materials.layer {
             place.attach(LAYER, layer)?;
@@ -131,14 +137,18 @@ impl Stage {
             let mount = place.foreign(index, wanted, source, changes)?;
             restricted(&place, &format!("foreign-{index}"), mount, Access::ReadOnly)
         });
+        let root = Path::new(STAGE).join("root");
         let mut granted = granted::place(Path::new(STAGE), opened, &blueprint.grant, users)?;
+        if upper == Upper::Points {
+            points::make(&root, &granted, users)?;
+        }
         if let Some(bus) = &materials.bus {
             place.attach("bus", bus)?;
             let (source, target) = (Path::new(STAGE).join("bus"), bus::DIRECTORY.into());
             granted.push(Granted { source, target, options: "rbind,nosuid,nodev,noexec,ro" });
         }
         Ok(Self {
-            root: Path::new(STAGE).join("root"),
+            root,
             mounts: mounts.collect::<io::Result<_>>()?,
             dependencies: dependencies.collect::<io::Result<_>>()?,
             granted,

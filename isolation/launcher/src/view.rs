@@ -56,13 +56,24 @@ struct Tree {
 pub struct Place<'a> {
     /// Short: the kernel takes 255 bytes for the names of an overlay's layers.
     pub stage: &'a str,
-    pub has_layer: bool,
+    pub upper: Upper,
     pub ids: IdRange,
+}
+
+/// What takes writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upper {
+    /// The fence's layer.
+    Layer,
+    /// Memory, for as long as [`crate::points`] makes mount points.
+    Points,
+    Nothing,
 }
 
 /// Directory names below the stage.
 pub const SKELETON: &str = "skeleton";
 pub const LAYER: &str = "layer";
+const POINTS: &str = "points";
 const WHOLE: &str = "whole";
 const GUARD: &str = "guard";
 /// Directories of the trees that are apart.
@@ -148,10 +159,14 @@ impl Place<'_> {
 
     /// `name`: of the part of the layer that takes the writes; its topmost directory is `owner`'s.
     fn overlay(&self, lower: &[String], name: &str, owner: User) -> io::Result<OwnedFd> {
-        if !self.has_layer {
-            return Overlay { lower, upper: None }.mount(MountAttrFlags::MOUNT_ATTR_RDONLY);
-        }
-        let part = self.at(&format!("{LAYER}/{name}"));
+        let directory = match self.upper {
+            Upper::Layer => LAYER,
+            Upper::Points => POINTS,
+            Upper::Nothing => {
+                return Overlay { lower, upper: None }.mount(MountAttrFlags::MOUNT_ATTR_RDONLY);
+            }
+        };
+        let part = self.at(&format!("{directory}/{name}"));
         let (upper, work) = (format!("{part}/upper"), format!("{part}/work"));
         if !Path::new(&work).exists() {
             fs::create_dir_all(&upper)?;
@@ -177,7 +192,7 @@ impl Place<'_> {
         match mount.access {
             Access::ReadOnly | Access::ReadWrite => Ok((last, mount.access)),
             // Nothing is laid over it, and nothing under it.
-            Access::Layered if !self.has_layer && sources.is_empty() => {
+            Access::Layered if self.upper != Upper::Layer && sources.is_empty() => {
                 Ok((last, Access::ReadOnly))
             }
             Access::Layered => {
@@ -199,7 +214,10 @@ impl Place<'_> {
 
     /// Of what is layered.
     fn access(&self) -> Access {
-        if self.has_layer { Access::Layered } else { Access::ReadOnly }
+        match self.upper {
+            Upper::Layer => Access::Layered,
+            Upper::Points | Upper::Nothing => Access::ReadOnly,
+        }
     }
 
     /// A mount of a dependency: what it has changed, above the detached `source`.

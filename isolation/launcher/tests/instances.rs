@@ -189,3 +189,34 @@ fn the_most_memory_that_a_fence_ever_had_is_known() {
     assert!(usage.peak_memory >= 20 << 20 && usage.memory < usage.peak_memory, "{usage:?}");
     launcher.stop();
 }
+
+#[test]
+fn what_is_granted_is_seen_where_the_root_has_nothing_of_that_name_and_the_root_stays_as_it_is() {
+    let launcher = Launcher::start();
+    let data = launcher.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("file"), "text").unwrap();
+    for path in [&data, &data.join("file")] {
+        chown(path, Some(DAEMON_UID), Some(DAEMON_UID)).unwrap();
+    }
+    let data = data.display();
+    launcher.grant(&format!(
+        "[[grant]]\ncomponent = 'com.example.volumes'\nhost-paths = [\n\
+         {{ path = '{data}', target = '/data/in' }},\n\
+         {{ path = '{data}', access = 'rw', target = '/usr/share/hedgerow-test/out' }},\n\
+         {{ path = '{data}/file', target = '/var/run/one' }},\n\
+         {{ path = '{data}/file', target = '/bin/hedgerow-test' }},\n]\n"
+    ));
+    let mut client = launcher.client();
+    let fence = client.open(plan("volumes"));
+    let script = "cat /data/in/file /run/one /usr/bin/hedgerow-test; cd /usr/share/hedgerow-test/out; echo more > new; \
+        cat new; touch /data/in/x 2>/dev/null || touch /data/x 2>/dev/null || touch /x 2>/dev/null || \
+        touch /usr/share/x 2>/dev/null || echo safe; test -x /usr/bin/env && stat -c %U /data";
+    let (status, said, stderr) = client.run(&fence, 1, script);
+    assert_eq!(status, ExitStatus::Code(0), "{stderr}");
+    assert_eq!(said, "texttexttextmore\nsafe\nroot\n");
+    // Its root does not write there either.
+    let running = client.start(&fence, privileged(2, "touch /x /data/x /usr/share/x"));
+    assert_eq!(running.output().1.matches("Read-only file system").count(), 3);
+    launcher.stop();
+}
