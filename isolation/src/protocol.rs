@@ -12,7 +12,7 @@ use crate::network::Range;
 use crate::plan::{FenceId, IdRange, Limits, Plan, Step, StepId, User};
 
 /// Both sides must have the same; the launcher answers another with [`ErrorKind::Version`].
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Largest message in bytes, below the default `net.core.wmem_default` (212,992).
 pub const MAX_MESSAGE: usize = 128 * 1024;
@@ -101,6 +101,8 @@ pub enum Request {
     Usage {
         fence: FenceId,
     },
+    /// What every open fence uses now, in one answer.
+    Loads,
     /// What the machine offers, and how it is with a fence.
     Describe {
         fence: Option<FenceId>,
@@ -172,6 +174,8 @@ pub enum Response {
         listener: bool,
     },
     Usage(Usage),
+    /// At most [`MAX_FENCES`], which fit one message; a fence that is just ending may be missing.
+    Loads(Vec<(FenceId, Load)>),
     Described {
         machine: Machine,
         fence: Option<Box<Facts>>,
@@ -273,16 +277,22 @@ pub struct Facts {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
-    /// Bytes charged to the fence's memory cgroup now.
-    pub memory: u64,
-    /// The most bytes that ever were; what is charged now where the kernel does not keep it (cgroup v2 before Linux
-    /// 5.19).
+    pub load: Load,
+    /// The most bytes that ever were charged; what is charged now where the kernel does not keep it (cgroup v2 before
+    /// Linux 5.19).
     pub peak_memory: u64,
-    /// Microseconds of CPU used since the fence was opened.
-    pub cpu_usec: u64,
-    pub pids: u64,
     /// OOM kills since the fence was opened.
     pub oom_kills: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Load {
+    /// Bytes charged to the fence's memory cgroup now.
+    pub memory: u64,
+    /// Microseconds of CPU used since the fence was opened.
+    pub cpu_usec: u64,
+    /// Processes and threads, the fence's init among them.
+    pub pids: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -316,4 +326,18 @@ pub enum ErrorKind {
     Exec,
     /// The kernel or the machine refused.
     System,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_all_fences_use_fits_one_message() {
+        let fence = FenceId::try_from("f".repeat(32)).unwrap();
+        let most = Load { memory: 1 << 43, cpu_usec: 1 << 50, pids: 1 << 22 };
+        let result = Ok(Response::Loads(vec![(fence, most); MAX_FENCES]));
+        let reply = Message::Reply { serial: u64::MAX, result };
+        assert!(serde_json::to_vec(&reply).unwrap().len() <= MAX_MESSAGE);
+    }
 }

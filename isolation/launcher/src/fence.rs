@@ -20,7 +20,7 @@ use hedgerow_isolation::grants::Grant;
 use hedgerow_isolation::moment::Moment;
 use hedgerow_isolation::plan::{IdRange, Limits, Plan, Step, StepId, User};
 use hedgerow_isolation::protocol::{
-    Error, ErrorKind, Event, ExitStatus, FenceReport, Response, Usage,
+    Error, ErrorKind, Event, ExitStatus, FenceReport, Load, Response, Usage,
 };
 use rustix::fs::{Gid, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -393,6 +393,11 @@ impl Fence {
             return Err(Error::new(ErrorKind::NoSuchFence, "the fence is closing"));
         }
         self.cgroup.usage().map_err(|e| system(e.to_string()))
+    }
+
+    /// `None` where it is closing.
+    pub fn load(&self) -> Option<Load> {
+        if self.is_closing() { None } else { self.cgroup.load().ok() }
     }
 
     pub fn report(&self) -> FenceReport {

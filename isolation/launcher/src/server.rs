@@ -354,6 +354,10 @@ impl Server {
             }
             Request::Acknowledge { fence, step } => done(self.fence(&fence)?.acknowledge(step)?),
             Request::Usage { fence } => done(Response::Usage(self.fence(&fence)?.usage()?)),
+            Request::Loads => {
+                let load = |(id, fence): (&FenceId, &Fence)| Some((id.clone(), fence.load()?));
+                done(Response::Loads(self.fences.iter().filter_map(load).collect()))
+            }
             Request::Describe { fence } => done(self.describe(fence)?),
             Request::Freeze { fence } => done(self.fence(&fence)?.freeze(true)?),
             Request::Thaw { fence } => done(self.fence(&fence)?.freeze(false)?),

@@ -21,8 +21,8 @@ fn what_is_frozen_stands_still_until_it_is_thawed() {
     client.freeze(&fence);
     client.freeze(&fence);
     eventually("it stands still", || {
-        let before = client.usage(&fence).cpu_usec;
-        let idle = (0..1000).all(|_| client.usage(&fence).cpu_usec == before);
+        let before = client.usage(&fence).load.cpu_usec;
+        let idle = (0..1000).all(|_| client.usage(&fence).load.cpu_usec == before);
         idle.then_some(())
     });
     assert!(client.adopt(&fence).0.frozen);
@@ -31,11 +31,11 @@ fn what_is_frozen_stands_still_until_it_is_thawed() {
     client.signal(&fence, Some(StepId(1)), 15).unwrap_err();
 
     client.thaw(&fence);
-    let before = client.usage(&fence).cpu_usec;
+    let before = client.usage(&fence).load.cpu_usec;
     for _ in 0..100_000 {
         counter.line();
     }
-    assert!(client.usage(&fence).cpu_usec > before);
+    assert!(client.usage(&fence).load.cpu_usec > before);
     client.freeze(&fence);
     client.close(&fence);
     launcher.stop();

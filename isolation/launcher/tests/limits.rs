@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use hedgerow_isolation::plan::StepId;
-use hedgerow_isolation::protocol::ExitStatus;
+use hedgerow_isolation::protocol::{ExitStatus, Request, Response};
 
 #[test]
 fn over_its_memory_limit_a_step_is_killed_alone_and_reported() {
@@ -27,7 +27,23 @@ fn over_its_memory_limit_a_step_is_killed_alone_and_reported() {
     assert_eq!((exit.status, exit.oom_kills), (ExitStatus::Code(0), 0), "the fence goes on");
     let usage = client.usage(&small);
     assert_eq!(usage.oom_kills, 1);
-    assert!(usage.memory <= 48 << 20);
+    assert!(usage.load.memory <= 48 << 20);
+}
+
+#[test]
+fn what_all_fences_use_is_one_answer() {
+    let launcher = Launcher::start();
+    let mut client = launcher.client();
+    let (idle, busy) = (client.open(plan("idle")), client.open(plan("busy")));
+    client.say(&busy, 1, "head -c 50M /dev/zero | md5sum");
+    let running = client.start(&busy, step(2, &["sleep", "1000"]));
+    assert!(exists(running.pid));
+    let Response::Loads(loads) = client.call(Request::Loads, &[]).unwrap().0 else { panic!() };
+    let of = |fence| loads.iter().find(|(id, _)| id == fence).expect("all are told").1;
+    assert_eq!(loads.len(), 2);
+    assert!(of(&busy).cpu_usec > of(&idle).cpu_usec, "{loads:?}");
+    assert_eq!((of(&idle).pids, of(&busy).pids), (1, 2), "init and sleep");
+    launcher.stop();
 }
 
 #[test]
@@ -48,7 +64,7 @@ fn a_fork_bomb_stays_within_its_processes() {
     let mut running = client.start(&fence, step(1, &["python3", "-c", script]));
     let children: u64 = running.line().parse().unwrap();
     assert_eq!(children, 18, "with the init and the step itself: 20");
-    assert_eq!(client.usage(&fence).pids, 20);
+    assert_eq!(client.usage(&fence).load.pids, 20);
     client.close(&fence);
     launcher.stop();
 }
@@ -67,5 +83,5 @@ fn a_spinner_stays_within_its_share() {
     let (stdout, stderr) = client.start(&fence, step(1, &["python3", "-c", script])).output();
     let share: f64 = stdout.trim().parse().unwrap_or_else(|_| panic!("{stderr}"));
     assert!(share < 0.2, "a tenth of a processor was granted, {share} taken");
-    assert!(client.usage(&fence).cpu_usec > 10_000);
+    assert!(client.usage(&fence).load.cpu_usec > 10_000);
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use hedgerow_isolation::plan::{FenceId, Limits};
-use hedgerow_isolation::protocol::Usage;
+use hedgerow_isolation::protocol::{Load, Usage};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
@@ -176,6 +176,13 @@ impl Cgroup {
         match &self.kind {
             Kind::V1(cgroup) => cgroup.usage(),
             Kind::V2(cgroup) => cgroup.usage(),
+        }
+    }
+
+    pub fn load(&self) -> Result<Load, Error> {
+        match &self.kind {
+            Kind::V1(cgroup) => cgroup.load(),
+            Kind::V2(cgroup) => cgroup.load(),
         }
     }
 

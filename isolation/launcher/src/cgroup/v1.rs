@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hedgerow_isolation::plan::Limits;
-use hedgerow_isolation::protocol::Usage;
+use hedgerow_isolation::protocol::{Load, Usage};
 
 use super::layout::Controller;
 use super::{Error, create, field, read_number, write};
@@ -98,17 +98,27 @@ impl Cgroup {
     }
 
     pub fn usage(&self) -> Result<Usage, Error> {
-        let number = |controller, name| match self.file(controller, name) {
-            Ok(file) => read_number(&file),
-            Err(_) => Ok(0),
-        };
         Ok(Usage {
-            memory: number(Controller::Memory, "memory.usage_in_bytes")?,
-            peak_memory: number(Controller::Memory, "memory.max_usage_in_bytes")?,
-            cpu_usec: number(Controller::Cpuacct, "cpuacct.usage")? / 1000,
-            pids: number(Controller::Pids, "pids.current")?,
+            load: self.load()?,
+            peak_memory: self.number(Controller::Memory, "memory.max_usage_in_bytes")?,
             oom_kills: self.oom_kills(),
         })
+    }
+
+    pub fn load(&self) -> Result<Load, Error> {
+        Ok(Load {
+            memory: self.number(Controller::Memory, "memory.usage_in_bytes")?,
+            cpu_usec: self.number(Controller::Cpuacct, "cpuacct.usage")? / 1000,
+            pids: self.number(Controller::Pids, "pids.current")?,
+        })
+    }
+
+    /// 0 where the kernel has no such controller.
+    fn number(&self, controller: Controller, name: &str) -> Result<u64, Error> {
+        match self.file(controller, name) {
+            Ok(file) => read_number(&file),
+            Err(_) => Ok(0),
+        }
     }
 
     pub fn oom_kills(&self) -> u64 {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hedgerow_isolation::plan::Limits;
-use hedgerow_isolation::protocol::Usage;
+use hedgerow_isolation::protocol::{Load, Usage};
 
 use super::{Error, create, field, read, read_number, write};
 
@@ -116,19 +116,26 @@ impl Cgroup {
     }
 
     pub fn usage(&self) -> Result<Usage, Error> {
-        let number = |name| match self.directory.join(name) {
+        let load = self.load()?;
+        let peak_memory = self.number("memory.peak")?.max(load.memory);
+        Ok(Usage { load, peak_memory, oom_kills: self.oom_kills() })
+    }
+
+    pub fn load(&self) -> Result<Load, Error> {
+        let cpu = read(&self.directory.join("cpu.stat"))?;
+        Ok(Load {
+            memory: self.number("memory.current")?,
+            cpu_usec: field(&cpu, "usage_usec").unwrap_or(0),
+            pids: self.number("pids.current")?,
+        })
+    }
+
+    /// 0 where the kernel does not keep it.
+    fn number(&self, name: &str) -> Result<u64, Error> {
+        match self.directory.join(name) {
             file if file.exists() => read_number(&file),
             _ => Ok(0),
-        };
-        let cpu = read(&self.directory.join("cpu.stat"))?;
-        let memory = number("memory.current")?;
-        Ok(Usage {
-            memory,
-            peak_memory: number("memory.peak")?.max(memory),
-            cpu_usec: field(&cpu, "usage_usec").unwrap_or(0),
-            pids: number("pids.current")?,
-            oom_kills: self.oom_kills(),
-        })
+        }
     }
 
     pub fn oom_kills(&self) -> u64 {

@@ -46,7 +46,14 @@ struct Known {
     components: HashMap<String, Weak<Component>>,
     /// By name and digest.
     versions: HashMap<(String, String), Arc<Version>>,
-    open: HashMap<InstanceId, FenceId>,
+    open: HashMap<InstanceId, Open>,
+}
+
+/// An instance that is open, or being opened.
+#[derive(Clone)]
+struct Open {
+    function: String,
+    fence: FenceId,
 }
 
 /// A version of a function.
@@ -137,7 +144,12 @@ impl DaemonInstances {
 
     fn fence(&self, id: InstanceId) -> Result<FenceId, OpenError> {
         let gone = || OpenError::Machine("its fence is gone".to_owned());
-        self.known().open.get(&id).cloned().ok_or_else(gone)
+        self.known().open.get(&id).map(|open| open.fence.clone()).ok_or_else(gone)
+    }
+
+    /// Of all instances, with the function's name.
+    pub fn fences(&self) -> Vec<(String, FenceId)> {
+        self.known().open.values().cloned().map(|open| (open.function, open.fence)).collect()
     }
 
     /// For what takes no time.
@@ -161,7 +173,8 @@ impl Instances for DaemonInstances {
         let version = version.ok_or_else(gone)?;
         let fence = open::fresh_id(version.making.definition.slot);
         let id = link.id();
-        self.known().open.insert(id, fence.clone());
+        let function = spec.name.clone();
+        self.known().open.insert(id, Open { function, fence: fence.clone() });
         let opened = open::open(self, &version, spec, link, fence).await;
         if opened.is_err() {
             self.known().open.remove(&id);
@@ -180,9 +193,9 @@ impl Instances for DaemonInstances {
     }
 
     async fn close(&self, id: InstanceId) {
-        let fence = self.known().open.remove(&id);
-        if let Some(fence) = fence {
-            open::close(&self.launcher, fence).await;
+        let open = self.known().open.remove(&id);
+        if let Some(open) = open {
+            open::close(&self.launcher, open.fence).await;
         }
     }
 
@@ -190,9 +203,9 @@ impl Instances for DaemonInstances {
         let fence = self.fence(id).ok()?;
         match self.ask(Request::Usage { fence }).await.ok()? {
             Response::Usage(usage) => Some(Usage {
-                memory: usage.memory,
+                memory: usage.load.memory,
                 peak_memory: usage.peak_memory,
-                cpu_usec: usage.cpu_usec,
+                cpu_usec: usage.load.cpu_usec,
             }),
             _ => None,
         }
