@@ -87,7 +87,7 @@
 //! | `StatusCodes` `as` | Greengrass' codes for what went wrong, e.g. `RUN_ERROR`; empty where nothing did. |
 //! | `NextRetry` `(stx)` | When it is tried again after a failure; not set where it is not waiting for that. |
 //! | `Paused` `b` | All its processes are frozen. `State` stays what it was. |
-//! | `Memory` `t` not emitted | Bytes charged to its cgroup now; 0 where none exists. |
+//! | `Memory` `t`, `CpuTime` `t`, `Tasks` `u`, not emitted | Bytes charged to its cgroup, microseconds of CPU since that was made, processes and threads in it; at most [`LOAD_AGE`] old, so that reading all objects asks the kernel once. Of a function: its instances together, and less CPU time when one has ended. 0 where none exists. |
 //!
 //! # `io.hedgerow.Edge1.Function`
 //! A Lambda function that is deployed; its component of the same name has what all components have.
@@ -103,7 +103,7 @@
 //! | `Instances` `(uuuuuu)` | Starting, busy, idle, frozen, draining (of a replaced version), ending. |
 //! | `Waiting` `u` | Invocations that wait for an instance. |
 //! | `Invocations` `t`, `Errors` `t`, `Timeouts` `t`, `Throttles` `t`, `ColdStarts` `t` | Counted since the daemon started. Errors are of the function, timeouts among them; what was throttled is no invocation. |
-//! | `Durations` `a(tt)`, `DurationSum` `t` | A histogram: how many took at most so many microseconds and more than the bound before (bound 0: more than every bound; empty ones left out), and the microseconds of all. |
+//! | `Durations` `a(tt)`, `DurationSum` `t` | A histogram: how many took at most so many microseconds and more than the bound before, and the microseconds of all. The bounds are those of [`DURATION_BOUNDS`], 1, 2 and 5 times each power of ten from 100 µs to 1,000 s; bound 0: more than every bound. Empty ones are left out. |
 //! | `QueueDepth` `t`, `QueueOldest` `(stx)`, `DeadLettered` `t` | Asynchronous events that wait, since when the oldest does, and how many were given up. |
 //!
 //! What changes all the time is emitted once a second at most.
@@ -211,6 +211,33 @@ pub const JOB_KEPT: Duration = Duration::from_secs(15 * 60);
 pub const MAX_OBSERVATION: u32 = 3600;
 /// The largest payload of `Messaging.Publish` and `Function.Invoke`, in bytes.
 pub const MAX_PAYLOAD: usize = 128 * 1024;
+/// How old `Component.Memory`, `CpuTime` and `Tasks` may be when they are answered.
+pub const LOAD_AGE: Duration = Duration::from_millis(100);
+/// The bounds of `Function.Durations`, in microseconds.
+pub const DURATION_BOUNDS: [u64; 22] = [
+    100,
+    200,
+    500,
+    1_000,
+    2_000,
+    5_000,
+    10_000,
+    20_000,
+    50_000,
+    100_000,
+    200_000,
+    500_000,
+    1_000_000,
+    2_000_000,
+    5_000_000,
+    10_000_000,
+    20_000_000,
+    50_000_000,
+    100_000_000,
+    200_000_000,
+    500_000_000,
+    1_000_000_000,
+];
 /// How long a payload may take to come through the descriptor of `Function.InvokeFd`.
 pub const PAYLOAD_TIME: Duration = Duration::from_secs(30);
 /// The most names that one `Manager.Deploy` may add and remove together.

@@ -29,8 +29,12 @@ pub struct ComponentProperties {
     pub next_retry: Moment,
     /// Frozen by hand or over IPC.
     pub paused: bool,
-    /// Bytes, when it was asked.
+    /// Bytes that it uses, when it was asked; of a function, its instances together.
     pub memory: u64,
+    /// Microseconds of CPU that the fences which are open have used. It falls when one is closed.
+    pub cpu_time: u64,
+    /// Processes and threads.
+    pub tasks: u32,
 }
 
 /// The properties of a `Job` object.

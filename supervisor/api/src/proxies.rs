@@ -181,6 +181,10 @@ pub trait Component {
     fn paused(&self) -> Result<bool, Error>;
     #[zbus(property(emits_changed_signal = "false"))]
     fn memory(&self) -> Result<u64, Error>;
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn cpu_time(&self) -> Result<u64, Error>;
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn tasks(&self) -> Result<u32, Error>;
 }
 
 #[proxy(

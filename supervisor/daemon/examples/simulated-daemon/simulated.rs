@@ -18,7 +18,7 @@ use hedgerow_api::{
 };
 use hedgerow_daemon::bus::{
     Caller, Change, ComponentView, Control, Delivery, DeployRequest, DeploymentView, JobId,
-    JobView, Snapshot, Subscription,
+    JobView, Load, Snapshot, Subscription,
 };
 use hedgerow_function::{Completed, FunctionSpec, Invocation, InvokeError, RequestId, Target};
 use serde_json::{Map, Value, json};
@@ -232,8 +232,9 @@ impl Control for Simulated {
         self.snapshot.subscribe()
     }
 
-    async fn memory(&self, _component: &str) -> u64 {
-        4 << 20
+    async fn loads(&self) -> BTreeMap<String, Load> {
+        let load = Load { memory: 4 << 20, cpu_time: 90_000_000, tasks: 3 };
+        self.snapshot.borrow().components.keys().map(|name| (name.clone(), load)).collect()
     }
 
     async fn deploy(&self, _caller: Caller, request: DeployRequest) -> Result<JobId, Error> {

@@ -215,6 +215,16 @@ impl<C: Control> Component<C> {
 
     #[zbus(property(emits_changed_signal = "false"))]
     async fn memory(&self) -> u64 {
-        self.tree.control.memory(&self.name).await
+        self.tree.load(&self.name).await.memory
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn cpu_time(&self) -> u64 {
+        self.tree.load(&self.name).await.cpu_time
+    }
+
+    #[zbus(property(emits_changed_signal = "false"))]
+    async fn tasks(&self) -> u32 {
+        self.tree.load(&self.name).await.tasks
     }
 }

@@ -34,9 +34,9 @@ pub trait Control: Send + Sync + 'static {
     /// All that the object tree shows, and its changes. Intermediate values may be skipped.
     fn changes(&self) -> watch::Receiver<Snapshot>;
 
-    /// Bytes charged to the component now; 0 where it has no fence. Asked while the tree is
+    /// What components use now, by name; those without a fence may be left out. Asked while the tree is
     /// locked: it must not itself wait for the bus.
-    fn memory(&self, component: &str) -> impl Future<Output = u64> + Send;
+    fn loads(&self) -> impl Future<Output = BTreeMap<String, Load>> + Send;
 
     fn deploy(
         &self,
@@ -202,6 +202,17 @@ pub struct Snapshot {
     pub jobs: BTreeMap<JobId, JobView>,
     /// By id.
     pub deployments: BTreeMap<String, DeploymentView>,
+}
+
+/// What a component uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Load {
+    /// Bytes charged to its fences.
+    pub memory: u64,
+    /// Microseconds that its fences have used since they were opened.
+    pub cpu_time: u64,
+    /// Processes and threads.
+    pub tasks: u32,
 }
 
 /// A component, as its object shows it; its name is its key in the snapshot.

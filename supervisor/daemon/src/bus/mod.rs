@@ -12,6 +12,7 @@ mod directory;
 mod function;
 mod invocation;
 mod job;
+mod loads;
 mod manager;
 mod messaging;
 mod options;
@@ -31,7 +32,7 @@ use zbus::fdo::{ObjectManager, RequestNameFlags};
 pub use access::{Access, Caller};
 pub use control::{
     Change, ComponentView, Control, Delivery, DeployRequest, DeploymentView, FunctionView, JobId,
-    JobView, Snapshot, Subscription,
+    JobView, Load, Snapshot, Subscription,
 };
 use manager::Manager;
 use messaging::Messaging;

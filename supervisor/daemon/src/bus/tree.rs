@@ -13,13 +13,15 @@ use super::deployment::Deployment;
 use super::function::Function;
 use super::invocation::DESCRIPTORS;
 use super::job::Job;
-use super::{Access, ComponentView, Control, DeploymentView, FunctionView, JobId, JobView};
+use super::loads::Loads;
+use super::{Access, ComponentView, Control, DeploymentView, FunctionView, JobId, JobView, Load};
 
 /// What all interfaces share.
 #[derive(Debug)]
 pub struct Tree<C> {
     pub control: Arc<C>,
     pub access: Access,
+    loads: Loads,
     /// Invocations that may be answered by descriptor at once.
     descriptors: Arc<Semaphore>,
     objects: Mutex<Objects>,
@@ -43,7 +45,13 @@ struct Difference<K, V> {
 impl<C: Control> Tree<C> {
     pub fn new(control: Arc<C>, access: Access) -> Self {
         let descriptors = Arc::new(Semaphore::new(DESCRIPTORS));
-        Self { control, access, descriptors, objects: Mutex::default() }
+        let (loads, objects) = (Loads::default(), Mutex::default());
+        Self { control, access, loads, descriptors, objects }
+    }
+
+    /// Touches no lock of an interface either.
+    pub async fn load(&self, component: &str) -> Load {
+        self.loads.of(&*self.control, component).await
     }
 
     /// Adds, changes and removes objects until the bus shows the current snapshot.

@@ -138,7 +138,16 @@ fn moment(instant: StdInstant) -> Moment {
 
 #[cfg(test)]
 mod tests {
+    use hedgerow_function::Histogram;
+
     use super::*;
+
+    #[test]
+    fn durations_have_the_bounds_that_the_contract_names() {
+        let bounds: Vec<_> = Histogram::default().buckets().map(|(bound, _)| bound).collect();
+        let named = hedgerow_api::DURATION_BOUNDS.map(|bound| Some(Duration::from_micros(bound)));
+        assert_eq!(bounds, [&named[..], &[None]].concat());
+    }
 
     #[test]
     fn a_moment_is_as_far_away_as_its_instant() {

@@ -3,6 +3,7 @@
 mod configuration;
 mod explain;
 mod functions;
+mod loads;
 mod view;
 
 use std::collections::BTreeMap;
@@ -13,11 +14,10 @@ use hedgerow_api::{ConfigurationLeaf, Error};
 use hedgerow_function::{Completed, FunctionSpec, Invocation, InvokeError, RequestId, Target};
 use hedgerow_ipc::pubsub::JsonText;
 use hedgerow_ipc::{Hub, Message, Principal, PublishError, SubscribeError};
-use hedgerow_isolation::protocol::{Request, Response};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::bus::{Caller, Control, Delivery, DeployRequest, JobId, Snapshot, Subscription};
+use crate::bus::{Caller, Control, Delivery, DeployRequest, JobId, Load, Snapshot, Subscription};
 use crate::deployment::{CancelOutcome, DeploymentId, Deployments};
 use crate::driver::Surroundings;
 use crate::follow;
@@ -108,13 +108,8 @@ impl Control for Supervisor {
         self.snapshot.subscribe()
     }
 
-    async fn memory(&self, component: &str) -> u64 {
-        let fence = self.around.registry.status(component).and_then(|status| status.fence);
-        let Some(fence) = fence else { return 0 };
-        match self.around.launcher.call(Request::Usage { fence }, vec![]).await {
-            Ok((Response::Usage(usage), _)) => usage.memory,
-            Ok(_) | Err(_) => 0,
-        }
+    async fn loads(&self) -> BTreeMap<String, Load> {
+        loads::of(&self.around).await
     }
 
     async fn deploy(&self, _caller: Caller, request: DeployRequest) -> Result<JobId, Error> {
