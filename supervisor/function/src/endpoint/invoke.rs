@@ -10,12 +10,12 @@ use hyper::StatusCode;
 use hyper::header::{HeaderMap, HeaderName};
 use tokio::time::Instant;
 
-use super::api::Api;
 use super::event_stream::EventStream;
+use super::find::Found;
 use super::refusal::Refusal;
-use super::reply::{Reply, answer, events, nothing};
+use super::reply::{self, Reply, ReplyBody, Whole, answer, nothing};
 use crate::http::Pace;
-use crate::{Answer, FunctionSpec, Invocation, InvokeError, RequestId, Target};
+use crate::{Answer, Events, FunctionError, Functions, Invocation, InvokeError, RequestId};
 
 const TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
 const LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
@@ -26,72 +26,101 @@ const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 const STREAM_GRACE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     RequestResponse,
     Event,
     DryRun,
 }
 
 /// A request that asks for an invocation.
-pub(super) struct Ask<'a> {
+pub(crate) struct Ask<'a> {
     pub headers: &'a HeaderMap,
     pub body: Bytes,
     pub request_id: RequestId,
 }
 
-pub(super) async fn invoke(
-    api: &Api,
-    spec: &FunctionSpec,
-    target: Target,
+/// What has come of it.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Answered {
+        answered: Result<Bytes, FunctionError>,
+        version: String,
+        /// Base64.
+        log_tail: Option<String>,
+    },
+    /// Nothing, with that status, of that version.
+    Nothing(StatusCode, String),
+}
+
+pub(crate) async fn invoke(
+    functions: &Functions,
+    events: &Events,
+    found: &Found,
     ask: Ask<'_>,
-) -> Result<Reply, Refusal> {
+) -> Result<Outcome, Refusal> {
+    let Found { spec, target } = found;
     let kind = kind(ask.headers)?;
-    let request_id = ask.request_id.clone();
     let invocation = invocation(ask)?;
     match kind {
         Kind::RequestResponse => {
-            let completed = api.functions.invoke(&target, invocation).await?;
-            let answered = completed.answer.whole().await;
-            let log_tail = completed.log_tail.map(|tail| BASE64_STANDARD.encode(tail));
-            Ok(answer(answered, &completed.executed_version, log_tail, &request_id))
+            let completed = functions.invoke(target, invocation).await?;
+            Ok(Outcome::Answered {
+                answered: completed.answer.whole().await,
+                version: completed.executed_version,
+                log_tail: completed.log_tail.map(|tail| BASE64_STANDARD.encode(tail)),
+            })
         }
         Kind::Event => {
-            api.events.enqueue(&target, invocation).await?;
-            Ok(nothing(StatusCode::ACCEPTED, &spec.version, &request_id))
+            events.enqueue(target, invocation).await?;
+            Ok(Outcome::Nothing(StatusCode::ACCEPTED, spec.version.clone()))
         }
-        Kind::DryRun => Ok(nothing(StatusCode::NO_CONTENT, &spec.version, &request_id)),
+        Kind::DryRun => Ok(Outcome::Nothing(StatusCode::NO_CONTENT, spec.version.clone())),
+    }
+}
+
+impl Outcome {
+    pub fn reply(self, request_id: &RequestId) -> Whole {
+        match self {
+            Self::Answered { answered, version, log_tail } => {
+                answer(answered, &version, log_tail, request_id)
+            }
+            Self::Nothing(status, version) => nothing(status, &version, request_id),
+        }
     }
 }
 
 pub(super) async fn stream(
-    api: &Api,
-    spec: &FunctionSpec,
-    target: Target,
+    functions: &Functions,
+    found: &Found,
     ask: Ask<'_>,
     pace: &Arc<Pace>,
 ) -> Result<Reply, Refusal> {
+    let Found { spec, target } = found;
     let kind = kind(ask.headers)?;
     let request_id = ask.request_id.clone();
     let invocation = invocation(ask)?;
     match kind {
         Kind::RequestResponse => {}
-        Kind::DryRun => return Ok(nothing(StatusCode::NO_CONTENT, &spec.version, &request_id)),
+        Kind::DryRun => {
+            let reply = nothing(StatusCode::NO_CONTENT, &spec.version, &request_id);
+            return Ok(reply.map(ReplyBody::Whole));
+        }
         Kind::Event => {
             return Err(Refusal::parameter("a streamed invocation is RequestResponse or DryRun"));
         }
     }
     let deadline = Instant::now() + spec.timeout + STREAM_GRACE;
-    let completed = api.functions.invoke(&target, invocation).await?;
+    let completed = functions.invoke(target, invocation).await?;
     let content_type = match &completed.answer {
         Answer::Stream(stream) => stream.content_type.clone(),
         Answer::Success(_) | Answer::Failure(_) => "application/json".to_owned(),
     };
     let log_tail = completed.log_tail.map(|tail| BASE64_STANDARD.encode(tail));
     let body = EventStream::new(completed.answer, log_tail, Arc::clone(pace), deadline);
-    Ok(events(body, &content_type, &completed.executed_version, &request_id))
+    Ok(reply::events(body, &content_type, &completed.executed_version, &request_id))
 }
 
-fn kind(headers: &HeaderMap) -> Result<Kind, Refusal> {
+pub(crate) fn kind(headers: &HeaderMap) -> Result<Kind, Refusal> {
     match text(headers, &TYPE)? {
         None | Some("RequestResponse") => Ok(Kind::RequestResponse),
         Some("Event") => Ok(Kind::Event),
@@ -102,7 +131,7 @@ fn kind(headers: &HeaderMap) -> Result<Kind, Refusal> {
     }
 }
 
-fn invocation(ask: Ask<'_>) -> Result<Invocation, Refusal> {
+pub(crate) fn invocation(ask: Ask<'_>) -> Result<Invocation, Refusal> {
     let Ask { headers, body, request_id } = ask;
     let log_tail = match text(headers, &LOG_TYPE)? {
         None | Some("None") => false,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
-use super::reply::{Reply, document};
+use super::reply::{Whole, document};
 use crate::{FunctionSpec, RequestId};
 
 /// Functions on a page, as in Lambda.
@@ -17,7 +17,7 @@ pub(super) fn functions(
     marker: Option<String>,
     max_items: Option<String>,
     request_id: &RequestId,
-) -> Result<Reply, Refusal> {
+) -> Result<Whole, Refusal> {
     let limit = match max_items.as_deref().map(str::parse) {
         None => PAGE,
         Some(Ok(limit @ 1..=10_000)) => PAGE.min(limit),
@@ -32,7 +32,7 @@ pub(super) fn functions(
     Ok(document(&json!({ "Functions": page, "NextMarker": next }), request_id))
 }
 
-pub(super) fn function(spec: &FunctionSpec, request_id: &RequestId) -> Reply {
+pub(super) fn function(spec: &FunctionSpec, request_id: &RequestId) -> Whole {
     let all = json!({
         "Configuration": described(spec),
         "Concurrency": { "ReservedConcurrentExecutions": spec.max_instances },
@@ -40,7 +40,7 @@ pub(super) fn function(spec: &FunctionSpec, request_id: &RequestId) -> Reply {
     document(&all, request_id)
 }
 
-pub(super) fn configuration(spec: &FunctionSpec, request_id: &RequestId) -> Reply {
+pub(super) fn configuration(spec: &FunctionSpec, request_id: &RequestId) -> Whole {
     document(&described(spec), request_id)
 }
 

@@ -11,11 +11,13 @@ mod access;
 mod api;
 mod canonical;
 mod event_stream;
-mod invoke;
+pub(crate) mod find;
+pub(crate) mod invoke;
 mod list;
-mod refusal;
-mod reply;
-mod route;
+pub(crate) mod read;
+pub(crate) mod refusal;
+pub(crate) mod reply;
+pub(crate) mod route;
 pub mod sigv4;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use super::sigv4::Fault;
 use crate::InvokeError;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     pub status: StatusCode,
     /// `x-amzn-ErrorType`, by which a client knows the exception.
     pub name: &'static str,

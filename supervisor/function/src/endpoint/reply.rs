@@ -17,6 +17,8 @@ use crate::{FunctionError, RequestId};
 
 pub(super) type Reply = Response<ReplyBody>;
 
+pub(crate) type Whole = Response<Full<Bytes>>;
+
 #[derive(Debug)]
 pub(super) enum ReplyBody {
     Whole(Full<Bytes>),
@@ -33,12 +35,12 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("application/vnd.amazon.eventstream");
 
 /// What the function answered, failures included.
-pub(super) fn answer(
+pub(crate) fn answer(
     answered: Result<Bytes, FunctionError>,
     version: &str,
     log_tail: Option<String>,
     request_id: &RequestId,
-) -> Reply {
+) -> Whole {
     let (body, kind) = match answered {
         Ok(body) => (body, None),
         Err(error) => (error.body, Some(error.kind)),
@@ -70,21 +72,21 @@ pub(super) fn events(
     reply
 }
 
-pub(super) fn nothing(status: StatusCode, version: &str, request_id: &RequestId) -> Reply {
+pub(crate) fn nothing(status: StatusCode, version: &str, request_id: &RequestId) -> Whole {
     let mut reply = whole(status, Bytes::new());
     set(reply.headers_mut(), EXECUTED_VERSION, Some(version));
     set(reply.headers_mut(), REQUEST_ID, Some(request_id.as_str()));
     reply
 }
 
-pub(super) fn document(body: &Value, request_id: &RequestId) -> Reply {
+pub(crate) fn document(body: &Value, request_id: &RequestId) -> Whole {
     let mut reply = whole(StatusCode::OK, body.to_string().into());
     reply.headers_mut().insert(CONTENT_TYPE, JSON);
     set(reply.headers_mut(), REQUEST_ID, Some(request_id.as_str()));
     reply
 }
 
-pub(super) fn refused(refusal: &Refusal, request_id: &str) -> Reply {
+pub(crate) fn refused(refusal: &Refusal, request_id: &str) -> Whole {
     let who = if refusal.status.is_server_error() { "Service" } else { "User" };
     // Services differ in how they write the key, and clients read either.
     let body = json!({ "Type": who, "Message": refusal.message, "message": refusal.message });
@@ -95,8 +97,8 @@ pub(super) fn refused(refusal: &Refusal, request_id: &str) -> Reply {
     reply
 }
 
-fn whole(status: StatusCode, body: Bytes) -> Reply {
-    let mut reply = Response::new(ReplyBody::Whole(Full::new(body)));
+fn whole(status: StatusCode, body: Bytes) -> Whole {
+    let mut reply = Response::new(Full::new(body));
     *reply.status_mut() = status;
     reply
 }

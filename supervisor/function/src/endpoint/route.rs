@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use crate::Target;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Route {
+pub(crate) enum Route {
     Invoke(Target),
     InvokeWithResponseStream(Target),
     GetFunction(Target),
