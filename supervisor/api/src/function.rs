@@ -103,7 +103,7 @@ pub struct InvokeResult {
     pub request_id: Option<String>,
     /// Of the version that ran.
     pub executed_version: Option<String>,
-    /// `Handled` or `Unhandled`: the payload is the error, as JSON.
+    /// `Unhandled`: the payload is the error, as JSON.
     pub function_error: Option<String>,
     /// E.g. `Sandbox.Timedout`, or what the runtime calls it.
     pub error_type: Option<String>,

@@ -111,7 +111,7 @@
 //! Options of `Invoke` and `InvokeFd`, an unknown one is refused: `invocation-type` (`s`: `RequestResponse`, the default;
 //! `Event`: answered once the event is durably queued; `DryRun`: nothing runs), `qualifier` (`s`, a version or alias),
 //! `client-context` (`s`, a JSON object), `trace-id` (`s`), `log-tail` (`b`). Keys of the result: `request-id`,
-//! `executed-version`, `function-error` (`Handled` or `Unhandled`), `error-type`, `content-type`, `log-tail` (all `s`).
+//! `executed-version`, `function-error` (`Unhandled`: it failed), `error-type`, `content-type`, `log-tail` (all `s`).
 //!
 //! # `io.hedgerow.Edge1.Deployment`
 //! Deployments that have ended stay for as long as the daemon remembers them, over restarts.

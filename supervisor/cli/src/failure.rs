@@ -23,8 +23,8 @@ pub enum Failure {
     #[error("{0}")]
     Job(Box<JobFailure>),
     /// It has said how, on the standard output.
-    #[error("the function failed: {kind} {error_type}")]
-    Function { kind: String, error_type: String },
+    #[error("the function failed: {error_type}")]
+    Function { error_type: String },
     #[error("cannot read the standard input: {0}")]
     Input(io::Error),
     #[error("cannot open {}: {error}", .path.display())]

@@ -81,9 +81,7 @@ pub async fn run(session: &Session, invoke: Invoke) -> Result<(), Failure> {
     }
     eprint!("{}", end.log_tail.unwrap_or_default());
     match end.function_error {
-        Some(kind) => {
-            Err(Failure::Function { kind, error_type: end.error_type.unwrap_or_default() })
-        }
+        Some(_) => Err(Failure::Function { error_type: end.error_type.unwrap_or_default() }),
         None => Ok(()),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::{Ended, ErrorKind, FunctionError, InvokeError, OpenError, RequestId};
+use crate::{Ended, FunctionError, InvokeError, OpenError, RequestId};
 
 /// What ended an instance, or an invocation on it, before it was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,6 @@ impl Fault {
             | Self::InitExit(Ended::Exited(_) | Ended::Signalled(_) | Ended::OutOfMemory)
             | Self::Exit(Ended::Exited(_) | Ended::Signalled(_) | Ended::OutOfMemory) => {
                 Ok(FunctionError {
-                    kind: ErrorKind::Unhandled,
                     error_type: self.error_type().into_owned(),
                     body: self.body(request),
                 })

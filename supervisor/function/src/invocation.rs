@@ -64,22 +64,13 @@ pub enum StreamFault {
     Cut(String),
 }
 
-/// A function's failure, as Lambda reports it (`X-Amz-Function-Error`).
+/// A function's failure: what the runtime told of, or why it could not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionError {
-    pub kind: ErrorKind,
     /// E.g. `Runtime.ExitError`, `Sandbox.Timedout`, or what the runtime called it.
     pub error_type: String,
     /// JSON: the runtime's own, or ours with `errorType` and `errorMessage`.
     pub body: Bytes,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// The runtime told of it.
-    Handled,
-    /// The runtime could not: it ended, hung or broke the protocol.
-    Unhandled,
 }
 
 /// What one invocation cost: the `REPORT` line.
@@ -116,6 +107,11 @@ pub enum InvokeError {
     /// Ours: the launcher is away, the disk full …
     #[error("{0}")]
     Service(String),
+}
+
+impl FunctionError {
+    /// `X-Amz-Function-Error` of every failure, told of or not, as in Lambda.
+    pub const KIND: &'static str = "Unhandled";
 }
 
 impl RequestId {

@@ -41,8 +41,8 @@ pub use clock::{Clock, DeviceClock};
 pub use functions::Functions;
 pub use instance::{Ended, Instance, InstanceId, Instances, OpenError, Usage};
 pub use invocation::{
-    Answer, Completed, ErrorKind, FunctionError, InvalidRequestId, Invocation, InvokeError, Report,
-    RequestId, ResponseStream, StreamFault,
+    Answer, Completed, FunctionError, InvalidRequestId, Invocation, InvokeError, Report, RequestId,
+    ResponseStream, StreamFault,
 };
 pub use link::{InstanceLink, Work};
 pub use log_tail::{LOG_TAIL, LogTail};

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use serde_json::json;
 
 use crate::runtime_api::RESPONSE_LIMIT;
-use crate::{Answer, ErrorKind, FunctionError, StreamFault};
+use crate::{Answer, FunctionError, StreamFault};
 
 impl Answer {
     /// The whole payload: of a stream too, where it is no longer than a response may be that is not one.
@@ -28,7 +28,7 @@ impl Answer {
 
 /// In the words of Lambda.
 fn too_large() -> FunctionError {
-    unhandled(
+    failed(
         "Function.ResponseSizeTooLarge",
         &format!(
             "Response payload size exceeded maximum allowed payload size ({RESPONSE_LIMIT} bytes)."
@@ -36,9 +36,8 @@ fn too_large() -> FunctionError {
     )
 }
 
-fn unhandled(error_type: &str, message: &str) -> FunctionError {
+fn failed(error_type: &str, message: &str) -> FunctionError {
     FunctionError {
-        kind: ErrorKind::Unhandled,
         error_type: error_type.to_owned(),
         body: json!({ "errorType": error_type, "errorMessage": message }).to_string().into(),
     }
@@ -48,17 +47,7 @@ impl From<StreamFault> for FunctionError {
     fn from(fault: StreamFault) -> Self {
         match fault {
             StreamFault::Function(error) => error,
-            StreamFault::Cut(_) => unhandled("Runtime.TruncatedResponse", &fault.to_string()),
-        }
-    }
-}
-
-impl ErrorKind {
-    /// As `X-Amz-Function-Error` has it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Handled => "Handled",
-            Self::Unhandled => "Unhandled",
+            StreamFault::Cut(_) => failed("Runtime.TruncatedResponse", &fault.to_string()),
         }
     }
 }

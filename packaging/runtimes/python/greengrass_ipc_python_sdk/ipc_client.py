@@ -15,7 +15,7 @@ class IPCException(Exception):
 class WorkResult:
     def __init__(self, payload, func_err):
         self.payload = payload
-        # "Handled" or "Unhandled"; of a function that answered, empty.
+        # "Unhandled"; of a function that answered, empty.
         self.func_err = func_err
 
 

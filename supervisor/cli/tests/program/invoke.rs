@@ -71,7 +71,7 @@ fn a_functions_error_is_an_exit_code_and_its_text() {
         assert_eq!(output.status.code(), Some(1));
         assert_eq!(String::from_utf8(output.stdout).unwrap(), said);
         let errors = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(errors, "hedgerow: the function failed: Unhandled Oops\n");
+        assert_eq!(errors, "hedgerow: the function failed: Oops\n");
     }
 }
 

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use hedgerow_api::{FunctionHealth, InstanceCounts, Moment};
 use hedgerow_daemon::bus::FunctionView;
 use hedgerow_function::{
-    Answer, Completed, Encoding, ErrorKind, FunctionError, FunctionSpec, Invocation, InvokeError,
-    QueuePolicy, ResponseStream, Runtime, StreamFault, Target,
+    Answer, Completed, Encoding, FunctionError, FunctionSpec, Invocation, InvokeError, QueuePolicy,
+    ResponseStream, Runtime, StreamFault, Target,
 };
 use tokio::sync::mpsc;
 
@@ -79,7 +79,6 @@ pub fn missing(target: &Target) -> InvokeError {
 
 pub async fn run(target: &Target, invocation: Invocation) -> Result<Completed, InvokeError> {
     let error = FunctionError {
-        kind: ErrorKind::Unhandled,
         error_type: "Oops".to_owned(),
         body: Bytes::from_static(br#"{"errorType":"Oops","errorMessage":"no"}"#),
     };

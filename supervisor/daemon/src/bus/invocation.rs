@@ -157,7 +157,7 @@ impl<C: Control> Request<C> {
 
 fn failed(completion: Completion, error: &FunctionError) -> Completion {
     Completion {
-        function_error: Some(error.kind.as_str().to_owned()),
+        function_error: Some(FunctionError::KIND.to_owned()),
         error_type: Some(error.error_type.clone()),
         ..completion
     }

@@ -41,15 +41,13 @@ pub(crate) fn answer(
     log_tail: Option<String>,
     request_id: &RequestId,
 ) -> Whole {
-    let (body, kind) = match answered {
-        Ok(body) => (body, None),
-        Err(error) => (error.body, Some(error.kind)),
-    };
+    let has_failed = answered.is_err();
+    let body = answered.unwrap_or_else(|error| error.body);
     let mut reply = whole(StatusCode::OK, body);
     let headers = reply.headers_mut();
     headers.insert(CONTENT_TYPE, JSON);
-    if let Some(kind) = kind {
-        headers.insert(FUNCTION_ERROR, HeaderValue::from_static(kind.as_str()));
+    if has_failed {
+        headers.insert(FUNCTION_ERROR, HeaderValue::from_static(FunctionError::KIND));
     }
     set(headers, LOG_RESULT, log_tail.as_deref());
     set(headers, EXECUTED_VERSION, Some(version));

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::age::Note;
 use super::event::Event;
 use super::policy::Outcome;
-use crate::{ErrorKind, FunctionSpec, RequestId};
+use crate::{FunctionError, FunctionSpec, RequestId};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
@@ -74,14 +74,10 @@ impl DeadLetter {
 fn response(outcome: Option<&Outcome>) -> (Value, Value) {
     match outcome {
         Some(Outcome::Failed { error, executed_version }) => {
-            let kind = match error.kind {
-                ErrorKind::Handled => "Handled",
-                ErrorKind::Unhandled => "Unhandled",
-            };
             let context = json!({
                 "statusCode": 200,
                 "executedVersion": executed_version,
-                "functionError": kind,
+                "functionError": FunctionError::KIND,
             });
             (context, payload(&error.body))
         }

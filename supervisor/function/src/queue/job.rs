@@ -10,8 +10,8 @@ use super::event::Event;
 use super::policy::Outcome;
 use super::{DeadLetter, DeadLetters, EventKey, EventLog, LogError};
 use crate::{
-    Answer, Completed, ErrorKind, FunctionError, FunctionSpec, Functions, Health, InvokeError,
-    ResponseStream, StreamFault, Target,
+    Answer, Completed, FunctionError, FunctionSpec, Functions, Health, InvokeError, ResponseStream,
+    StreamFault, Target,
 };
 
 /// The end of a job.
@@ -98,7 +98,6 @@ async fn read_out(mut stream: ResponseStream) -> Result<(), FunctionError> {
                     "errorMessage": why,
                 });
                 FunctionError {
-                    kind: ErrorKind::Unhandled,
                     error_type: "Runtime.TruncatedResponse".to_owned(),
                     body: body.to_string().into(),
                 }

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use crate::FunctionError;
 use crate::http::body::TooLarge;
-use crate::{ErrorKind, FunctionError};
 
 /// Request header, or trailer of a stream.
 pub(super) const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
@@ -38,27 +38,23 @@ pub(super) fn told(headers: &HeaderMap, body: Bytes) -> FunctionError {
             true => "the runtime told of a failure and said nothing about it".to_owned(),
             false => format!("the runtime told of a failure not as JSON: {said}"),
         };
-        return failed(ErrorKind::Handled, error_type, &message);
+        return failed(error_type, &message);
     };
     let in_body = error_type.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
     let error_type = in_body.as_deref().and_then(clean).or(in_header);
-    FunctionError {
-        kind: ErrorKind::Handled,
-        error_type: error_type.unwrap_or_else(|| UNKNOWN.to_owned()),
-        body,
-    }
+    FunctionError { error_type: error_type.unwrap_or_else(|| UNKNOWN.to_owned()), body }
 }
 
 /// In the words of Lambda.
 pub(super) fn too_large(TooLarge { limit }: TooLarge) -> FunctionError {
     let message =
         format!("Response payload size exceeded maximum allowed payload size ({limit} bytes).");
-    failed(ErrorKind::Unhandled, "Function.ResponseSizeTooLarge".to_owned(), &message)
+    failed("Function.ResponseSizeTooLarge".to_owned(), &message)
 }
 
-fn failed(kind: ErrorKind, error_type: String, message: &str) -> FunctionError {
+fn failed(error_type: String, message: &str) -> FunctionError {
     let body = json!({ "errorType": error_type, "errorMessage": message });
-    FunctionError { kind, error_type, body: body.to_string().into() }
+    FunctionError { error_type, body: body.to_string().into() }
 }
 
 /// On one line and not too long; `None` where nothing is left.

@@ -11,8 +11,8 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    Answer, Ended, ErrorKind, FunctionError, FunctionSpec, Instance, InstanceId, InstanceLink,
-    Instances, LogTail, OpenError, ResponseStream, Usage, Work,
+    Answer, Ended, FunctionError, FunctionSpec, Instance, InstanceId, InstanceLink, Instances,
+    LogTail, OpenError, ResponseStream, Usage, Work,
 };
 
 /// Until the first poll, for runtimes that start.
@@ -230,5 +230,5 @@ fn is_now(work: &Work) -> bool {
 
 fn error(error_type: &str) -> FunctionError {
     let body = format!(r#"{{"errorType":"{error_type}","errorMessage":"no"}}"#);
-    FunctionError { kind: ErrorKind::Handled, error_type: error_type.into(), body: body.into() }
+    FunctionError { error_type: error_type.into(), body: body.into() }
 }

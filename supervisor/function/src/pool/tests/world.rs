@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::{NotGiven, Refusal};
 use super::*;
-use crate::{Ended, ErrorKind, FunctionError, OpenError};
+use crate::{Ended, FunctionError, OpenError};
 
 #[derive(Debug, Clone)]
 enum Turn {
@@ -232,7 +232,6 @@ impl World {
             (Life::Starting, 2) => (Life::Dead, exited(true)),
             (Life::Starting, _) => {
                 let error = FunctionError {
-                    kind: ErrorKind::Unhandled,
                     error_type: "Runtime.ImportModuleError".into(),
                     body: "{}".into(),
                 };

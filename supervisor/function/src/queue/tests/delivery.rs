@@ -77,7 +77,7 @@ async fn a_function_that_fails_is_tried_after_one_and_two_minutes_and_then_no_mo
     assert_eq!(letter["requestPayload"], "raise");
     assert_eq!(
         letter["responseContext"],
-        json!({ "statusCode": 200, "executedVersion": "7", "functionError": "Handled" })
+        json!({ "statusCode": 200, "executedVersion": "7", "functionError": "Unhandled" })
     );
     assert_eq!(letter["responsePayload"]["errorType"], "ValueError");
     device.log.until(0).await;

@@ -10,11 +10,11 @@ use crate::queue::dead_letter::Condition;
 use crate::queue::line::{Line, Next};
 use crate::queue::policy::{Outcome, Verdict, judge, pause};
 use crate::tests::spec;
-use crate::{ErrorKind, FunctionError, FunctionSpec, InvokeError, QueuePolicy, RequestId};
+use crate::{FunctionError, FunctionSpec, InvokeError, QueuePolicy, RequestId};
 
 fn failed() -> Outcome {
     let error_type = "E".to_owned();
-    let error = FunctionError { kind: ErrorKind::Handled, error_type, body: "{}".into() };
+    let error = FunctionError { error_type, body: "{}".into() };
     Outcome::Failed { error, executed_version: "1".into() }
 }
 

@@ -11,7 +11,7 @@ use super::context::in_ascii;
 use super::failure;
 use super::reply;
 use super::route::Route;
-use crate::{ErrorKind, Invocation, RequestId, Work};
+use crate::{Invocation, RequestId, Work};
 
 #[test]
 fn paths_and_methods_mean_calls() {
@@ -96,7 +96,6 @@ fn a_failure_has_the_name_that_its_body_gives_it() {
     ] {
         let error = told(header, body);
         assert_eq!(error.error_type, error_type, "{body}");
-        assert_eq!(error.kind, ErrorKind::Handled);
         assert_eq!(error.body, body);
     }
     let long = format!(r#"{{"errorType":"{}"}}"#, "é".repeat(1000));
