@@ -114,8 +114,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
         observations: Arc::default(),
         os_image: os_release::identity(Path::new("/etc/os-release")),
     });
-    let sources = function::start_events(&around, queue, crash_point()).await;
-    let sources = sources.context("the queue of events")?;
+    let sources = function::start_events(&around, queue, crash_point())?;
     recover::recover(&around, &platform, fences).await.context("recovering")?;
     recover::resume_jobs(&around, &jobs, &platform).context("resuming jobs")?;
     let (deployments, deploying) =

@@ -20,10 +20,11 @@ pub async fn unused(around: &Surroundings) {
         Err(error) => return tracing::error!("cannot tell what is not needed any more: {error}"),
     };
     for (component, directories) in &left.components {
-        around.events.forget(component).await;
-        if discard(around, directories).await
-            && let Err(error) = around.records.release_ids(component)
-        {
+        // The ids are what tells, the next time, that there may be something left.
+        let is_gone = discard(around, directories).await;
+        if let Err(error) = around.events.forget(component).await {
+            tracing::error!(component, "cannot remove its events: {error}");
+        } else if is_gone && let Err(error) = around.records.release_ids(component) {
             tracing::error!(component, "cannot release its ids: {error}");
         }
     }

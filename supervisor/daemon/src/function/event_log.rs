@@ -89,7 +89,8 @@ impl EventLog for StoredEvents {
         if !self.path.try_exists().map_err(|error| LogError::Failed(error.into()))? {
             return Ok(vec![]);
         }
-        let waiting = self.order(Order::Load).await?;
+        let waiting = self.order(Order::Load).await;
+        let waiting = waiting.inspect_err(|error| tracing::error!("queued events: {error}"))?;
         let stored = |Waiting { line, number, note, size }| {
             let key = EventKey { function: line.into(), number };
             Stored { key, note, size }
@@ -227,13 +228,12 @@ impl Writer {
         &mut self,
         ask: impl FnOnce(&Queue) -> Result<T, StoreError>,
     ) -> Result<T, LogError> {
-        if self.queue.is_none() {
-            self.queue = Some(open(&self.path, self.observer.clone()).map_err(log_error)?);
-        }
-        match &self.queue {
-            Some(queue) => ask(queue).map_err(log_error),
-            None => Err(LogError::Failed("the file is not open".into())),
-        }
+        let failed = |error| log_error(&self.path, error);
+        let queue = match &mut self.queue {
+            Some(queue) => queue,
+            none => none.insert(open(&self.path, self.observer.clone()).map_err(failed)?),
+        };
+        ask(queue).map_err(failed)
     }
 }
 
@@ -255,7 +255,26 @@ fn open(path: &Path, observer: Option<Observer>) -> Result<Queue, StoreError> {
     })
 }
 
-fn log_error(error: StoreError) -> LogError {
+/// What is wrong with the file, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}{}", path.display(), remedy(error))]
+struct FileError {
+    path: PathBuf,
+    error: StoreError,
+}
+
+fn remedy(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::TooNew { .. } => {
+            "; or move the file away, and the events in it wait until it is back"
+        }
+        StoreError::Corrupt(_) => "; it is set aside when the daemon starts again",
+        StoreError::Device(_) | StoreError::Busy => "; nothing in it is changed",
+        StoreError::Full | StoreError::Row { .. } | StoreError::NoIdsLeft => "",
+    }
+}
+
+fn log_error(path: &Path, error: StoreError) -> LogError {
     match error {
         StoreError::Full => LogError::Full,
         error @ (StoreError::Busy
@@ -263,7 +282,9 @@ fn log_error(error: StoreError) -> LogError {
         | StoreError::TooNew { .. }
         | StoreError::Row { .. }
         | StoreError::NoIdsLeft
-        | StoreError::Device(_)) => LogError::Failed(error.into()),
+        | StoreError::Device(_)) => {
+            LogError::Failed(FileError { path: path.to_owned(), error }.into())
+        }
     }
 }
 
@@ -276,6 +297,8 @@ impl std::fmt::Debug for StoredEvents {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use hedgerow_store::{META, Query, Store};
 
     use super::*;
 
@@ -330,5 +353,30 @@ mod tests {
             stored = second.load().await;
         }
         assert_eq!(stored.unwrap(), [Stored { key: key(199), note: b"tried".into(), size: 10 }]);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_is_left_alone_and_says_what_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("queue.redb");
+        // Of a program with another schema.
+        let newer = Store::open(&path).unwrap();
+        newer.write("any", |tx| tx.put(META, "key", b"row")).unwrap();
+        drop(newer);
+        let log = StoredEvents::new(path.clone(), None);
+        for _ in 0..2 {
+            let refused = log.load().await.unwrap_err().to_string();
+            for part in ["queue.redb", "run the newer program", "move the file away"] {
+                assert!(refused.contains(part), "{refused}");
+            }
+        }
+        let newer = Store::open(&path).unwrap();
+        assert_eq!(newer.read(|tx| tx.get(META, "key")).unwrap().as_deref(), Some(&b"row"[..]));
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+        drop(newer);
+
+        std::fs::rename(&path, directory.path().join("away")).unwrap();
+        assert_eq!(log.load().await.unwrap(), []);
+        log.append(key(1), vec![1], vec![]).await.unwrap();
     }
 }

@@ -14,8 +14,8 @@ use super::event_log::{Observer, StoredEvents};
 use super::sources::DaemonFeeds;
 use crate::driver::Surroundings;
 
-/// Takes up the events that waited, and has sources make new ones until the result is aborted.
-pub async fn start(
+/// Takes up the events that waited (a queue that cannot be read keeps nothing else from running), and has sources make new ones until the result is aborted.
+pub fn start(
     around: &Arc<Surroundings>,
     queue: EventQueue,
     observer: Option<Observer>,
@@ -25,7 +25,7 @@ pub async fn start(
     let dead_letters =
         DeadLetterTopics { hub: around.hub.clone(), instances: Arc::clone(&around.instances) };
     let max_size = around.settings.function.queue_max_size;
-    queue.start(log, Arc::new(dead_letters), clock.clone(), max_size).await?;
+    queue.start(log, Arc::new(dead_letters), clock.clone(), max_size);
     let (functions, events) = (around.functions.clone(), around.events.clone());
     let feeds = Arc::new(DaemonFeeds { around: Arc::clone(around) });
     Ok(tokio::spawn(feed(functions, events, feeds, clock)).abort_handle())

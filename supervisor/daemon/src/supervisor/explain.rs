@@ -45,7 +45,10 @@ async fn describe(
         answer => answer,
     };
     match answer {
-        Ok((Response::Described { machine, fence }, _)) => Ok((machine, fence)),
+        Ok((Response::Described { mut machine, fence }, _)) => {
+            machine.lacks.extend(around.events.fault());
+            Ok((machine, fence))
+        }
         Ok(_) => Err(Error::Internal(CallError::Confused.to_string())),
         Err(error) => Err(Error::Internal(format!("the launcher does not tell: {error}"))),
     }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::event::Event;
+use super::load::load;
 use super::task::{Enqueue, Message, Task};
 use super::{DeadLetters, EventLog, LogError};
 use crate::{Clock, Functions, Invocation, InvokeError, RequestId, Target};
@@ -22,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Events {
     functions: Functions,
     messages: mpsc::Sender<Message>,
+    fault: watch::Receiver<Option<String>>,
 }
 
 /// The other end of the handles, not at work yet: until it is, who makes an event waits.
@@ -29,6 +31,7 @@ pub struct Events {
 pub struct EventQueue {
     functions: Functions,
     messages: mpsc::Receiver<Message>,
+    fault: watch::Sender<Option<String>>,
 }
 
 /// An event that is on its way to the disk.
@@ -39,27 +42,36 @@ pub struct Receipt {
 }
 
 impl EventQueue {
-    /// Takes up what waited when the daemon ended, and stores and delivers events from here on. `max_size`: bytes of all
-    /// events that wait.
-    pub async fn start<L: EventLog, D: DeadLetters, C: Clock>(
+    /// Takes up what waited when the daemon ended, and stores and delivers events from here on. Until what waited can be
+    /// read, events are refused, and it is tried again. `max_size`: bytes of all events that wait.
+    pub fn start<L: EventLog, D: DeadLetters, C: Clock>(
         self,
         log: Arc<L>,
         dead_letters: Arc<D>,
         clock: C,
         max_size: u64,
-    ) -> Result<(), LogError> {
-        let Self { functions, messages } = self;
-        let task = Task::load(functions, log, dead_letters, clock, messages, max_size).await?;
-        tokio::spawn(task.run());
-        Ok(())
+    ) {
+        let Self { functions, mut messages, fault } = self;
+        tokio::spawn(async move {
+            if let Some(stored) = load(&*log, &mut messages, &fault).await {
+                let world = (log, dead_letters, clock);
+                Task::new(functions, world, messages, fault, max_size).run(stored).await;
+            }
+        });
     }
 }
 
 impl Events {
     pub fn new(functions: Functions) -> (Self, EventQueue) {
         let (sender, messages) = mpsc::channel(MESSAGES);
-        let queue = EventQueue { functions: functions.clone(), messages };
-        (Self { functions, messages: sender }, queue)
+        let (told, fault) = watch::channel(None);
+        let queue = EventQueue { functions: functions.clone(), messages, fault: told };
+        (Self { functions, messages: sender, fault }, queue)
+    }
+
+    /// Why events are not stored at the moment, for people.
+    pub fn fault(&self) -> Option<String> {
+        self.fault.borrow().clone()
     }
 
     /// The event is durable when this returns, and is delivered at least once. Dropping the future does not take it
@@ -91,13 +103,18 @@ impl Events {
         }
     }
 
-    /// Removes every event of a function that is gone for good.
-    pub async fn forget(&self, function: &str) {
+    /// Removes every event of a function that is gone for good. Where it fails, they may still be stored.
+    pub async fn forget(&self, function: &str) -> Result<(), LogError> {
         let (done, forgotten) = oneshot::channel();
         let message = Message::Forget(function.into(), done);
-        // A queue that has ended has nothing to forget before it is loaded again.
-        if self.messages.send(message).await.is_ok() {
-            let _ = forgotten.await;
+        let forget = async {
+            self.messages.send(message).await.map_err(|_| ended())?;
+            forgotten.await.map_err(|_| ended())
+        };
+        match timeout(PATIENCE, forget).await {
+            Ok(Ok(forgotten)) => forgotten,
+            Ok(Err(error)) => Err(LogError::Failed(error.into())),
+            Err(_) => Err(LogError::Failed(slow().into())),
         }
     }
 

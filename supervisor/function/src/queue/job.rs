@@ -148,10 +148,9 @@ pub(super) async fn await_start(functions: Functions, function: Arc<str>) -> Arc
 pub(super) async fn clear<L: EventLog>(
     log: Arc<L>,
     function: Arc<str>,
-    done: oneshot::Sender<()>,
+    done: oneshot::Sender<Result<(), LogError>>,
 ) -> Done {
-    // The log makes up for a failure.
-    let _ = log.clear(function).await;
-    let _ = done.send(());
+    // Who does not wait for it any more forgets the function again.
+    let _ = done.send(log.clear(function).await);
     Done::Other
 }

@@ -16,6 +16,7 @@ mod event;
 mod handle;
 mod job;
 mod line;
+mod load;
 mod log;
 mod policy;
 mod task;

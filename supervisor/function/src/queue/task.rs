@@ -27,7 +27,7 @@ const BURIALS: usize = 4;
 #[derive(Debug)]
 pub(super) enum Message {
     Enqueue(Box<Enqueue>),
-    Forget(Arc<str>, oneshot::Sender<()>),
+    Forget(Arc<str>, oneshot::Sender<Result<(), LogError>>),
     Finish(oneshot::Sender<()>),
 }
 
@@ -44,6 +44,8 @@ pub(super) struct Task<L, D, C> {
     dead_letters: Arc<D>,
     clock: C,
     messages: mpsc::Receiver<Message>,
+    /// Why the last event was not stored.
+    fault: watch::Sender<Option<String>>,
     /// Bytes of all events that wait or are being stored.
     size: u64,
     max_size: u64,
@@ -62,22 +64,21 @@ pub(super) struct Task<L, D, C> {
 }
 
 impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
-    pub async fn load(
+    pub fn new(
         functions: Functions,
-        log: Arc<L>,
-        dead_letters: Arc<D>,
-        clock: C,
+        (log, dead_letters, clock): (Arc<L>, Arc<D>, C),
         messages: mpsc::Receiver<Message>,
+        fault: watch::Sender<Option<String>>,
         max_size: u64,
-    ) -> Result<Self, LogError> {
-        let stored = log.load().await?;
+    ) -> Self {
         let changes = functions.changes();
-        let mut task = Self {
+        Self {
             functions,
             log,
             dead_letters,
             clock,
             messages,
+            fault,
             size: 0,
             max_size,
             changes,
@@ -89,12 +90,12 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
             next_number: 0,
             stopped: BTreeSet::new(),
             finishing: None,
-        };
-        task.take_up(stored);
-        Ok(task)
+        }
     }
 
-    pub async fn run(mut self) {
+    /// `stored`: what waited when the daemon ended.
+    pub async fn run(mut self, stored: Vec<Stored>) {
+        self.take_up(stored);
         self.pump_all();
         loop {
             if self.finishing.is_some() && self.jobs.is_empty() {
@@ -191,16 +192,10 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
     fn done(&mut self, done: Done) {
         match done {
             Done::Stored { key, note, size, result, reply } => {
-                let line = self.lines.entry(Arc::clone(&key.function)).or_default();
-                line.release();
                 let result = result.map_err(|error| not_stored(&error));
-                match result {
-                    Ok(()) => line.insert(key.number, note, size, Some(Instant::now())),
-                    Err(_) => self.size = self.size.saturating_sub(size as u64),
-                }
+                self.stored(key, note, size, &result);
                 // A caller that went away does not want to know.
                 let _ = reply.send(result);
-                self.pump(&key.function);
             }
             Done::Tried { key, outcome } => {
                 self.settle(&key, outcome);
@@ -214,6 +209,36 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
             }
             Done::Other => {}
         }
+    }
+
+    fn stored(
+        &mut self,
+        key: EventKey,
+        note: Note,
+        size: usize,
+        result: &Result<(), InvokeError>,
+    ) {
+        self.tell(result.as_ref().err().map(ToString::to_string));
+        let Some(line) = self.lines.get_mut(&key.function) else {
+            // The function was forgotten meanwhile, and perhaps before this was stored.
+            self.size = self.size.saturating_sub(size as u64);
+            self.jobs.spawn(job::remove(Arc::clone(&self.log), key));
+            return;
+        };
+        line.release();
+        match result {
+            Ok(()) => line.insert(key.number, note, size, Some(Instant::now())),
+            Err(_) => self.size = self.size.saturating_sub(size as u64),
+        }
+        self.pump(&key.function);
+    }
+
+    fn tell(&self, fault: Option<String>) {
+        self.fault.send_if_modified(|told| {
+            let is_new = *told != fault;
+            *told = fault;
+            is_new
+        });
     }
 
     fn started(&mut self, function: &Arc<str>) {

@@ -237,7 +237,7 @@ async fn a_function_that_is_gone_leaves_no_events() {
     life.enqueue("f", "1").await.unwrap_err();
     sleep(MINUTE).await;
     assert_eq!(device.log.rows.lock().unwrap().len(), 1, "it may come back");
-    life.events.forget("f").await;
+    life.events.forget("f").await.unwrap();
     assert_eq!(device.log.rows.lock().unwrap().len(), 0);
     life.functions.define(spec("f", "echo")).await;
     life.enqueue("f", "1").await.unwrap();

@@ -2,5 +2,6 @@
 
 mod delivery;
 mod line;
+mod load;
 mod restart;
 pub(crate) mod world;

@@ -23,6 +23,7 @@ type Row = (Vec<u8>, Vec<u8>);
 pub struct Memory {
     pub rows: Mutex<Rows>,
     pub is_full: AtomicBool,
+    pub is_broken: AtomicBool,
     /// How many rows there are, for those who wait.
     count: watch::Sender<usize>,
 }
@@ -51,6 +52,9 @@ impl EventLog for Memory {
             let key = EventKey { function: function.as_str().into(), number: *number };
             Stored { key, note: note.clone(), size: event.len() }
         };
+        if self.is_broken.load(Ordering::Relaxed) {
+            return Err(LogError::Failed("input/output error".into()));
+        }
         Ok(self.change(|rows| rows.iter().map(stored).collect()))
     }
 
@@ -82,6 +86,9 @@ impl EventLog for Memory {
     }
 
     async fn clear(&self, function: Arc<str>) -> Result<(), LogError> {
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(LogError::Full);
+        }
         self.change(|rows| rows.retain(|(name, _), _| **name != *function));
         Ok(())
     }
@@ -186,7 +193,7 @@ impl Device {
         let clock = TestClock::new(boot, after);
         let (log, letters) = (Arc::clone(&self.log), Arc::clone(&self.letters));
         let (events, queue) = Events::new(functions.clone());
-        queue.start(log, letters, clock, MAX_SIZE).await.unwrap();
+        queue.start(log, letters, clock, MAX_SIZE);
         Life { functions, fake, events }
     }
 

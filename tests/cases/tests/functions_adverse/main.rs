@@ -1,0 +1,4 @@
+//! Functions where things go wrong around them: disks, crashes, too much of everything.
+
+mod bootstrap;
+mod storage;
