@@ -14,7 +14,9 @@ pub enum StoreError {
     #[error("no space is left on the device for the state file")]
     Full,
     /// Run the newer program again.
-    #[error("the file has schema {found}; this program knows schemas up to {known}: run the newer program again")]
+    #[error(
+        "the file has schema {found}; this program knows schemas up to {known}: run the newer program again"
+    )]
     TooNew { found: u32, known: u32 },
     /// The row was written by a program with another idea of it, or cannot be JSON.
     #[error("the row {key:?} of the table {table} cannot be read or written as JSON: {source}")]

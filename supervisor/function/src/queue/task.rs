@@ -211,13 +211,7 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
         }
     }
 
-    fn stored(
-        &mut self,
-        key: EventKey,
-        note: Note,
-        size: usize,
-        result: &Result<(), InvokeError>,
-    ) {
+    fn stored(&mut self, key: EventKey, note: Note, size: usize, result: &Result<(), InvokeError>) {
         self.tell(result.as_ref().err().map(ToString::to_string));
         let Some(line) = self.lines.get_mut(&key.function) else {
             // The function was forgotten meanwhile, and perhaps before this was stored.

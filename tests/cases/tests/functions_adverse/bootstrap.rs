@@ -15,6 +15,7 @@ while True:
     api.request("GET", base + "next")
     answer = api.getresponse()
     event = json.loads(answer.read())
+    event.pop("pad", None)
     print("got", json.dumps(event), flush=True)
     time.sleep(event.get("sleep", 0))
     api.request("POST", base + answer.headers["Lambda-Runtime-Aws-Request-Id"] + "/response", "null")

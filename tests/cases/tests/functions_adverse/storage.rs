@@ -88,8 +88,8 @@ fn a_full_disk_refuses_events_and_loses_none() -> Result<()> {
     fs::remove_file(disk.directory.join("filler"))?;
     hedgerow.run(&["start", NAME])?;
     for n in &taken {
-        wait_for(&hedgerow, NAME, &format!(r#"{{"n": {n},"#))?;
+        wait_for(&hedgerow, NAME, &format!(r#"{{"n": {n}}}"#))?;
     }
-    ensure!(got(&hedgerow, NAME, &format!(r#"{{"n": {},"#, taken.len()))? == 0, "it was refused");
+    ensure!(got(&hedgerow, NAME, &format!(r#"{{"n": {}}}"#, taken.len()))? == 0, "it was refused");
     hedgerow.finish()
 }
