@@ -23,7 +23,7 @@ fn a_queue_that_cannot_be_read_keeps_nothing_else_from_running() -> Result<()> {
     hedgerow.kill_daemon()?;
 
     let queue = hedgerow.root().join("state/queue.redb");
-    fs::set_permissions(&queue, Permissions::from_mode(0))?;
+    fs::set_permissions(&queue, Permissions::from_mode(0o000))?;
     hedgerow.start_daemon()?;
     up(&hedgerow, "test.other")?;
     hedgerow.run(&["start", NAME])?;
