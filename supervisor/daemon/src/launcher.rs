@@ -291,11 +291,22 @@ pub async fn receive<T: serde::de::DeserializeOwned>(
     link.async_io(Interest::READABLE, |inner| Ok(inner.recv()?)).await
 }
 
-/// Keeps the calls of a launcher that never answers.
+/// Keeps the calls of a launcher that does not answer.
 #[cfg(test)]
 #[derive(Debug)]
 pub struct Silence {
-    _calls: mpsc::Receiver<Outgoing>,
+    calls: mpsc::Receiver<Outgoing>,
+}
+
+#[cfg(test)]
+impl Silence {
+    /// Answers the next call after all; what it asked.
+    pub async fn answer(&mut self, response: Response) -> Request {
+        let outgoing = self.calls.recv().await.expect("a call");
+        // Who asked may have given up.
+        let _ = outgoing.answer.send(Ok((response, vec![])));
+        outgoing.request
+    }
 }
 
 #[cfg(test)]
@@ -303,7 +314,7 @@ impl Launcher {
     pub fn silent() -> (Self, Silence) {
         let (calls, queue) = mpsc::channel(QUEUE);
         let (listeners, leaving) = (Listeners::default(), Arc::new(Notify::new()));
-        (Self { calls, listeners, leaving }, Silence { _calls: queue })
+        (Self { calls, listeners, leaving }, Silence { calls: queue })
     }
 }
 

@@ -118,7 +118,7 @@ impl fmt::Display for Fault {
             Self::HungUp => {
                 f.write_str("Runtime closed its connection each time before it had read the event")
             }
-            Self::Stopped => f.write_str("the function was stopped while it ran; start it again"),
+            Self::Stopped => f.write_str("the function was stopped or removed while it ran"),
         }
     }
 }

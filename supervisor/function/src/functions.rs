@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::admit::{EVENT_LIMIT, PAYLOAD_LIMIT, admit};
 use crate::metrics::{Overview, QueueMetrics, Standing};
-use crate::task::{Call, Message, Stop, Task};
+use crate::task::{Call, Message, Stop, Stopped, Task};
 use crate::{Completed, FunctionSpec, InstanceId, Instances, Invocation, InvokeError, Target};
 
 /// Bytes of all invocations together that wait or run.
@@ -126,15 +126,24 @@ impl Functions {
         let removed = self.entries().by_name.remove(name);
         self.0.changed.send_replace(());
         if let Some(entry) = removed {
-            entry.stop(Stop { grace, remove: true }).await;
+            entry.stop(Stop { grace, what: Stopped::Removed }).await;
         }
     }
 
     /// Invocations are refused from here on, what waits included; what runs may go on for `grace`. Returns when no
     /// instance is left. A function that is not there is stopped.
     pub async fn stop(&self, name: &str, grace: Duration) {
+        self.stop_as(name, Stop { grace, what: Stopped::Waits }).await;
+    }
+
+    /// The same for a function that is about to be removed: callers are told that it does not exist any more.
+    pub async fn retire(&self, name: &str, grace: Duration) {
+        self.stop_as(name, Stop { grace, what: Stopped::Leaves }).await;
+    }
+
+    async fn stop_as(&self, name: &str, stop: Stop) {
         if let Ok(entry) = self.named(name) {
-            entry.stop(Stop { grace, remove: false }).await;
+            entry.stop(stop).await;
         }
     }
 
@@ -162,21 +171,22 @@ impl Functions {
                 ROOM / 1024 / 1024
             )));
         };
-        entry.call(target, invocation, true, room).await
+        entry.call(target, invocation, None, room).await
     }
 
     /// Runs the function of that name for an event from the durable queue: like [`Self::invoke`], but it waits for its
-    /// turn as long as the caller does. One that drops the future before an instance has the event has not delivered it.
+    /// turn as long as the caller says. One that drops the future before an instance has the event has not delivered it.
     pub async fn deliver(
         &self,
         target: &Target,
         invocation: Invocation,
+        patience: Duration,
     ) -> Result<Completed, InvokeError> {
         let entry = self.named(&target.function)?.fitting(target)?;
         let invocation = admit(&entry.spec, invocation, EVENT_LIMIT)?;
         let room = Arc::clone(&self.0.room).acquire_many_owned(weight(&invocation));
         let room = room.await.map_err(|closed| InvokeError::Service(closed.to_string()))?;
-        entry.call(target, invocation, false, room).await
+        entry.call(target, invocation, Some(patience), room).await
     }
 
     /// What may become an event of the function, in the form in which [`Self::deliver`] takes it.
@@ -331,12 +341,12 @@ impl Entry {
         self,
         target: &Target,
         invocation: Invocation,
-        is_impatient: bool,
+        patience: Option<Duration>,
         room: OwnedSemaphorePermit,
     ) -> Result<Completed, InvokeError> {
         let (reply, answer) = oneshot::channel();
         let qualifier = target.qualifier.clone();
-        let call = Call::new(invocation, qualifier, is_impatient, reply, room);
+        let call = Call::new(invocation, qualifier, patience, reply, room);
         let gone = |_| not_found(&target.function);
         self.messages.send(Message::Invoke(Box::new(call))).await.map_err(|_| gone(()))?;
         answer.await.map_err(|_| gone(()))?

@@ -14,7 +14,8 @@ pub struct InstanceId(pub u64);
 /// Makes and ends instances. Every method may be called for several instances at once.
 pub trait Instances: fmt::Debug + Send + Sync + 'static {
     /// Opens a fence whose loopback has the Runtime API's listener, serves the Runtime API there over the link, and
-    /// starts the runtime in it. It has a deadline of its own, so that it never hangs.
+    /// starts the runtime in it. It has a deadline of its own, so that it never hangs. Where it fails, [`Self::close`]
+    /// follows as it does else.
     ///
     /// The server is not to be aborted, not even by [`Self::close`]: what the runtime sent before it ended is still to be
     /// read, and a response that is cut off must say so. With its process the connections end, and after
@@ -25,12 +26,13 @@ pub trait Instances: fmt::Debug + Send + Sync + 'static {
         link: InstanceLink,
     ) -> impl Future<Output = Result<Instance, OpenError>> + Send;
 
-    /// Stops all of it where it is (cgroup freezer). To freeze what is frozen succeeds.
+    /// Stops all of it where it is (cgroup freezer), or will have done so before a later [`Self::thaw`]. An error says that
+    /// it is not frozen and will not be. To freeze what is frozen succeeds.
     fn freeze(&self, id: InstanceId) -> impl Future<Output = Result<(), OpenError>> + Send;
 
     fn thaw(&self, id: InstanceId) -> impl Future<Output = Result<(), OpenError>> + Send;
 
-    /// Kills what is left of it and removes everything; returns when nothing is left. Of what is gone too, and while a
+    /// Kills what is left of it and removes everything; returns when nothing is left, however long that takes. Of what is gone too, and while a
     /// freeze or thaw of it is under way.
     fn close(&self, id: InstanceId) -> impl Future<Output = ()> + Send;
 

@@ -186,9 +186,7 @@ impl FunctionDriver {
             },
             Action::Start(step) => self.start(step).await,
             Action::Terminate => {
-                let functions = self.around.functions.clone();
-                let name = self.definition.name.clone();
-                let stop = async move { functions.stop(&name, GRACE).await };
+                let stop = self.stop(GRACE);
                 self.stopping = Some(tokio::spawn(stop));
             }
             Action::Close => self.close().await,
@@ -239,9 +237,20 @@ impl FunctionDriver {
         self.pending.push_back(Event::Emptied);
     }
 
+    fn stop(&self, grace: Duration) -> impl Future<Output = ()> + use<> {
+        let (functions, name) = (self.around.functions.clone(), self.definition.name.clone());
+        let goal = self.machine.goal;
+        async move {
+            match goal {
+                Goal::Remove => functions.retire(&name, grace).await,
+                Goal::Run | Goal::Stop => functions.stop(&name, grace).await,
+            }
+        }
+    }
+
     async fn close(&mut self) {
         self.stopping = None;
-        self.around.functions.stop(&self.definition.name, Duration::ZERO).await;
+        self.stop(Duration::ZERO).await;
         (self.provided, self.standing, self.health) = (None, None, Health::Stopped);
         self.is_renewed = false;
         self.pending.push_back(Event::Closed);

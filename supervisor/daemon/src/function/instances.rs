@@ -82,6 +82,15 @@ pub enum ProvideError {
     Fence(#[from] FenceError),
 }
 
+#[derive(Debug, thiserror::Error)]
+enum AskError {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// It may still be done.
+    #[error("the launcher has not answered for {} s", PROMPT.as_secs())]
+    Late,
+}
+
 /// Name and digest.
 fn key(spec: &FunctionSpec) -> (String, String) {
     (spec.name.clone(), spec.digest.clone())
@@ -153,14 +162,10 @@ impl DaemonInstances {
     }
 
     /// For what takes no time.
-    async fn ask(&self, request: Request) -> Result<Response, OpenError> {
-        let machine = |error: CallError| OpenError::Machine(error.to_string());
+    async fn ask(&self, request: Request) -> Result<Response, AskError> {
         match timeout(PROMPT, self.launcher.call(request, vec![])).await {
-            Ok(answer) => Ok(answer.map_err(machine)?.0),
-            Err(_) => Err(OpenError::Machine(format!(
-                "the launcher has not answered for {} s",
-                PROMPT.as_secs()
-            ))),
+            Ok(answer) => Ok(answer?.0),
+            Err(_) => Err(AskError::Late),
         }
     }
 }
@@ -175,21 +180,24 @@ impl Instances for DaemonInstances {
         let id = link.id();
         let function = spec.name.clone();
         self.known().open.insert(id, Open { function, fence: fence.clone() });
-        let opened = open::open(self, &version, spec, link, fence).await;
-        if opened.is_err() {
-            self.known().open.remove(&id);
-        }
-        opened
+        open::open(self, &version, spec, link, fence).await
     }
 
     async fn freeze(&self, id: InstanceId) -> Result<(), OpenError> {
         let fence = self.fence(id)?;
-        self.ask(Request::Freeze { fence }).await.map(drop)
+        match self.ask(Request::Freeze { fence }).await {
+            // The launcher does one thing after the other: whatever it is asked next finds the instance frozen.
+            Ok(_) | Err(AskError::Late) => Ok(()),
+            Err(AskError::Call(error)) => Err(OpenError::Machine(error.to_string())),
+        }
     }
 
     async fn thaw(&self, id: InstanceId) -> Result<(), OpenError> {
         let fence = self.fence(id)?;
-        self.ask(Request::Thaw { fence }).await.map(drop)
+        match self.ask(Request::Thaw { fence }).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(OpenError::Machine(error.to_string())),
+        }
     }
 
     async fn close(&self, id: InstanceId) {
@@ -233,5 +241,23 @@ impl Drop for Provided {
         {
             entry.remove();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Fixture;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_freeze_that_is_late_may_still_come_and_what_is_thawed_late_is_not_used() {
+        let device = Fixture::new();
+        let instances = &device.around.instances;
+        let id = InstanceId(1);
+        assert!(instances.freeze(id).await.is_err(), "there is no such instance");
+        let open = Open { function: "f".to_owned(), fence: open::fresh_id(1) };
+        instances.known().open.insert(id, open);
+        assert_eq!(instances.freeze(id).await, Ok(()));
+        assert!(instances.thaw(id).await.is_err());
     }
 }

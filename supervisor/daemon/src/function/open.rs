@@ -1,6 +1,7 @@
 //! Fences of instances, from the request to open one to its end.
 
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use hedgerow_isolation::plan::{Account, FenceId, Network, Step, StepId, User};
 use hedgerow_isolation::protocol::{Error, ErrorKind, Event, Exit, ExitStatus, Request, Response};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::command::{Look, command};
 use super::component::Component;
@@ -31,7 +32,7 @@ const RUNTIME: StepId = StepId(1);
 /// A fence and its runtime: the launcher gives up on a fence that is not open after 60 s.
 const OPENING: Duration = Duration::from_secs(75);
 
-/// Until nothing of a fence is left. A process that the kernel does not let go may take longer.
+/// A fence that is not gone by then is worth an error, and again each time that so much more has passed.
 const CLOSING: Duration = Duration::from_secs(60);
 
 /// Connections that are still read once the fence is gone: what their processes sent has arrived.
@@ -54,25 +55,35 @@ pub fn is_instance(fence: &FenceId) -> bool {
     fence.as_str().starts_with(PREFIX)
 }
 
-/// Returns when nothing of it is left. One that is not open is closed.
+/// Returns when nothing of it is left, however long the kernel holds on to its processes. One that is not open is closed.
 pub async fn close(launcher: &Launcher, fence: FenceId) {
-    let closing = async {
+    let mut closing = pin!(async {
         let close = || Request::Close { fence: fence.clone() };
         match launcher.run(close(), vec![]).await {
             // It ended the fence by ending itself; its successor cleans up and answers.
             Err(CallError::Gone) => launcher.run(close(), vec![]).await,
             closed => closed,
         }
+    });
+    let began = Instant::now();
+    let closed = loop {
+        match timeout(CLOSING, &mut closing).await {
+            Ok(closed) => break closed,
+            Err(_) => {
+                let seconds = began.elapsed().as_secs();
+                tracing::error!(
+                    "fence {fence} is not closed after {seconds} s; until it is, it counts as an instance"
+                );
+            }
+        }
     };
-    match timeout(CLOSING, closing).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::error!("cannot close fence {fence}: {error}"),
-        Err(_) => tracing::error!("fence {fence} is not closed after {} s", CLOSING.as_secs()),
+    if let Err(error) = closed {
+        tracing::error!("cannot close fence {fence}: {error}");
     }
     launcher.forget(&fence);
 }
 
-/// Opens the fence and starts the runtime in it. Leaves nothing where that fails.
+/// Opens the fence and starts the runtime in it. Where that fails, what there is of it is still to be closed.
 pub async fn open(
     with: &DaemonInstances,
     version: &Version,
@@ -82,11 +93,7 @@ pub async fn open(
 ) -> Result<Instance, OpenError> {
     let opening = timeout(OPENING, begin(with, version, spec, link, &fence));
     let late = format!("its fence was not open after {} s", OPENING.as_secs());
-    let opened = opening.await.unwrap_or(Err(OpenError::Machine(late)));
-    if opened.is_err() {
-        close(&with.launcher, fence).await;
-    }
-    opened
+    opening.await.unwrap_or(Err(OpenError::Machine(late)))
 }
 
 async fn begin(
@@ -239,5 +246,26 @@ impl Look for InFence<'_> {
             Err(CallError::Refused(Error { kind: ErrorKind::Invalid, .. })) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fence_that_the_kernel_holds_on_to_is_not_forgotten() {
+        let (launcher, mut silence) = Launcher::silent();
+        let fence = fresh_id(1);
+        let mut events = launcher.listen(fence.clone());
+        let closing = tokio::spawn(async move { close(&launcher, fence).await });
+        sleep(10 * CLOSING).await;
+        assert!(!closing.is_finished() && !events.is_closed());
+        let asked = silence.answer(Response::Done).await;
+        assert!(matches!(asked, Request::Close { .. }), "{asked:?}");
+        closing.await.unwrap();
+        assert!(events.recv().await.is_none());
     }
 }

@@ -26,10 +26,10 @@ pub(crate) struct Limits {
 /// Times are those of one clock that stands still while the device sleeps, as runtimes do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// An invocation came that may wait until `expires`, for ever without.
+    /// An invocation came that may wait until `expires`.
     Invoked {
         ticket: Ticket,
-        expires: Option<Duration>,
+        expires: Duration,
     },
     /// Nobody wants it any more, if it still waits.
     Abandoned(Ticket),

@@ -11,7 +11,7 @@ impl Pool {
     /// When [`super::Event::Tick`] is due: later than the last step, and `None` while only events can change anything.
     pub fn alarm(&self, now: Duration) -> Option<Duration> {
         let members = self.members.iter().filter_map(|member| self.due(member));
-        let waiting = self.waiting.iter().filter_map(|waiting| waiting.expires);
+        let waiting = self.waiting.iter().map(|waiting| waiting.expires);
         // Instances that could be opened then.
         let is_needed = !self.waiting.is_empty() || self.lacks_pinned();
         let retry = self.failing.as_ref().map(|failing| failing.retry_at);
@@ -35,9 +35,9 @@ impl Pool {
                 self.is_due(place, now, actions);
             }
         }
-        if self.waiting.iter().any(|waiting| waiting.expires.is_some_and(|at| at <= now)) {
+        if self.waiting.iter().any(|waiting| waiting.expires <= now) {
             self.waiting.retain(|Waiting { ticket, expires, .. }| {
-                let is_over = expires.is_some_and(|at| at <= now);
+                let is_over = *expires <= now;
                 if is_over {
                     actions.push(Action::Refuse { ticket: *ticket, why: Refusal::Expired });
                 }

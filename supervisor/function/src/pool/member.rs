@@ -44,7 +44,7 @@ pub(super) enum State {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
     pub ticket: Ticket,
-    pub expires: Option<Duration>,
+    pub expires: Duration,
     pub hung_up: u8,
     pub since: Duration,
     pub deadline: Duration,

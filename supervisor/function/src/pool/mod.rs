@@ -72,7 +72,7 @@ pub(crate) struct Pool {
 struct Waiting {
     ticket: Ticket,
     /// Until when it may wait.
-    expires: Option<Duration>,
+    expires: Duration,
     /// How often it was sent to an instance that hung up before it had it.
     hung_up: u8,
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::ending::close;
 use super::member::{Frost, State};
 use super::{Action, LAST_WORDS, NotGiven, Outcome, Pool, SETTLE};
-use crate::Ended;
 use crate::fault::Fault;
+use crate::{Ended, OpenError};
 
 impl Pool {
     pub(super) fn opened(&mut self, place: usize, now: Duration, actions: &mut Vec<Action>) {
@@ -20,6 +20,28 @@ impl Pool {
                     self.ready(place, now);
                 }
             }
+            State::Starting { .. }
+            | State::Idle { .. }
+            | State::Busy { .. }
+            | State::Exited { .. }
+            | State::Streaming { .. }
+            | State::Settling { .. }
+            | State::Closing => {}
+        }
+    }
+
+    pub(super) fn open_failed(
+        &mut self,
+        place: usize,
+        error: OpenError,
+        now: Duration,
+        actions: &mut Vec<Action>,
+    ) {
+        match self.members[place].state {
+            State::Opening { .. } => {
+                self.cold_start_failed(place, Fault::Open(error), now, actions);
+            }
+            // It has been given up already.
             State::Starting { .. }
             | State::Idle { .. }
             | State::Busy { .. }

@@ -21,7 +21,7 @@ impl Pool {
             Event::Closed(id) => self.members.retain(|member| member.id != id),
             Event::Opened(id) => self.with(id, |pool, place| pool.opened(place, now, actions)),
             Event::OpenFailed(id, error) => self.with(id, |pool, place| {
-                pool.cold_start_failed(place, Fault::Open(error), now, actions);
+                pool.open_failed(place, error, now, actions);
             }),
             Event::Polled { id, delivered } => {
                 self.with(id, |pool, place| pool.polled(place, delivered, now, actions));
@@ -54,7 +54,7 @@ impl Pool {
         }
     }
 
-    fn invoked(&mut self, ticket: Ticket, expires: Option<Duration>, actions: &mut Vec<Action>) {
+    fn invoked(&mut self, ticket: Ticket, expires: Duration, actions: &mut Vec<Action>) {
         // Whoever finds a free instance does not wait.
         let is_free = self.waiting.is_empty()
             && self.members.iter().any(|member| member.ready_since().is_some());

@@ -1,6 +1,7 @@
 //! What takes time, and runs beside the task that has the lines.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 
@@ -53,14 +54,14 @@ pub(super) async fn deliver<L: EventLog>(
     log: Arc<L>,
     room: Arc<Semaphore>,
     key: EventKey,
-    size: usize,
+    (size, patience): (usize, Duration),
 ) -> Done {
     let size = u32::try_from(size).unwrap_or(u32::MAX);
     // It is never closed.
     let _room = room.acquire_many(size).await;
     let outcome = match log.read(key.clone()).await {
         Ok(Some(row)) => match Event::from_row(row) {
-            Some(event) => attempt(&functions, &key.function, event).await,
+            Some(event) => attempt(&functions, &key.function, event, patience).await,
             None => Outcome::Unreadable,
         },
         Ok(None) => Outcome::Missing,
@@ -69,9 +70,14 @@ pub(super) async fn deliver<L: EventLog>(
     Done::Tried { key, outcome }
 }
 
-async fn attempt(functions: &Functions, function: &str, event: Event) -> Outcome {
+async fn attempt(
+    functions: &Functions,
+    function: &str,
+    event: Event,
+    patience: Duration,
+) -> Outcome {
     let target = Target { function: function.to_owned(), qualifier: event.qualifier };
-    match functions.deliver(&target, event.invocation).await {
+    match functions.deliver(&target, event.invocation, patience).await {
         Ok(Completed { answer, executed_version, .. }) => match answer {
             Answer::Success(_) => Outcome::Answered,
             Answer::Failure(error) => Outcome::Failed { error, executed_version },
@@ -80,11 +86,17 @@ async fn attempt(functions: &Functions, function: &str, event: Event) -> Outcome
                 Err(error) => Outcome::Failed { error, executed_version },
             },
         },
-        Err(InvokeError::ResourceNotFound(_)) if functions.get(function).is_none() => {
+        // Which version it has shows when it is back.
+        Err(InvokeError::ResourceNotFound(_)) if is_away(functions, function) => {
             Outcome::Refused(InvokeError::ResourceConflict(format!("{function} was removed")))
         }
         Err(error) => Outcome::Refused(error),
     }
+}
+
+fn is_away(functions: &Functions, function: &str) -> bool {
+    let overview = functions.watch(function);
+    overview.is_none_or(|overview| overview.borrow().health == Health::Stopped)
 }
 
 /// Nobody wants the response of an event, but whether the function came to its end.

@@ -1,14 +1,17 @@
 //! The events of one function, first come, first served. Pure: no clock and no I/O inside.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::age::{Boottime, Note, milliseconds};
+use super::age::{Boottime, Note, duration, milliseconds};
 use super::policy::{self, Outcome, Verdict, judge};
 use crate::{FunctionSpec, QueueMetrics, QueuePolicy};
 
 /// Bytes of events that one function is given at once; a single event may be larger.
 const AT_ONCE: usize = 2 * 1024 * 1024;
+
+/// An event that has waited for an instance for so long is put back: how old it is, only the line knows.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Default)]
 pub(crate) struct Line {
@@ -40,8 +43,8 @@ struct Pause {
 /// What is to be done next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// The event is this number, and takes so many bytes.
-    Deliver { number: u64, size: usize },
+    /// The event is this number, takes so many bytes, and may wait for an instance for so long.
+    Deliver { number: u64, size: usize, patience: Duration },
     /// It is too old; [`Line::gone`] follows.
     Expire { number: u64 },
 }
@@ -86,7 +89,8 @@ impl Line {
         let number = *self.ready.first()?;
         let entry = self.events.get(&number)?;
         let size = entry.size;
-        if now >= expiry(&entry.note, &spec.queue) {
+        let expiry = expiry(&entry.note, &spec.queue);
+        if now >= expiry {
             self.ready.remove(&number);
             return Some(Next::Expire { number });
         }
@@ -95,7 +99,8 @@ impl Line {
         }
         self.ready.remove(&number);
         self.delivering.insert(number, size);
-        Some(Next::Deliver { number, size })
+        let patience = duration(expiry.saturating_sub(now)).min(LONGEST_WAIT);
+        Some(Next::Deliver { number, size, patience })
     }
 
     /// When [`Self::next`] has something to say at the latest, if nothing else happens.
@@ -118,9 +123,10 @@ impl Line {
     ) -> Option<Verdict> {
         self.delivering.remove(&number);
         let entry = self.events.get_mut(&number)?;
-        let verdict = judge(outcome, entry.note.tries.saturating_add(1), policy);
-        if let Outcome::Failed { .. } = outcome {
-            entry.note.tries = entry.note.tries.saturating_add(1);
+        let tries = entry.note.tries.saturating_add(1);
+        let verdict = judge(outcome, tries, policy);
+        if matches!(outcome, Outcome::Failed { .. }) || matches!(verdict, Verdict::Retry(_)) {
+            entry.note.tries = tries;
         }
         match verdict {
             Verdict::Pause => self.put_back(number, now),

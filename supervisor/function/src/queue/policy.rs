@@ -50,6 +50,10 @@ pub(crate) fn judge(outcome: &Outcome, tries: u32, policy: &QueuePolicy) -> Verd
             InvokeError::TooManyRequests(_)
             | InvokeError::ResourceConflict(_)
             | InvokeError::Service(_) => Verdict::Pause,
+            // The version that it was meant for is not deployed: a deployment may be rolled back yet.
+            InvokeError::ResourceNotFound(_) if tries <= policy.retries => {
+                Verdict::Retry(policy.retry_delay.saturating_mul(tries))
+            }
             // Another definition of the function than the one that the event was meant for.
             InvokeError::ResourceNotFound(_)
             | InvokeError::InvalidRequestContent(_)

@@ -313,10 +313,11 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
             && let Some(next) = line.next(now, &spec)
         {
             match next {
-                Next::Deliver { number, size } => {
+                Next::Deliver { number, size, patience } => {
                     let key = EventKey { function: Arc::clone(function), number };
                     let (log, room) = (Arc::clone(&self.log), Arc::clone(&self.room));
-                    self.jobs.spawn(job::deliver(self.functions.clone(), log, room, key, size));
+                    let functions = self.functions.clone();
+                    self.jobs.spawn(job::deliver(functions, log, room, key, (size, patience)));
                 }
                 Next::Expire { number } => {
                     let key = EventKey { function: Arc::clone(function), number };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Message, Seat, Task};
+use super::{Message, Seat, Stopped, Task};
 use crate::pool::{Action, Event, NotGiven, Refusal, Ticket};
 use crate::report::{self, InitReport};
 use crate::{Answer, Completed, Ended, InstanceId, InstanceLink, Instances, InvokeError, Work};
@@ -135,9 +135,14 @@ impl<I: Instances> Task<I> {
                 "{name}: {waiting} invocations wait already; try again later, or raise maxQueueSize"
             )),
             Refusal::Expired => InvokeError::TooManyRequests(self.why_none_came()),
-            Refusal::Stopped => InvokeError::ResourceConflict(format!(
-                "{name} is stopped; start it, or see in its status what it waits for"
-            )),
+            Refusal::Stopped => match self.stopped {
+                Stopped::Waits => InvokeError::ResourceConflict(format!(
+                    "{name} is stopped; start it, or see in its status what it waits for"
+                )),
+                Stopped::Leaves | Stopped::Removed => {
+                    InvokeError::ResourceNotFound(format!("{name} does not exist any more"))
+                }
+            },
             Refusal::Failing(fault) => {
                 self.count(|metrics| {
                     metrics.invocations += 1;

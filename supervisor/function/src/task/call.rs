@@ -1,5 +1,7 @@
 //! An invocation as long as the function has it.
 
+use std::time::Duration;
+
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::{Completed, Invocation, InvokeError};
@@ -10,8 +12,8 @@ type Reply = Result<Completed, InvokeError>;
 pub(crate) struct Call {
     pub invocation: Invocation,
     pub qualifier: Option<String>,
-    /// Refused when it has waited for too long.
-    pub is_impatient: bool,
+    /// Refused when it has waited for so long: without, as long as a cold start and one invocation may take.
+    pub patience: Option<Duration>,
     /// Taken when the answer has gone out; that of a stream goes out when it begins.
     reply: Option<oneshot::Sender<Reply>>,
     /// Of the memory that all invocations share.
@@ -22,11 +24,11 @@ impl Call {
     pub fn new(
         invocation: Invocation,
         qualifier: Option<String>,
-        is_impatient: bool,
+        patience: Option<Duration>,
         reply: oneshot::Sender<Reply>,
         room: OwnedSemaphorePermit,
     ) -> Self {
-        Self { invocation, qualifier, is_impatient, reply: Some(reply), _room: room }
+        Self { invocation, qualifier, patience, reply: Some(reply), _room: room }
     }
 
     /// Nobody waits for its answer any more.

@@ -48,8 +48,18 @@ pub(crate) enum Message {
 pub(crate) struct Stop {
     /// What runs may go on for so long.
     pub grace: Duration,
-    /// And the function ends with it.
-    pub remove: bool,
+    pub what: Stopped,
+}
+
+/// What becomes of a function that is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    /// It may be started again.
+    Waits,
+    /// It is about to be removed.
+    Leaves,
+    /// The function ends with it.
+    Removed,
 }
 
 #[derive(Debug)]
@@ -71,7 +81,7 @@ pub(crate) struct Task<I> {
     origin: Instant,
     /// To be told when no instance of what was stopped is left.
     stopping: Vec<oneshot::Sender<()>>,
-    is_removed: bool,
+    stopped: Stopped,
     /// What the runtime has just sent, until the pool has said whose it is.
     answer: Option<Answer>,
     /// Invocations that are over in this step, and whose memory is to be measured before an instance goes.
@@ -125,7 +135,7 @@ impl<I: Instances> Task<I> {
             activity,
             origin: Instant::now(),
             stopping: vec![],
-            is_removed: false,
+            stopped: Stopped::Waits,
             answer: None,
             reports: vec![],
             events: [first_event].into(),
@@ -167,7 +177,7 @@ impl<I: Instances> Task<I> {
     }
 
     fn is_over(&self) -> bool {
-        self.is_removed && self.stopping.is_empty()
+        self.stopped == Stopped::Removed && self.stopping.is_empty()
     }
 
     fn now(&self) -> Duration {

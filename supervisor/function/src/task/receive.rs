@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::{Call, Message, Stop, Task};
+use super::{Call, Message, Stop, Stopped, Task};
 use crate::functions::no_such_version;
 use crate::link::{Answered, Asked};
 use crate::pool::{Event, Limits, Ticket};
@@ -20,11 +20,14 @@ impl<I: Instances> Task<I> {
         match message {
             Message::Invoke(call) => self.invoke(*call),
             Message::Define(spec) => self.define(spec),
-            Message::Start => self.step(Event::Start),
+            Message::Start => {
+                self.becomes(Stopped::Waits);
+                self.step(Event::Start);
+            }
             Message::Stop(stop) => {
-                let (Stop { grace, remove }, done) = *stop;
+                let (Stop { grace, what }, done) = *stop;
                 self.stopping.push(done);
-                self.is_removed |= remove;
+                self.becomes(what);
                 self.step(Event::Stop { grace });
             }
             Message::Reclaim => self.step(Event::Reclaim),
@@ -54,6 +57,13 @@ impl<I: Instances> Task<I> {
         }
     }
 
+    /// Nothing comes after the end.
+    fn becomes(&mut self, what: Stopped) {
+        if self.stopped != Stopped::Removed {
+            self.stopped = what;
+        }
+    }
+
     fn invoke(&mut self, mut call: Call) {
         if !self.spec.answers_to(call.qualifier.as_deref()) {
             // Replaced while the call was on its way.
@@ -66,8 +76,8 @@ impl<I: Instances> Task<I> {
         }
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
-        let longest = self.spec.init_timeout.unwrap_or(LONGEST_COLD_START) + self.spec.timeout;
-        let expires = call.is_impatient.then(|| self.now() + longest);
+        let usual = || self.spec.init_timeout.unwrap_or(LONGEST_COLD_START) + self.spec.timeout;
+        let expires = self.now().saturating_add(call.patience.unwrap_or_else(usual));
         self.calls.insert(ticket, call);
         self.step(Event::Invoked { ticket, expires });
     }

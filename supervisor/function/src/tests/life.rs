@@ -221,8 +221,19 @@ async fn what_is_stopped_has_no_instances_and_refuses_until_it_is_started() {
         async move { call(&functions, "\"hang\"").await }
     });
     until(&functions, |overview| overview.instances.busy == 1).await;
-    functions.remove("f", Duration::from_millis(100)).await;
+    // What it does not run is told that there is nothing to wait for.
+    let waiting = tokio::spawn({
+        let functions = functions.clone();
+        async move { call(&functions, "2").await }
+    });
+    until(&functions, |overview| overview.waiting == 1).await;
+    functions.retire("f", Duration::from_millis(50)).await;
+    for why in [refusal(waiting.await.unwrap()), refusal(call(&functions, "3").await)] {
+        assert!(matches!(why, InvokeError::ResourceNotFound(_)), "{why}");
+        assert!(why.to_string().contains("does not exist any more"), "{why}");
+    }
     assert!(matches!(refusal(hung.await.unwrap()), InvokeError::ResourceConflict(_)));
+    functions.remove("f", Duration::from_millis(100)).await;
     assert_eq!(fake.alive(), 0);
     assert!(functions.list().is_empty());
     assert!(matches!(refusal(call(&functions, "1").await), InvokeError::ResourceNotFound(_)));
@@ -266,7 +277,8 @@ async fn a_name_is_not_taken_for_the_end_of_another_functions_arn() {
     functions.stop("Hello", Duration::ZERO).await;
     assert!(functions.start("Hello").await.is_err());
     assert!(functions.get("Hello").is_none());
-    let delivered = functions.deliver(&Target::from("Hello"), invocation("3")).await;
+    let delivered =
+        functions.deliver(&Target::from("Hello"), invocation("3"), Duration::ZERO).await;
     assert!(matches!(refusal(delivered), InvokeError::ResourceNotFound(_)));
     echo(&functions, "4").await;
     assert_eq!(fake.count("open"), 1, "its instance is there");

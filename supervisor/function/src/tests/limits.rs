@@ -86,7 +86,9 @@ async fn nobody_waits_for_ever_but_an_event_waits_as_long_as_it_is_waited_for() 
     until(&functions, |overview| overview.instances.busy == 1).await;
     let event = tokio::spawn({
         let functions = functions.clone();
-        async move { functions.deliver(&Target::from("f"), invocation("1")).await }
+        async move {
+            functions.deliver(&Target::from("f"), invocation("1"), Duration::from_secs(2000)).await
+        }
     });
     until(&functions, |overview| overview.waiting == 1).await;
     // It gives up after a cold start and an invocation of this function: before that one instance is free again.

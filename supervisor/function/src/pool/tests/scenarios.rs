@@ -28,7 +28,7 @@ impl Story {
 
     fn invoke(&mut self) -> Vec<Action> {
         self.tickets += 1;
-        let expires = Some(self.now + 13 * SECOND);
+        let expires = self.now + 13 * SECOND;
         self.on(Event::Invoked { ticket: Ticket(self.tickets), expires })
     }
 

@@ -180,7 +180,7 @@ impl World {
                 self.tickets += 1;
                 let ticket = Ticket(self.tickets);
                 self.open_calls.insert(ticket, false);
-                let expires = impatient.then(|| self.now + 4 * SECOND);
+                let expires = self.now + if impatient { 4 * SECOND } else { 4000 * SECOND };
                 self.step(Event::Invoked { ticket, expires });
             }
             Turn::Abandon(which) => {

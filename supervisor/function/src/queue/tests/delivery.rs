@@ -226,6 +226,56 @@ async fn events_for_a_version_that_went_are_given_up() {
     let letter = device.letters.wait_for(1).await.remove(0);
     assert_eq!(letter["requestContext"]["condition"], "Undeliverable");
     assert_eq!(letter["responsePayload"]["errorType"], "ResourceNotFoundException");
+    let why = letter["responsePayload"]["errorMessage"].as_str().unwrap();
+    assert!(why.contains("f:7 (version 8 is deployed)"), "{why}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_for_a_version_run_on_it_when_its_deployment_is_rolled_back() {
+    let device = Device::default();
+    let life = device.with(spec("f", "echo")).await;
+    life.functions.stop("f", Duration::ZERO).await;
+    life.enqueue("f:7", "1").await.unwrap();
+    let new = FunctionSpec { version: "8".into(), digest: "echo 8".into(), ..spec("f", "echo") };
+    life.functions.define(new).await;
+    life.functions.start("f").await.unwrap();
+    sleep(MINUTE / 2).await;
+    life.functions.define(spec("f", "echo")).await;
+    device.log.until(0).await;
+    assert_eq!((life.starts(), device.letters.count()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_for_an_alias_run_on_the_version_that_it_is_of_then() {
+    let device = Device::default();
+    let life = device.with(spec("f", "echo")).await;
+    life.functions.stop("f", Duration::ZERO).await;
+    life.enqueue("f:prod", "1").await.unwrap();
+    let aliases = [("prod".to_owned(), "8".to_owned())].into();
+    let new = FunctionSpec { version: "8".into(), aliases, ..spec("f", "echo") };
+    life.functions.define(FunctionSpec { digest: "echo 8".into(), ..new }).await;
+    life.functions.start("f").await.unwrap();
+    device.log.until(0).await;
+    assert_eq!(device.letters.count(), 0);
+    let lines = life.fake.log_lines();
+    assert!(lines.iter().any(|line| line.contains("START") && line.contains("Version: 8")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_ages_while_it_waits_for_an_instance_that_never_comes_up() {
+    let device = Device::default();
+    let pinned = FunctionSpec {
+        pinned: true,
+        init_timeout: None,
+        ..with_policy("hangs in init", |policy| policy.max_age = 10 * MINUTE)
+    };
+    let life = device.with(pinned).await;
+    let begin = Instant::now();
+    life.enqueue("f", "1").await.unwrap();
+    let letter = device.letters.wait_for(1).await.remove(0);
+    assert_eq!(letter["requestContext"]["condition"], "EventAgeExceeded");
+    assert!(begin.elapsed() >= 10 * MINUTE && begin.elapsed() < 11 * MINUTE, "{begin:?}");
+    device.log.until(0).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -97,7 +97,7 @@ proptest! {
             }
             while let Some(next) = line.next(now, &spec) {
                 match next {
-                    Next::Deliver { number, size } => {
+                    Next::Deliver { number, size, .. } => {
                         prop_assert!(waiting.remove(&number));
                         prop_assert!(running.is_empty() || running.values().sum::<usize>() + size <= 2 << 20);
                         running.insert(number, size);
@@ -123,7 +123,7 @@ proptest! {
             }
             while let Some(next) = line.next(now, &spec) {
                 match next {
-                    Next::Deliver { number, size } => {
+                    Next::Deliver { number, size, .. } => {
                         waiting.remove(&number);
                         running.insert(number, size);
                     }
@@ -163,6 +163,12 @@ fn lambdas_table_of_retries() {
         (
             refused(InvokeError::InvalidRequestContent("no".into())),
             1,
+            Verdict::GiveUp(Condition::Undeliverable),
+        ),
+        (refused(InvokeError::ResourceNotFound("no".into())), 2, minutes(2)),
+        (
+            refused(InvokeError::ResourceNotFound("no".into())),
+            3,
             Verdict::GiveUp(Condition::Undeliverable),
         ),
         (Outcome::Unreadable, 1, Verdict::GiveUp(Condition::Undeliverable)),
