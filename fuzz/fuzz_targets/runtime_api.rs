@@ -52,7 +52,7 @@ impl Instances for Runtimes {
     async fn open(&self, _: &FunctionSpec, link: InstanceLink) -> Result<Instance, OpenError> {
         let (runtime, served) = duplex(64 * 1024);
         let (tell, ended) = oneshot::channel();
-        tokio::spawn(runtime_api::serve_connection(served, link));
+        tokio::spawn(runtime_api::serve_connection(served, link, None));
         let bytes = self.0.clone();
         tokio::spawn(async move {
             let (mut reading, mut writing) = split(runtime);

@@ -114,6 +114,8 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
         observations: Arc::default(),
         os_image: os_release::identity(Path::new("/etc/os-release")),
     });
+    // Nobody else sets it.
+    let _ = around.instances.sdk.set(function::sdk(&around));
     let sources = function::start_events(&around, queue, crash_point())?;
     recover::recover(&around, &platform, fences).await.context("recovering")?;
     recover::resume_jobs(&around, &jobs, &platform).context("resuming jobs")?;

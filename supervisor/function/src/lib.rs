@@ -9,6 +9,7 @@
 //! - the durable queue hands its events to [`Functions::deliver`], whose result says what becomes of them;
 //! - the Runtime API's server of an instance has an [`InstanceLink`]: it asks it for [`Work`] and gives it answers;
 //! - who implements [`Instances`] starts that server, and passes what the function writes to a [`LogTail`];
+//! - a function that uses Greengrass v1's SDK is a [`v1::Caller`];
 //! - who shows functions watches their [`Overview`].
 
 #![forbid(unsafe_code)]
@@ -34,6 +35,7 @@ mod spec;
 mod task;
 #[cfg(test)]
 mod tests;
+pub mod v1;
 mod whole;
 
 pub use admit::{CLIENT_CONTEXT_LIMIT, EVENT_LIMIT, PAYLOAD_LIMIT};

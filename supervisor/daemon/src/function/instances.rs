@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use hedgerow_function::v1::Sdk;
 use hedgerow_function::{
     FunctionSpec, Instance, InstanceId, InstanceLink, Instances, OpenError, Usage,
 };
@@ -37,6 +38,8 @@ pub struct DaemonInstances {
     pub hub: Hub,
     pub services: Arc<DaemonServices>,
     pub disk: Arc<Disk>,
+    /// What functions reach with the SDK of Greengrass v1, once there is what it reaches.
+    pub sdk: OnceLock<Sdk>,
     known: Mutex<Known>,
 }
 
@@ -112,6 +115,7 @@ impl DaemonInstances {
             hub: hub.clone(),
             services: Arc::clone(services),
             disk: Arc::clone(disk),
+            sdk: OnceLock::new(),
             known: Mutex::default(),
         }
     }

@@ -21,8 +21,10 @@ mod making;
 mod open;
 mod output;
 mod sources;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod v1;
 
 pub use endpoint::{EndpointError, serve as serve_endpoint};
 pub use event_log::Observer;
@@ -30,3 +32,4 @@ pub use events::start as start_events;
 pub use instances::{DaemonInstances, ProvideError, Provided};
 pub use making::MakingError;
 pub use open::{close as close_left, is_instance};
+pub use v1::sdk;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use hedgerow_function::{
-    Ended, FunctionSpec, Instance, InstanceLink, LogTail, OpenError, runtime_api,
+    Ended, FunctionSpec, Instance, InstanceLink, LogTail, OpenError, runtime_api, v1,
 };
 use hedgerow_isolation::moment::Moment;
 use hedgerow_isolation::plan::{Account, FenceId, Network, Step, StepId, User};
@@ -127,7 +127,8 @@ async fn begin(
         account,
         privileged: false,
     };
-    tokio::spawn(serve(listener, link));
+    let caller = with.sdk.get().map(|sdk| sdk.caller(Arc::new(spec.clone())));
+    tokio::spawn(serve(listener, link, caller));
     let request = Request::Start { fence: fence.clone(), step };
     let (_, descriptors) = launcher.call(request, vec![]).await.map_err(failed)?;
     let [stdout, stderr] = only(descriptors)?;
@@ -189,13 +190,13 @@ fn failed(error: CallError) -> OpenError {
 }
 
 /// Until the instance has been closed, and what it had sent is read.
-async fn serve(listener: TcpListener, link: InstanceLink) {
+async fn serve(listener: TcpListener, link: InstanceLink, caller: Option<v1::Caller>) {
     let closed = async {
         link.closed().await;
         tokio::time::sleep(LAST_REQUESTS).await;
     };
     tokio::select! {
-        () = runtime_api::serve(listener, link.clone()) => {}
+        () = runtime_api::serve(listener, link.clone(), caller) => {}
         () = closed => {}
     }
 }

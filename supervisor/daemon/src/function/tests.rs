@@ -10,7 +10,7 @@ use super::command::{Look, command};
 use super::environment::environment;
 use super::open::{fresh_id, is_instance};
 
-fn spec(runtime: Runtime) -> FunctionSpec {
+pub fn spec(runtime: Runtime) -> FunctionSpec {
     FunctionSpec {
         name: "com.example.F".into(),
         arn: "arn:aws:lambda:eu-west-1:123456789012:function:F".into(),

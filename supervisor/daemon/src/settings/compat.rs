@@ -11,4 +11,6 @@ pub struct Compat {
     pub install_every_boot: bool,
     /// Every component reads every other's configuration over IPC.
     pub open_configuration: bool,
+    /// Every function invokes every other with the SDK of Greengrass v1.
+    pub open_invoke: bool,
 }

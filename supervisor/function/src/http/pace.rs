@@ -74,6 +74,11 @@ impl Pace {
         self.state().phase = Phase::Reading(deadline);
     }
 
+    /// From here on the connection may be idle for so long only.
+    pub fn close_when_idle(&self, idle: Duration) {
+        self.state().idle = Some(idle);
+    }
+
     /// The next request may begin.
     pub fn served(&self) {
         let mut state = self.state();

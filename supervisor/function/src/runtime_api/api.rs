@@ -18,7 +18,7 @@ use super::route::Route;
 use super::{INIT_ERROR_LIMIT, RESPONSE_LIMIT, failure};
 use crate::http::body::{self, Broken, TooLarge};
 use crate::http::{BODY_DEADLINE, Pace};
-use crate::{Answer, InstanceLink, ResponseStream};
+use crate::{Answer, InstanceLink, ResponseStream, v1};
 
 const RESPONSE_MODE: &str = "lambda-runtime-function-response-mode";
 
@@ -29,6 +29,7 @@ const BODIES: usize = 2;
 #[derive(Debug)]
 pub(super) struct Api {
     link: InstanceLink,
+    caller: Option<v1::Caller>,
     is_polling: AtomicBool,
     /// How many events it was given.
     given: AtomicU64,
@@ -41,9 +42,10 @@ pub(super) struct Api {
 struct Polling<'a>(&'a AtomicBool);
 
 impl Api {
-    pub fn new(link: InstanceLink) -> Self {
+    pub fn new(link: InstanceLink, caller: Option<v1::Caller>) -> Self {
         Self {
             link,
+            caller,
             is_polling: AtomicBool::new(false),
             given: AtomicU64::new(0),
             stream_deadline: Mutex::new(Instant::now()),
@@ -52,6 +54,11 @@ impl Api {
     }
 
     pub async fn answer(&self, request: Request<Incoming>, pace: &Pace) -> Reply {
+        if let Some(caller) = &self.caller
+            && v1::Caller::is_asked(request.uri().path())
+        {
+            return caller.answer(request, pace).await;
+        }
         let (head, mut body) = request.into_parts();
         let answered = match Route::of(&head.method, head.uri.path()) {
             Route::Next => Ok(self.next(pace).await),

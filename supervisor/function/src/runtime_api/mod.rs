@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! runtime ── HTTP ──► connection ──► route ──► Api ──► InstanceLink ──► the function's pool
+//! its code, with Greengrass v1's SDK ──► v1::Caller
 //! ```
 //!
 //! Whoever speaks here is foreign code: what it sends is bounded in bytes and time, connections are bounded in number,
@@ -15,7 +16,7 @@ mod forward;
 mod reply;
 mod route;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,15 +26,16 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::InstanceLink;
 use crate::http::{Limits, connection};
+use crate::{InstanceLink, v1};
 use api::Api;
 
 pub use crate::http::{BODY_DEADLINE, HEAD_DEADLINE};
 pub use forward::STREAM_LIMIT;
 
-/// Connections of one instance at once; more wait to be accepted. The runtimes' own clients use one or two.
-pub const CONNECTIONS: usize = 16;
+/// Connections of one instance at once; more wait to be accepted. The runtimes' own clients use one or two; the others
+/// are calls of its code.
+pub const CONNECTIONS: usize = v1::CALLS + 8;
 
 /// Bytes of a response or of a failure's description, as in Lambda.
 pub const RESPONSE_LIMIT: usize = 6 * 1024 * 1024 + 100;
@@ -49,9 +51,9 @@ const LIMITS: Limits = Limits { head: (1 << 20) + (64 << 10), idle: None };
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves the Runtime API to whoever connects to the listener, and does not end. Dropping it closes all connections, and
-/// streams that are not complete end with a [`crate::StreamFault::Cut`].
-pub async fn serve(listener: TcpListener, link: InstanceLink) {
-    let api = Arc::new(Api::new(link));
+/// streams that are not complete end with a [`crate::StreamFault::Cut`]. `caller`: answers the SDK of Greengrass v1.
+pub async fn serve(listener: TcpListener, link: InstanceLink, caller: Option<v1::Caller>) {
+    let api = Arc::new(Api::new(link, caller));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -70,11 +72,11 @@ pub async fn serve(listener: TcpListener, link: InstanceLink) {
 }
 
 /// Serves it over one connection, to its end.
-pub async fn serve_connection<S>(stream: S, link: InstanceLink)
+pub async fn serve_connection<S>(stream: S, link: InstanceLink, caller: Option<v1::Caller>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    converse(stream, Arc::new(Api::new(link))).await;
+    converse(stream, Arc::new(Api::new(link, caller))).await;
 }
 
 async fn converse<S>(stream: S, api: Arc<Api>)

@@ -129,7 +129,7 @@ impl Instances for Processes {
         let ((tell, ended), (end, ends), (goes, gone)) =
             (oneshot::channel(), oneshot::channel::<()>(), oneshot::channel());
         let id = link.id();
-        let server = tokio::spawn(runtime_api::serve(listener, link)).abort_handle();
+        let server = tokio::spawn(runtime_api::serve(listener, link, None)).abort_handle();
         self.lives.lock().unwrap().insert(id, Life { server, end, gone });
         tokio::spawn(async move {
             let status = tokio::select! {

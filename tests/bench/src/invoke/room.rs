@@ -30,7 +30,7 @@ impl Instances for Processes {
         let (command, listener) = self.prepare().await.map_err(failed)?;
         let mut command = tokio::process::Command::from(command);
         let mut child = command.kill_on_drop(true).spawn().map_err(|error| failed(error.into()))?;
-        tokio::spawn(runtime_api::serve(listener, link));
+        tokio::spawn(runtime_api::serve(listener, link, None));
         let (tell, ended) = oneshot::channel();
         tokio::spawn(async move {
             let how = child.wait().await.map_or_else(|error| Ended::Gone(error.to_string()), how);

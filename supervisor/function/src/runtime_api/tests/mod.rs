@@ -1,7 +1,7 @@
 mod answers;
 mod frames;
 mod hostile;
-mod sockets;
+pub(crate) mod sockets;
 
 use bytes::Bytes;
 use hyper::Method;

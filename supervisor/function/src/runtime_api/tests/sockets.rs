@@ -29,7 +29,7 @@ impl Instances for Sockets {
         let address = listener.local_addr().unwrap();
         let (end, ended) = oneshot::channel();
         let id = link.id();
-        let server = tokio::spawn(super::super::serve(listener, link)).abort_handle();
+        let server = tokio::spawn(super::super::serve(listener, link, None)).abort_handle();
         self.lives.lock().unwrap().insert(id, (server, end));
         self.opened.send(address).await.unwrap();
         Ok(Instance { ended, log_tail: LogTail::default() })
