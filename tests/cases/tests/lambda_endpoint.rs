@@ -4,11 +4,10 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use hedgerow_harness::{Hedgerow, PATIENCE, boto3, eventually};
+use hedgerow_harness::{Hedgerow, PATIENCE, boto3, eventually, give_to_the_daemon};
 
 const NAME: &str = "com.example.Echo";
 
@@ -161,16 +160,4 @@ fn talk(port: u16, request: &str) -> Result<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
-}
-
-/// The user that it becomes with `--root`.
-fn give_to_the_daemon(path: &Path) -> Result<()> {
-    let passwd = fs::read_to_string("/etc/passwd")?;
-    let uid = ["hedgerow:", "daemon:"]
-        .iter()
-        .find_map(|user| passwd.lines().find_map(|line| line.strip_prefix(user)?.split(':').nth(1)))
-        .context("neither hedgerow nor daemon is a user")?;
-    std::os::unix::fs::chown(path, Some(uid.parse()?), None)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o400))?;
-    Ok(())
 }

@@ -18,6 +18,7 @@ mod hedgerow;
 mod jobs;
 mod outside;
 mod patience;
+mod secret;
 mod traces;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ pub use hedgerow::{Component, Deployment, Hedgerow, Said, Source, Start};
 pub use hedgerow_api::{JobKind, JobProperties, JobState};
 pub use outside::{Outside, Server};
 pub use patience::{PATIENCE, eventually};
+pub use secret::give_to_the_daemon;
 pub use traces::Traces;
 
 /// The components of `tests/components`.

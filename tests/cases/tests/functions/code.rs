@@ -26,8 +26,8 @@ fn laid_out(path: &str) -> Result<PathBuf> {
 }
 
 /// With the runtimes in its image, and none deployed.
-fn with_image() -> Result<Hedgerow> {
-    let mut hedgerow = Hedgerow::prepare("")?;
+pub fn with_image(settings: &str) -> Result<Hedgerow> {
+    let mut hedgerow = Hedgerow::prepare(settings)?;
     let image = hedgerow.root().join("usr/lib/hedgerow");
     fs::create_dir_all(&image)?;
     let copied = Command::new("cp")
@@ -41,7 +41,7 @@ fn with_image() -> Result<Hedgerow> {
     Ok(hedgerow)
 }
 
-fn answer(hedgerow: &Hedgerow, function: &str, payload: &str) -> Result<String> {
+pub fn answer(hedgerow: &Hedgerow, function: &str, payload: &str) -> Result<String> {
     let said = hedgerow.say(&["invoke", function, "--payload", payload])?;
     ensure!(said.code == Some(0), "{said:?}\n{}", hedgerow.log(function)?);
     Ok(said.stdout.trim().to_owned())
@@ -49,7 +49,7 @@ fn answer(hedgerow: &Hedgerow, function: &str, payload: &str) -> Result<String> 
 
 #[test]
 fn the_images_runtimes_run_functions_that_share_a_layer() -> Result<()> {
-    let mut hedgerow = with_image()?;
+    let mut hedgerow = with_image("")?;
     let echo = "exports.handler = async (event) => ({ node: event });\n";
     let code = Code::new("index.js", echo)?;
     run(&hedgerow, &create(&code, "index.handler", "nodejs20.x", &[]))?;
