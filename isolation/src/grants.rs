@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::network::Port;
 use crate::pattern;
-use crate::plan::IdRange;
+use crate::plan::{IdRange, Needs};
 pub use host_dbus::{HostDbus, HostDbusSettings};
 pub use real_root::{BadCapability, Capability, RealRoot};
 
@@ -54,6 +54,29 @@ impl Grant {
     pub fn users(&self, ids: IdRange) -> IdRange {
         if self.real_root.is_granted() { IdRange { first: 0 } } else { ids }
     }
+
+    /// What of the needs of a plan it does not give.
+    pub fn lacks(&self, needs: &Needs) -> Vec<Lack> {
+        let given = |device: &PathBuf| self.devices.iter().any(|pattern| pattern.matches(device));
+        let devices = needs.devices.iter().filter(|device| !given(device)).map(|device| Lack {
+            what: format!("the device {}", device.display()),
+            line: format!("devices = [{device:?}]"),
+        });
+        let given = |wanted: &HostPath| self.host_paths.iter().any(|path| path.serves(wanted));
+        let paths = needs.host_paths.iter().filter(|path| !given(path)).map(|path| Lack {
+            what: format!("{} of the host", path.path.as_path().display()),
+            line: format!("host-paths = [{}]", path.to_toml()),
+        });
+        devices.chain(paths).collect()
+    }
+}
+
+/// Something of the host that is needed and not granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lack {
+    pub what: String,
+    /// The line of a grant that gives it.
+    pub line: String,
 }
 
 /// A file or directory of the host. What belongs to its owner is shown as `ggc_user`'s, anything else as nobody's.

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use hedgerow_isolation::grants::{Grant, HostDbusSettings, granted};
+use hedgerow_isolation::grants::{Grant, HostDbusSettings, Lack, granted};
 use hedgerow_isolation::network::{NetworkSettings, Port};
 use hedgerow_isolation::plan::Needs;
 use hedgerow_isolation::protocol::{Error, ErrorKind};
@@ -132,20 +132,23 @@ impl Grants {
 
     /// Refuses what a plan needs of the host and no grant gives.
     pub fn ensure(&self, granted: &Granted, needs: &Needs) -> Result<(), Error> {
-        for device in &needs.devices {
-            if !granted.grant.devices.iter().any(|pattern| pattern.matches(device)) {
-                let what = format!("the device {}", device.display());
-                return Err(self.refusal(granted, &what, &format!("devices = [{device:?}]")));
-            }
+        if let Some(Lack { what, line }) = granted.grant.lacks(needs).first() {
+            return Err(self.refusal(granted, what, line));
         }
-        for wanted in &needs.host_paths {
-            if !granted.grant.host_paths.iter().any(|path| path.serves(wanted)) {
-                let what = format!("{} of the host", wanted.path.as_path().display());
-                let line = format!("host-paths = [{}]", wanted.to_toml());
-                return Err(self.refusal(granted, &what, &line));
-            }
+        // A grant for all devices of a kind holds where there is none; who needs one does not start without it.
+        let devices = needs.devices.iter().map(PathBuf::as_path);
+        let paths = needs.host_paths.iter().map(|wanted| wanted.path.as_path());
+        match devices.chain(paths).find(|path| !path.exists()) {
+            None => Ok(()),
+            Some(path) => Err(Error::new(
+                ErrorKind::Invalid,
+                format!(
+                    "{} needs {} of the host, which is not there",
+                    granted.grant.component,
+                    path.display()
+                ),
+            )),
         }
-        Ok(())
     }
 
     pub fn network(&self) -> Result<NetworkSettings, Unusable> {

@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use crate::builtins::{Builtin, Service};
 use crate::finding::{Finding, Severity};
-use crate::lambda::{self, At, InvalidLambda, Lambda};
+use crate::lambda::{At, Fault, InvalidLambda, Lambda, Notice};
 use crate::platform::{Mismatch, Platform};
-use crate::recipe::{ComponentType, Manifest, Parsed, Recipe};
+use crate::recipe::{ComponentType, Manifest, Parsed, Place, Places, Recipe};
 use crate::variables::{Scope, Values};
 
 #[cfg(test)]
@@ -98,20 +98,18 @@ pub fn check(file: &str, bytes: &[u8], platform: &Platform) -> Report {
     }));
     findings.extend(recipe.dependencies.keys().filter_map(|name| built_in(&recipe, name.as_str())));
     findings.extend(images(&recipe));
-    let function = match chosen.and_then(|chosen| function(&recipe, &recipe.manifests[chosen])) {
-        Some(Ok(function)) => Some(function),
-        Some(Err(invalid)) => {
-            findings.extend(faults_of_function(&recipe, invalid));
-            None
-        }
-        None => None,
-    };
+    let lambda =
+        chosen.and_then(|index| Some((index, lambda(&recipe, recipe.manifests.get(index)?)?)));
+    let function = lambda.and_then(|(manifest, lambda)| {
+        findings.extend(of_function(file, bytes, manifest, &lambda));
+        lambda.ok().map(Function::of)
+    });
     let (name, version) = (recipe.name.to_string(), recipe.version.to_string());
     report(Some(Summary { name, version, function, manifests }), findings)
 }
 
 /// As it would be with nothing but its recipe's configuration.
-fn function(recipe: &Recipe, manifest: &Manifest) -> Option<Result<Function, InvalidLambda>> {
+fn lambda(recipe: &Recipe, manifest: &Manifest) -> Option<Result<Lambda, InvalidLambda>> {
     if recipe.kind != ComponentType::Lambda {
         return None;
     }
@@ -126,26 +124,63 @@ fn function(recipe: &Recipe, manifest: &Manifest) -> Option<Result<Function, Inv
         Scope { own: values, dependencies: BTreeMap::new(), root_path: "/", thing_name: None };
     let setenv = manifest.lifecycle.setenv.iter();
     let setenv = setenv.map(|(key, value)| (key.clone(), scope.interpolate(value).text)).collect();
-    let lambda = Lambda::read(recipe, manifest, setenv, &configuration);
-    Some(lambda.map(|lambda| Function {
-        runtime_component: lambda.runtime.component().map(|name| name.to_string()),
-        runtime: lambda.runtime.to_string(),
-        handler: lambda.handler,
-        pinned: lambda.pinned,
-    }))
+    Some(Lambda::read(recipe, manifest, setenv, &configuration))
 }
 
-fn faults_of_function(recipe: &Recipe, invalid: InvalidLambda) -> impl Iterator<Item = Finding> {
-    invalid.faults.into_iter().map(move |lambda::Fault { at, message, advice }| {
-        let (pointer, message) = match at {
+impl Function {
+    fn of(lambda: Lambda) -> Self {
+        Self {
+            runtime_component: lambda.runtime.component().map(|name| name.to_string()),
+            runtime: lambda.runtime.to_string(),
+            handler: lambda.handler,
+            pinned: lambda.pinned,
+        }
+    }
+}
+
+/// `manifest`: the number of the one that was read.
+fn of_function(
+    file: &str,
+    bytes: &[u8],
+    manifest: usize,
+    lambda: &Result<Lambda, InvalidLambda>,
+) -> Vec<Finding> {
+    let places = Places::read(file, bytes);
+    let finding = |severity, at: &At, message: &str, advice: &str| {
+        let ways = match at {
             At::Configuration(pointer) => {
-                (format!("/ComponentConfiguration/DefaultConfiguration{pointer}"), message)
+                vec![format!("/ComponentConfiguration/DefaultConfiguration{pointer}")]
             }
-            At::Variable(name) => (format!("/Lifecycle/setenv/{name}"), message),
-            At::Artifacts => ("/Manifests".to_owned(), message),
+            // The manifest's own lifecycle is used in the place of the recipe's.
+            At::Variable(name) => ["", &format!("/Manifests/{manifest}")]
+                .map(|of| format!("{of}/Lifecycle/Setenv/{name}"))
+                .into(),
+            At::Artifacts => vec![format!("/Manifests/{manifest}/Artifacts")],
         };
-        Finding { pointer, ..Finding::of_file(&recipe.file, message, advice) }
-    })
+        let found = ways.iter().filter_map(|way| Some(places.as_ref()?.find(way)));
+        let place = found.max_by_key(|place| place.depth);
+        let of_file = Finding { severity, ..Finding::of_file(file, message, advice) };
+        match place {
+            Some(Place { at, pointer, .. }) => {
+                Finding { line: at.line, column: at.column, pointer, ..of_file }
+            }
+            None => of_file,
+        }
+    };
+    match lambda {
+        Ok(lambda) => {
+            let notices = lambda.notices.iter();
+            notices
+                .map(|Notice { at, message }| finding(Severity::Warning, at, message, ""))
+                .collect()
+        }
+        Err(invalid) => {
+            let faults = invalid.faults.iter();
+            faults
+                .map(|Fault { at, message, advice }| finding(Severity::Error, at, message, advice))
+                .collect()
+        }
+    }
 }
 
 fn manifests(recipe: &Recipe, platform: &Platform) -> Vec<ManifestReport> {

@@ -4,6 +4,7 @@
 //! (`AWS_GREENGRASS_LAMBDA_…`), how it runs in its configuration. Lists are written as lists, or as Greengrass writes
 //! them: maps whose keys are numbers. What Greengrass has no key for stands in the same configuration under `hedgerow`.
 
+mod container;
 mod dependencies;
 mod fault;
 mod read;
@@ -18,8 +19,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+pub use container::LEAST_MEMORY;
 pub use dependencies::{Dependencies, dependencies};
-pub use fault::{At, Fault, InvalidLambda};
+pub use fault::{At, Fault, InvalidLambda, Notice};
 pub use runtime::{Language, Runtime, UnknownRuntime};
 
 /// What a function is, with every variable filled in.
@@ -60,6 +62,9 @@ pub struct Lambda {
     /// Components, the later over the earlier.
     pub layers: Vec<String>,
     pub sources: Vec<Source>,
+    /// What has another effect than it says, or none.
+    #[serde(skip)]
+    pub notices: Vec<Notice>,
 }
 
 /// `containerMode` and `containerParams`.
@@ -67,7 +72,7 @@ pub struct Lambda {
 pub struct Container {
     /// `GreengrassContainer`; the other mode is `NoContainer`.
     pub isolated: bool,
-    /// Bytes; `None`: as much as any component.
+    /// Bytes, [`LEAST_MEMORY`] at least; `None`: as much as any component.
     pub memory: Option<u64>,
     /// `/sys`, read-only.
     pub sysfs: bool,
@@ -100,7 +105,12 @@ pub enum Source {
     /// A filter of AWS IoT Core's topics.
     IotCore(String),
     /// `rate(…)` or `cron(…)`.
-    Schedule { expression: String, input: Option<Value> },
+    Schedule {
+        expression: String,
+        input: Option<Value>,
+        /// Where the expression stands in the configuration (RFC 6901).
+        pointer: String,
+    },
     /// A file or directory inside the fence.
     File(String),
 }

@@ -11,6 +11,7 @@ mod fields;
 mod identity;
 mod image;
 mod lifecycle;
+mod places;
 mod read;
 mod selection;
 mod step;
@@ -30,6 +31,7 @@ use crate::version::{Version, VersionReq};
 pub use artifact::{Access, Artifact, Permission, Unarchive};
 pub use image::{Image, InvalidImage};
 pub use lifecycle::{Lifecycle, StepName};
+pub(crate) use places::{Place, Places};
 pub use step::{
     Condition, ConditionTest, InvalidPrivilege, InvalidSkipIf, InvalidTimeout, Privilege, SkipIf,
     Step, Timeout,

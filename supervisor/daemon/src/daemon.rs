@@ -22,7 +22,7 @@ use crate::function::{self, DaemonInstances, Observer};
 use crate::image;
 use crate::jobs::Jobs;
 use crate::launcher::Launcher;
-use crate::layout::Layout;
+use crate::layout::{self, Layout};
 use crate::lifecycle::{Goal, State};
 use crate::metrics::Metrics;
 use crate::operations::Operations;
@@ -252,6 +252,7 @@ fn make_directories(layout: &Layout) -> anyhow::Result<()> {
         (layout.state.join("layers"), 0o700),
         // The sockets in it are open to every user: who is not the daemon stops here.
         (layout.runtime.join("ipc"), 0o700),
+        (layout.runtime.join(layout::nothing()), 0o755),
     ];
     for (path, mode) in directories {
         make_directory(&path, mode).with_context(|| format!("cannot make {}", path.display()))?;

@@ -15,7 +15,7 @@ use hedgerow_isolation::plan::{
 use serde::Serialize;
 
 pub use change::{Change, Effect};
-pub use function::{Client, Function};
+pub use function::{Client, Function, user_of_function};
 
 use crate::layout::{self, inside};
 use crate::lifecycle::{StepKind, Steps};

@@ -109,6 +109,11 @@ pub fn ipc_directory(slot: u32) -> PathBuf {
     format!("ipc/c{slot}").into()
 }
 
+/// A directory in which nothing is. Relative to [`Layout::runtime`].
+pub fn nothing() -> PathBuf {
+    "nothing".into()
+}
+
 /// Relative to [`Layout::state`].
 pub fn work_directory(slot: u32) -> PathBuf {
     work_directories().join(format!("c{slot}"))

@@ -77,3 +77,50 @@ fn what_cannot_be_deployed_is_an_error() {
     let report = check("a.yaml", format!("{head}{rest}").as_bytes(), &device("x86_64"));
     assert!(report.findings[0].message.contains("in no version that is ^9.0.0"));
 }
+
+const FUNCTION: &str = "\
+RecipeFormatVersion: '2020-01-25'
+ComponentName: com.example.F
+ComponentVersion: 1.0.0
+ComponentType: aws.greengrass.lambda
+componentconfiguration:
+  DefaultConfiguration:
+    timeoutInSeconds: soon
+    containerParams:
+      memorySize: 2000
+      volumes:
+        '0': {source: /a, destination: b}
+Manifests:
+  - Platform: {os: windows}
+  - Lifecycle:
+      setenv:
+        AWS_GREENGRASS_LAMBDA_FUNCTION_HANDLER: h
+        AWS_GREENGRASS_LAMBDA_RUNTIME: cobol
+";
+
+#[test]
+fn what_is_said_of_a_function_names_the_line() {
+    let findings = |text: &str| -> Vec<String> {
+        let report = check("a.yaml", text.as_bytes(), &device("x86_64"));
+        report.findings.iter().map(ToString::to_string).collect()
+    };
+    let root = "/componentconfiguration/DefaultConfiguration";
+    let volume = format!("(at {root}/containerParams/volumes/0/destination)");
+    let found = findings(FUNCTION);
+    assert_eq!(found.len(), 4, "{found:?}");
+    for (found, (place, says)) in found.iter().zip([
+        ("a.yaml:7:5: error", format!("(at {root}/timeoutInSeconds)")),
+        ("a.yaml:11:28: error", volume),
+        ("a.yaml:14:5: error", "(at /Manifests/1/Artifacts)".to_owned()),
+        ("a.yaml:17:9: error", "(at /Manifests/1/Lifecycle/setenv/AWS_".to_owned()),
+    ]) {
+        assert!(found.starts_with(place) && found.contains(&says), "{found}: {place} {says}");
+    }
+    let sound = FUNCTION
+        .replace("soon", "3")
+        .replace("destination: b", "destination: /b")
+        .replace("cobol", "provided\n    Artifacts: [{Uri: 's3://b/a.zip', Unarchive: ZIP}]");
+    let found = findings(&sound);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("a.yaml:9:7: warning: an instance has 16384 KB"), "{found:?}");
+}

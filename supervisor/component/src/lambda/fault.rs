@@ -20,6 +20,13 @@ pub struct Fault {
     pub advice: String,
 }
 
+/// What has another effect than it says, or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub at: At,
+    pub message: String,
+}
+
 /// Everything that is wrong with the parameters of one function.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct InvalidLambda {
@@ -44,6 +51,12 @@ impl fmt::Display for Fault {
             "" => Ok(()),
             advice => write!(f, "; {advice}"),
         }
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.at, self.message)
     }
 }
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::container::container;
 use super::fault::{At, InvalidLambda};
 use super::reader::{Place, Reader};
-use super::{Container, Device, Lambda, Runtime, Source, Volume};
+use super::{Lambda, Runtime, Source};
 use crate::recipe::{Manifest, Recipe, Unarchive};
 
 pub(super) const RUNTIME: &str = "AWS_GREENGRASS_LAMBDA_RUNTIME";
@@ -15,8 +16,21 @@ const ARN: &str = "AWS_GREENGRASS_LAMBDA_ARN";
 const HANDLER: &str = "AWS_GREENGRASS_LAMBDA_FUNCTION_HANDLER";
 const ARTIFACT_PATH: &str = "AWS_GREENGRASS_LAMBDA_ARTIFACT_PATH";
 
-const KIB: u64 = 1024;
-const MIB: u64 = 1024 * KIB;
+const MIB: u64 = 1 << 20;
+
+/// What Greengrass has no key for.
+const HEDGEROW: [&str; 10] = [
+    "aliases",
+    "deadLetterTopic",
+    "ephemeralStorageInMB",
+    "files",
+    "initTimeoutInSeconds",
+    "layers",
+    "maxEventAgeInSeconds",
+    "maxRetryAttempts",
+    "retryDelayInSeconds",
+    "schedules",
+];
 
 /// The longest time that Greengrass takes, in seconds.
 const LONGEST: u64 = i32::MAX as u64;
@@ -33,7 +47,9 @@ impl Lambda {
         let mut reader = Reader::default();
         let lambda = read(&mut reader, recipe, manifest, setenv, &Place::root(configuration));
         match lambda {
-            Some(lambda) if reader.faults.is_empty() => Ok(lambda),
+            Some(lambda) if reader.faults.is_empty() => {
+                Ok(Self { notices: reader.notices, ..lambda })
+            }
             _ => Err(InvalidLambda { faults: reader.faults }),
         }
     }
@@ -84,16 +100,19 @@ fn read(
     let queue_length = count(root, "maxQueueSize", 1, 1_000_000, 1000);
     let retries = count(&hedgerow, "maxRetryAttempts", 0, 100, 2);
     let storage = count(&hedgerow, "ephemeralStorageInMB", 1, 10_240, 512);
+    unknown(reader, &hedgerow);
     let encodings = [("json", true), ("binary", false)];
     let encoding = root.get("inputPayloadEncodingType").and_then(|p| reader.word(&p, &encodings));
+    let (environment, container) = (environment(reader, root), container(reader, root));
+    let sources = sources(reader, root, &hedgerow);
     let lambda = Lambda {
         arn,
         version: qualifier.unwrap_or_else(|| recipe.version.to_string()),
         runtime: runtime?,
         handler: handler?,
         archive: archive?,
-        environment: environment(reader, root),
-        container: container(reader, root),
+        environment,
+        container,
         json: encoding.unwrap_or(true),
         pinned,
         timeout,
@@ -108,10 +127,20 @@ fn read(
         ephemeral_storage: u64::from(storage) * MIB,
         aliases: aliases(reader, &hedgerow),
         layers: hedgerow.get("layers").map(|p| names(reader, &p)).unwrap_or_default(),
-        sources: sources(reader, root, &hedgerow),
+        sources,
         setenv,
+        notices: vec![],
     };
     Some(lambda)
+}
+
+/// A key that is misspelt would change nothing.
+fn unknown(reader: &mut Reader, hedgerow: &Place<'_>) {
+    for (key, place) in hedgerow.entries() {
+        if !HEDGEROW.contains(&key) {
+            reader.notice(&place, format!("is not known: there are {}", HEDGEROW.join(", ")));
+        }
+    }
 }
 
 fn variable<'e>(setenv: &'e BTreeMap<String, String>, name: &str) -> Option<&'e str> {
@@ -186,50 +215,12 @@ fn environment(reader: &mut Reader, root: &Place<'_>) -> BTreeMap<String, String
     environment
 }
 
-fn container(reader: &mut Reader, root: &Place<'_>) -> Container {
-    let modes = [("GreengrassContainer", true), ("NoContainer", false)];
-    let isolated = root.get("containerMode").and_then(|p| reader.word(&p, &modes)).unwrap_or(true);
-    let mut container =
-        Container { isolated, memory: None, sysfs: false, volumes: vec![], devices: vec![] };
-    // As Greengrass does, which has no container that they could be for.
-    if !isolated {
-        return container;
-    }
-    let none = Place { value: &Value::Null, ..root.clone() };
-    let parameters = root.get("containerParams").unwrap_or(none);
-    let memory = parameters.any(["memorySize", "memorySizeInKB"]);
-    let memory = memory.and_then(|p| reader.number(&p, 1, u64::MAX / KIB)).unwrap_or(16 * KIB);
-    container.memory = Some(memory * KIB);
-    let sysfs = parameters.get("mountROSysfs").and_then(|p| reader.flag(&p));
-    container.sysfs = sysfs.unwrap_or(false);
-    for item in items(reader, &parameters, "volumes") {
-        let source = path(reader, &item, ["source", "sourcePath"]);
-        let destination = path(reader, &item, ["destination", "destinationPath"]);
-        let (writable, add_group_owner) = rights(reader, &item);
-        if let (Some(source), Some(destination)) = (source, destination) {
-            container.volumes.push(Volume { source, destination, writable, add_group_owner });
-        }
-    }
-    for item in items(reader, &parameters, "devices") {
-        let path = path(reader, &item, ["path", "path"]);
-        let (writable, add_group_owner) = rights(reader, &item);
-        match path {
-            Some(path) if path.starts_with("/dev/") => {
-                container.devices.push(Device { path, writable, add_group_owner });
-            }
-            Some(path) => reader.wrong(&item, format!("the device {path:?} is not below /dev")),
-            None => {}
-        }
-    }
-    container
-}
-
-fn items<'v>(reader: &mut Reader, of: &Place<'v>, key: &str) -> Vec<Place<'v>> {
+pub(super) fn items<'v>(reader: &mut Reader, of: &Place<'v>, key: &str) -> Vec<Place<'v>> {
     of.get(key).map(|place| reader.items(&place)).unwrap_or_default()
 }
 
 /// An absolute path without `..`.
-fn path(reader: &mut Reader, item: &Place<'_>, keys: [&str; 2]) -> Option<String> {
+pub(super) fn path(reader: &mut Reader, item: &Place<'_>, keys: [&str; 2]) -> Option<String> {
     let Some(place) = item.any(keys) else {
         reader.wrong(item, format!("{} is missing", keys[0]));
         return None;
@@ -242,14 +233,6 @@ fn path(reader: &mut Reader, item: &Place<'_>, keys: [&str; 2]) -> Option<String
         reader.wrong(&place, format!("{path:?} is not an absolute path without .."));
     }
     is_sound.then_some(path)
-}
-
-/// Whether it may be written, and whether the owning group's rights are added.
-fn rights(reader: &mut Reader, item: &Place<'_>) -> (bool, bool) {
-    let words = [("ro", false), ("rw", true)];
-    let writable = item.get("permission").and_then(|p| reader.word(&p, &words));
-    let group = item.get("addGroupOwner").and_then(|p| reader.flag(&p));
-    (writable.unwrap_or(false), group.unwrap_or(false))
 }
 
 fn aliases(reader: &mut Reader, hedgerow: &Place<'_>) -> BTreeMap<String, String> {
@@ -289,12 +272,17 @@ fn sources(reader: &mut Reader, root: &Place<'_>, hedgerow: &Place<'_>) -> Vec<S
         let types = [("PUB_SUB", false), ("IOT_CORE", true)];
         let cloud = item.get("type").and_then(|p| reader.word(&p, &types)).unwrap_or(false);
         let Some(topic) = required(reader, &item, "topic") else { continue };
+        if cloud {
+            reader
+                .notice(&item, format!("there is no cloud link yet: nothing is heard on {topic}"));
+        }
         sources.push(if cloud { Source::IotCore(topic) } else { Source::Topic(topic) });
     }
     for item in items(reader, hedgerow, "schedules") {
         let Some(expression) = required(reader, &item, "expression") else { continue };
         let input = item.get("input").map(|place| place.value.clone());
-        sources.push(Source::Schedule { expression, input });
+        let pointer = format!("{}/expression", item.pointer);
+        sources.push(Source::Schedule { expression, input, pointer });
     }
     for item in items(reader, hedgerow, "files") {
         sources.extend(path(reader, &item, ["path", "path"]).map(Source::File));

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::fault::{At, Fault};
+use super::fault::{At, Fault, Notice};
 
 /// A part of a configuration and the way to it.
 #[derive(Clone)]
@@ -11,10 +11,11 @@ pub(super) struct Place<'v> {
     pub pointer: String,
 }
 
-/// Collects what is wrong.
+/// Collects what is wrong, and what is to be said of the rest.
 #[derive(Default)]
 pub(super) struct Reader {
     pub faults: Vec<Fault>,
+    pub notices: Vec<Notice>,
 }
 
 impl<'v> Place<'v> {
@@ -25,6 +26,12 @@ impl<'v> Place<'v> {
     fn child(&self, key: &str, value: &'v Value) -> Self {
         let key = key.replace('~', "~0").replace('/', "~1");
         Self { value, pointer: format!("{}/{key}", self.pointer) }
+    }
+
+    /// Everything in a map.
+    pub fn entries(&self) -> impl Iterator<Item = (&'v str, Self)> {
+        let entries = self.value.as_object().into_iter().flatten();
+        entries.map(|(key, value)| (key.as_str(), self.child(key, value)))
     }
 
     /// The value of a key. Null is the same as absent.
@@ -46,6 +53,11 @@ impl Reader {
 
     pub fn wrong(&mut self, place: &Place<'_>, message: impl Into<String>) {
         self.fault(At::Configuration(place.pointer.clone()), message, "");
+    }
+
+    pub fn notice(&mut self, place: &Place<'_>, message: impl Into<String>) {
+        let at = At::Configuration(place.pointer.clone());
+        self.notices.push(Notice { at, message: message.into() });
     }
 
     /// A scalar as text.

@@ -143,8 +143,11 @@ fn what_greengrass_has_no_key_for_stands_under_hedgerow() {
     assert_eq!(lambda.layers, ["com.example.Numpy", "com.example.Ours"]);
     assert_eq!(lambda.dead_letter_topic.as_deref(), Some("lost/events"));
     assert_eq!((lambda.max_event_age, lambda.retries), (Duration::from_secs(60), 0));
-    let schedule =
-        Source::Schedule { expression: "rate(5 minutes)".into(), input: Some(json!({"a": [1]})) };
+    let schedule = Source::Schedule {
+        expression: "rate(5 minutes)".into(),
+        input: Some(json!({"a": [1]})),
+        pointer: "/hedgerow/schedules/0/expression".into(),
+    };
     assert_eq!(lambda.sources[2..], [schedule, Source::File("/data/in".into())]);
 }
 
@@ -154,6 +157,38 @@ fn without_a_container_there_are_no_container_parameters() {
     let container = lambda.unwrap().container;
     assert_eq!((container.isolated, container.memory), (false, None));
     assert!(container.volumes.is_empty() && container.devices.is_empty());
+}
+
+#[test]
+fn what_has_another_effect_than_it_says_is_told() {
+    let notices = |change: &dyn Fn(&mut Value)| -> Vec<String> {
+        let lambda = with(|configuration| {
+            *configuration = json!({});
+            change(configuration);
+        });
+        lambda.unwrap().notices.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(notices(&|_| {}), Vec::<String>::new());
+    let volumes = json!([{"source": "/a", "destination": "/b"}]);
+    let device = json!([{"path": "/dev/video0", "permission": "ro"}]);
+    for (key, value, at, says) in [
+        ("containerMode", json!("NoContainer"), "/containerMode", "granted to it"),
+        ("containerParams", json!({"memorySize": 2048}), "/containerParams/memorySize", "16384 KB"),
+        ("containerParams", json!({"devices": device}), "/containerParams/devices/0", "may write"),
+        ("pubsubTopics", json!([{"topic": "a", "type": "IOT_CORE"}]), "/pubsubTopics/0", "cloud"),
+        ("hedgerow", json!({"layer": []}), "/hedgerow/layer", "is not known: there are aliases"),
+    ] {
+        let told = notices(&|configuration| configuration[key] = value.clone());
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with(&format!("configuration {at}: ")), "{told:?}");
+        assert!(told[0].contains(says), "{told:?}");
+    }
+    let told = notices(&|configuration| {
+        configuration["containerMode"] = json!("NoContainer");
+        configuration["containerParams"] = json!({"volumes": volumes, "devices": {}});
+    });
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1].contains("/containerParams/volumes: is for functions in a container"));
 }
 
 #[test]
@@ -178,6 +213,12 @@ fn each_fault_names_its_place() {
             "/containerParams/volumes/0/permission",
             json!("x"),
             "/containerParams/volumes/0/permission",
+        ),
+        ("/containerParams/volumes/0/source", json!("//"), "/containerParams/volumes/0/source"),
+        (
+            "/containerParams/volumes/0/destination",
+            json!("/var/task/data"),
+            "/containerParams/volumes/0/destination",
         ),
         ("/containerParams/devices/0/path", json!("/etc/passwd"), "/containerParams/devices/0"),
         ("/pubsubTopics/0/type", json!("KAFKA"), "/pubsubTopics/0/type"),

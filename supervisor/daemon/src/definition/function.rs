@@ -1,10 +1,13 @@
 //! What of a definition is a Lambda function's.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use hedgerow_component::ComponentName;
-use hedgerow_component::lambda::{Container, Runtime};
+use hedgerow_component::lambda::{Container, Runtime, Volume};
 use hedgerow_function::{FunctionSpec, Runtime as Asked};
+use hedgerow_isolation::grants::{BadPath, Grant, HostAccess, HostPath, Lack, PlainPath};
+use hedgerow_isolation::plan::{IdRange, Needs, User};
 use serde::Serialize;
 
 /// Directories are relative to the state directory.
@@ -20,6 +23,9 @@ pub struct Function {
     pub layers: Vec<String>,
     /// Absent where no component brings one: then the function or a layer may.
     pub client: Option<Client>,
+    /// What of its configuration has another effect than it says.
+    #[serde(skip)]
+    pub notices: Vec<String>,
 }
 
 /// A component that brings the client of a runtime, and perhaps an interpreter in `bin`.
@@ -33,9 +39,26 @@ pub struct Client {
 }
 
 impl Function {
-    /// What a person should know before relying on it.
-    pub fn notices(&self, component: &ComponentName) -> Vec<String> {
-        let mut notices = Vec::new();
+    /// What it must have of the host.
+    pub fn needs(&self) -> Result<Needs, BadPath> {
+        let Container { volumes, devices, .. } = &self.container;
+        let host_paths = volumes.iter().map(host_path).collect::<Result<_, _>>()?;
+        let devices = devices.iter().map(|device| (&device.path).into()).collect();
+        Ok(Needs { devices, host_paths })
+    }
+
+    /// What a person should know before relying on it. `granted`: what the component may have of the host.
+    pub fn notices(&self, component: &ComponentName, granted: &Grant) -> Vec<String> {
+        let mut notices: Vec<String> =
+            self.notices.iter().map(|notice| format!("{component}: {notice}")).collect();
+        let ungranted = self.needs().map(|needs| granted.lacks(&needs)).unwrap_or_default();
+        notices.extend(ungranted.into_iter().map(|Lack { what, line }| {
+            format!(
+                "{component} asks for {what}, which no grant allows: until then no instance of it starts. To allow it, write \
+                 into hedgerow.toml: [[grant]] component = {:?}, {line}",
+                component.as_str()
+            )
+        }));
         let asked = &self.spec.runtime;
         match (&self.client, asked) {
             (Some(Client { component: client, runtime, .. }), _)
@@ -51,12 +74,25 @@ impl Function {
             )),
             (Some(_), _) | (None, Asked::Provided { .. }) => {}
         }
-        if !self.container.isolated {
-            notices.push(format!(
-                "{component} asks for NoContainer and gets a fence as any component does: of the host it has what is \
-                 granted to it"
-            ));
-        }
         notices
     }
+}
+
+/// `posixUser`, as far as it is known before there is a fence: `user` or `user:group`, each `ggc_user`, `root` or a number.
+pub fn user_of_function(posix_user: &str) -> Option<User> {
+    let id = |name: &str| match name {
+        "root" => Some(0),
+        "ggc_user" | "ggc_group" => Some(User::GGC.uid),
+        number => number.parse().ok().filter(|id| *id < IdRange::COUNT),
+    };
+    let (user, group) = posix_user.split_once(':').unwrap_or((posix_user, posix_user));
+    Some(User { uid: id(user)?, gid: id(group)? })
+}
+
+/// What a grant gives is the component user's in any case: `addGroupOwner` adds nothing.
+fn host_path(volume: &Volume) -> Result<HostPath, BadPath> {
+    let plain = |path: &str| PlainPath::try_from(PathBuf::from(path));
+    let access = if volume.writable { HostAccess::ReadWrite } else { HostAccess::ReadOnly };
+    let target = (volume.source != volume.destination).then(|| plain(&volume.destination));
+    Ok(HostPath { path: plain(&volume.source)?, access, target: target.transpose()? })
 }

@@ -20,7 +20,7 @@ use super::document;
 use function::function;
 
 use super::nucleus::Nucleus;
-use crate::definition::{Definition, Neighbour, RunWith, StepDefinition};
+use crate::definition::{Definition, Neighbour, RunWith, StepDefinition, user_of_function};
 use crate::layout::{ROOT_PATH, inside};
 use crate::lifecycle::StepKind;
 use crate::packages::Place;
@@ -51,8 +51,8 @@ pub enum DefineError {
     Platform { component: String, mismatches: Vec<Mismatch> },
     #[error("{component} is no function that can be run: {source}")]
     Function { component: String, source: InvalidLambda },
-    #[error("{component}: configuration /hedgerow/schedules: {source}")]
-    Schedule { component: String, source: InvalidSchedule },
+    #[error("{component}: configuration {pointer}: {source}")]
+    Schedule { component: String, pointer: String, source: InvalidSchedule },
     #[error("the layer {layer} of {component} {why}")]
     Layer { component: String, layer: String, why: &'static str },
     #[error("the stored recipe of {component} is not valid any more: {source}")]
@@ -106,7 +106,7 @@ pub fn define(
             scope.own.configuration = configuration;
         }
     }
-    let function = function(own, manifest, &scope, all, &nucleus.platform(platform), settings)?;
+    let mut function = function(own, manifest, &scope, all, &nucleus, platform, settings)?;
     let steps = match function {
         // Its recipe's steps are for Greengrass's launcher of functions.
         Some(_) => BTreeMap::new(),
@@ -131,6 +131,13 @@ pub fn define(
             .posix_shell
             .unwrap_or_else(|| settings.run_with_default.posix_shell.clone()),
     };
+    if let (Some(function), Some(user)) = (&mut function, &run_with.posix_user)
+        && user_of_function(user).is_none()
+    {
+        function.notices.push(format!(
+            "it runs as ggc_user and not as {user}: an instance knows ggc_user, root and numbers"
+        ));
+    }
     let installs = (&version, &own.package, install.map(what_it_runs), &run_with.posix_user);
     let install_fingerprint = fingerprint(&installs);
     let mut definition = Definition {

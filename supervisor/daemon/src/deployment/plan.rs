@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hedgerow_api::Error;
 use hedgerow_component::configuration::Configuration;
+use hedgerow_isolation::grants::granted;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,6 +17,7 @@ use super::select;
 use super::worker::Worker;
 use crate::definition::{Change, Definition, Effect};
 use crate::packages::{Place, notices};
+use crate::settings::Settings;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct PlanReport {
@@ -62,6 +64,9 @@ impl Worker {
         let mut selection = select::select(request, &around.layout.image, records, platform)?;
         let bytes_to_copy = prepare::examine(request, &mut selection, &packages(around))?;
         let definitions = prepare::foresee(&selection, records, platform, settings)?;
+        // The launcher reads them at each use, too.
+        let grants = Settings::read(&around.layout.config).map(|now| now.grant);
+        let grants = grants.unwrap_or_else(|_| settings.grant.clone());
         let mut report = PlanReport { bytes_to_copy, ..PlanReport::default() };
         let desired = select::wanted_to_stay(records)?;
         for name in &selection.removed {
@@ -76,7 +81,10 @@ impl Worker {
             let recipe = &selected.candidate.recipe;
             report.notices.extend(notices(recipe, place, &selection.platform));
             let function = definitions.get(name).and_then(|after| after.function.as_ref());
-            report.notices.extend(function.into_iter().flat_map(|function| function.notices(name)));
+            if let Some(function) = function {
+                let granted = granted(&grants, name.as_str());
+                report.notices.extend(function.notices(name, &granted));
+            }
             if name.as_str() == NUCLEUS {
                 report.notices.extend(idle_keys(&selected.after));
             }

@@ -1,14 +1,14 @@
 //! What instances of one version of a function are made of.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use hedgerow_component::lambda::{Runtime, Volume};
+use hedgerow_component::lambda::Runtime;
 use hedgerow_function::FunctionSpec;
-use hedgerow_isolation::grants::{BadPath, HostAccess, HostPath, PlainPath};
-use hedgerow_isolation::plan::{Access, Base, FenceId, Limits, Mount, Needs, Plan, User};
+use hedgerow_isolation::grants::BadPath;
+use hedgerow_isolation::plan::{Access, Account, Base, FenceId, Limits, Mount, Needs, Plan, User};
 
-use crate::definition::{Definition, Function};
+use crate::definition::{Definition, Function, user_of_function};
+use crate::layout::{self, inside};
 
 /// Inside the fence: where the code is (`LAMBDA_TASK_ROOT`), layers, and the client of the runtime.
 pub const TASK: &str = "/var/task";
@@ -34,27 +34,41 @@ pub struct Making {
     pub setenv: BTreeMap<String, String>,
     /// The runtime that the client at [`RUNTIME`] is for.
     pub client: Option<Runtime>,
+    /// Whose processes and files they are.
+    user: User,
 }
 
 impl Making {
     pub fn new(definition: Definition, function: &Function) -> Result<Self, MakingError> {
         let mut mounts = vec![mount(&function.code, TASK)];
         mounts.extend(function.layers.iter().map(|layer| mount(layer, LAYERS)));
+        if function.layers.is_empty() {
+            mounts.push(nothing(LAYERS));
+        }
         mounts.extend(function.client.iter().map(|client| mount(&client.directory, RUNTIME)));
-        let container = &function.container;
-        let host_paths = container.volumes.iter().map(host_path);
-        let needs = Needs {
-            devices: container.devices.iter().map(|device| (&device.path).into()).collect(),
-            host_paths: host_paths.collect::<Result<_, _>>()?,
-        };
+        let needs = function.needs()?;
         let client = function.client.as_ref().map(|client| client.runtime.clone());
-        Ok(Self { definition, mounts, needs, setenv: function.variables.clone(), client })
+        let user = definition.run_with.posix_user.as_deref().and_then(user_of_function);
+        let user = user.unwrap_or(User::GGC);
+        Ok(Self { definition, mounts, needs, setenv: function.variables.clone(), client, user })
+    }
+
+    /// As whom its processes run.
+    pub fn account(&self) -> Account {
+        Account {
+            name: format!("{}:{}", self.user.uid, self.user.gid),
+            directories: vec![inside::work(&self.definition.name).into()],
+        }
     }
 
     pub fn plan(&self, fence: FenceId, spec: &FunctionSpec) -> Plan {
         let mut plan = self.definition.plan(fence);
         plan.layer = None;
         plan.mounts.extend(self.mounts.iter().cloned());
+        // Nothing of an instance's is written, so that nothing can be given to another user later.
+        for mount in plan.mounts.iter_mut().filter(|mount| mount.access == Access::Layered) {
+            mount.owner = Some(self.user);
+        }
         plan.tmp = Some(spec.ephemeral_storage);
         plan.listeners = vec![RUNTIME_API];
         plan.needs = self.needs.clone();
@@ -69,10 +83,14 @@ fn mount(source: &str, target: &str) -> Mount {
     Mount { base: Base::State, source, target, access: Access::Layered, owner }
 }
 
-/// What a grant gives is the component user's in any case: `addGroupOwner` adds nothing.
-fn host_path(volume: &Volume) -> Result<HostPath, BadPath> {
-    let plain = |path: &str| PlainPath::try_from(PathBuf::from(path));
-    let access = if volume.writable { HostAccess::ReadWrite } else { HostAccess::ReadOnly };
-    let target = (volume.source != volume.destination).then(|| plain(&volume.destination));
-    Ok(HostPath { path: plain(&volume.source)?, access, target: target.transpose()? })
+/// In the place of what the host has there.
+fn nothing(target: &str) -> Mount {
+    let source = layout::nothing();
+    Mount {
+        base: Base::Runtime,
+        source,
+        target: target.into(),
+        access: Access::ReadOnly,
+        owner: None,
+    }
 }

@@ -10,7 +10,7 @@ use hedgerow_function::{
     Ended, FunctionSpec, Instance, InstanceLink, LogTail, OpenError, runtime_api, v1,
 };
 use hedgerow_isolation::moment::Moment;
-use hedgerow_isolation::plan::{Account, FenceId, Network, Step, StepId, User};
+use hedgerow_isolation::plan::{FenceId, Network, Step, StepId, User};
 use hedgerow_isolation::protocol::{Error, ErrorKind, Event, Exit, ExitStatus, Request, Response};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -23,7 +23,6 @@ use super::instances::{DaemonInstances, Version};
 use super::making::TASK;
 use super::output::drain;
 use crate::launcher::{CallError, FenceEvent, FenceEvents, Launcher};
-use crate::layout::inside;
 use crate::log::Stream;
 
 /// The one step of an instance: its runtime.
@@ -113,18 +112,13 @@ async fn begin(
     });
     let argv = found.await?.clone();
     let component = &version.component;
-    let definition = &version.making.definition;
-    let account = definition.run_with.posix_user.as_ref().map(|name| Account {
-        name: name.clone(),
-        directories: vec![inside::work(&definition.name).into()],
-    });
     let step = Step {
         id: RUNTIME,
         argv,
         env: environment(&component.environment, &version.making.setenv, spec, fence),
         cwd: TASK.into(),
         user: User::GGC,
-        account,
+        account: Some(version.making.account()),
         privileged: false,
     };
     let caller = with.sdk.get().map(|sdk| sdk.caller(Arc::new(spec.clone())));

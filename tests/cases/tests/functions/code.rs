@@ -136,7 +136,10 @@ fn an_invocation_that_runs_outlives_an_update() -> Result<()> {
     let two = Code::new("bootstrap", &bootstrap("two"))?;
     let words = create(&two, "any", "provided", &["--schedule", "rate(5 fortnights)"]);
     let refused = hedgerow.say(&words.iter().map(String::as_str).collect::<Vec<_>>())?;
-    ensure!(refused.stderr.contains("configuration /hedgerow/schedules: "), "{refused:?}");
+    ensure!(
+        refused.stderr.contains("configuration /hedgerow/schedules/0/expression: "),
+        "{refused:?}"
+    );
     run(&hedgerow, &create(&two, "any", "provided", &[]))?;
     ensure!(answer(&hedgerow, NAME, "{}")? == r#""two""#);
     let old = invoke.wait_with_output()?;

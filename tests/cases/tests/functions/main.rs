@@ -1,6 +1,7 @@
 //! Lambda functions as components: deployed, updated, rolled back, stopped and removed as any.
 
 mod code;
+mod container;
 mod ways;
 
 use std::fs;

@@ -1,6 +1,7 @@
 //! From a Lambda function's parameters to what runs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use hedgerow_component::ComponentName;
 use hedgerow_component::lambda::{Lambda, Language, Runtime, Source};
@@ -11,7 +12,7 @@ use hedgerow_function::{Encoding, EventSource, FunctionSpec, QueuePolicy, Schedu
 use nix::sys::sysinfo::sysinfo;
 use serde_json::Value;
 
-use super::{DefineError, Ingredients};
+use super::{DefineError, Ingredients, Nucleus};
 use crate::definition::{Client, Function};
 use crate::settings::Settings;
 
@@ -19,12 +20,16 @@ use crate::settings::Settings;
 const REGION: &str = "us-east-1";
 const ACCOUNT: &str = "000000000000";
 
+const MANAGER: &str = "aws.greengrass.LambdaManager";
+const LONGEST_RESULT: &str = "getResultTimeoutInSecond";
+
 /// `None` for components of other types. The digest is filled in by the definition's author.
 pub fn function(
     own: &Ingredients,
     manifest: &Manifest,
     scope: &Scope<'_>,
     all: &BTreeMap<ComponentName, Ingredients>,
+    nucleus: &Nucleus,
     platform: &Platform,
     settings: &Settings,
 ) -> Result<Option<Function>, DefineError> {
@@ -34,15 +39,25 @@ pub fn function(
     }
     let setenv = manifest.lifecycle.setenv.iter();
     let setenv = setenv.map(|(key, value)| (key.clone(), scope.interpolate(value).text)).collect();
-    let lambda = Lambda::read(recipe, manifest, setenv, scope.own.configuration)
+    let mut lambda = Lambda::read(recipe, manifest, setenv, scope.own.configuration)
         .map_err(|source| DefineError::Function { component: own.name.to_string(), source })?;
+    let mut notices: Vec<String> = lambda.notices.iter().map(ToString::to_string).collect();
+    if let Some(longest) = longest_result(all).filter(|longest| lambda.timeout > *longest) {
+        notices.push(format!(
+            "timeoutInSeconds is {}, and an invocation ends after the {} of {MANAGER}'s {LONGEST_RESULT}",
+            lambda.timeout.as_secs(),
+            longest.as_secs()
+        ));
+        lambda.timeout = longest;
+    }
     for source in &lambda.sources {
-        if let Source::Schedule { expression, .. } = source {
-            let invalid =
-                |source| DefineError::Schedule { component: own.name.to_string(), source };
+        if let Source::Schedule { expression, pointer, .. } = source {
+            let (component, pointer) = (own.name.to_string(), pointer.clone());
+            let invalid = |source| DefineError::Schedule { component, pointer, source };
             expression.parse::<Schedule>().map_err(invalid)?;
         }
     }
+    let platform = &nucleus.platform(platform);
     let mut layers = Vec::new();
     for name in &lambda.layers {
         let lacks =
@@ -58,10 +73,19 @@ pub fn function(
         client: client(&lambda.runtime, own, all, platform),
         code: format!("{}/unarchived/{}", own.package, lambda.archive),
         layers,
-        variables: lambda.setenv.clone(),
+        variables: nucleus.environment.clone().into_iter().chain(lambda.setenv.clone()).collect(),
+        notices,
         container: lambda.container.clone(),
         spec: spec(own.name.as_str(), lambda, settings),
     }))
+}
+
+/// How long any invocation may take, where the component that says so is deployed.
+fn longest_result(all: &BTreeMap<ComponentName, Ingredients>) -> Option<Duration> {
+    let manager = all.iter().find(|(name, _)| name.as_str() == MANAGER);
+    let said = manager?.1.configuration.get(LONGEST_RESULT)?;
+    let seconds = said.as_u64().or_else(|| said.as_str()?.trim().parse().ok());
+    seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
 /// The one that the resolution chose: among what is deployed it is the nearest.
@@ -148,7 +172,7 @@ fn source(source: Source) -> EventSource {
     match source {
         Source::Topic(filter) => EventSource::Topic { filter },
         Source::IotCore(filter) => EventSource::IotCore { filter },
-        Source::Schedule { expression, input } => {
+        Source::Schedule { expression, input, .. } => {
             let input = input.as_ref().map(Value::to_string);
             EventSource::Schedule { expression, input }
         }

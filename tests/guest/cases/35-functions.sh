@@ -1,0 +1,76 @@
+# Lambda functions in cgroup v2: frozen and thawed, out of memory, reclaimed when memory is short, and what the daemon's
+# death leaves of them.
+create() { # NAME, more
+    name=$1
+    shift
+    hedgerow function create "$name" --directory /tests/components/functions/test.function --handler any \
+        --runtime provided.al2023 --memory 48 --timeout 60 "$@"
+    hedgerow config set "$name" /maxIdleTimeInSeconds=600
+}
+
+unit=$(systemctl show --value --property ControlGroup hedgerow-launch.service)
+# The cgroups of instances.
+instances() {
+    find "/sys/fs/cgroup$unit" -maxdepth 1 -name 'fence-f*'
+}
+is_gone() { [ ! -d "$1" ]; }
+frozen() { grep -qx "frozen $2" "$1/cgroup.events"; }
+used() { sed -n 's/^usage_usec //p' "$1/cpu.stat"; }
+got() { hedgerow logs "$1" | grep -F "got $2"; }
+
+deploy_only
+create test.first --topic test/in
+state_is test.first RUNNING
+[ -z "$(instances)" ] || fail "nobody has asked it anything yet"
+[ "$(hedgerow invoke test.first -p '{"a": 1}')" = '{"a": 1}' ] || fail "not its answer"
+first=$(instances)
+eventually 10 frozen "$first" 1
+before=$(used "$first")
+sleep 1
+[ "$(used "$first")" = "$before" ] || fail "it runs while it is frozen"
+
+hedgerow topic pub --json-payload test/in '{"by": "topic"}'
+eventually 10 got test.first "{'by': 'topic'}"
+[ "$(instances)" = "$first" ] || fail "another instance"
+eventually 10 frozen "$first" 1
+
+echo "out of memory"
+create test.second
+said=$(hedgerow invoke test.second -p '{"eat": 1}' 2>&1) && fail "it ate: $said"
+echo "$said"
+case $said in
+    *Runtime.OutOfMemory*"signal: killed"*) ;;
+    *) fail "not as Lambda says it" ;;
+esac
+hedgerow logs test.second | grep "REPORT"
+only_first() { [ "$(instances)" = "$first" ]; }
+eventually 10 only_first
+
+echo "memory is short"
+hedgerow invoke test.second
+second=$(instances | grep -v -x "$first")
+eventually 10 frozen "$second" 1
+# Whoever takes more than its share has to wait, and counts as waiting for memory.
+systemd-run --quiet --unit=shortage --property=MemoryHigh=16M --property=MemoryMax=256M \
+    python3 -c 'kept = [bytearray(4096) for _ in iter(int, 1)]'
+deadline=$(($(date +%s) + 40))
+while [ -d "$first" ]; do
+    [ -d "$second" ] || fail "the younger went first"
+    [ "$(date +%s)" -lt "$deadline" ] || { cat /proc/pressure/memory; fail "none was reclaimed"; }
+done
+systemctl stop shortage.service
+cat /proc/pressure/memory
+
+echo "the daemon is killed"
+hedgerow config set test.first /maxInstancesCount=1
+hedgerow invoke --async test.first -p '{"hang": 1}'
+eventually 20 got test.first "{'hang': 1}"
+hanging=$(instances | grep -v -x "$second")
+for n in 1 2 3; do hedgerow invoke --async test.first -p "{\"by\": $n}"; done
+kill -KILL "$(systemctl show --value --property MainPID hedgerow.service)"
+eventually 30 is_gone "$hanging"
+for n in 1 2 3; do eventually 30 got test.first "{'by': $n}"; done
+[ "$(hedgerow logs test.first | grep -cF "got {'hang': 1}")" = 2 ] || fail "what was cut off was not delivered again"
+[ "$(instances | wc -l)" = 1 ] || fail "an instance is nobody's: $(instances)"
+deploy_only
+[ -z "$(instances)" ] || fail "an instance outlives its function"
