@@ -1,11 +1,24 @@
 # Lambda functions in cgroup v2: frozen and thawed, out of memory, reclaimed when memory is short, and what the daemon's
 # death leaves of them.
-create() { # NAME, more
-    name=$1
-    shift
-    hedgerow function create "$name" --directory /tests/components/functions/test.function --handler any \
-        --runtime provided.al2023 --memory 48 --timeout 60 "$@"
-    hedgerow config set "$name" /maxIdleTimeInSeconds=600
+of_functions=/var/lib/functions
+
+recipe() { # NAME CONFIGURATION
+    mkdir -p "$of_functions/recipes" "$of_functions/artifacts/$1/1.0.0"
+    (cd /tests/components/functions/test.function &&
+        python3 -m zipfile -c "$of_functions/artifacts/$1/1.0.0/lambda-artifact.zip" .)
+    cat > "$of_functions/recipes/$1.yaml" << END
+RecipeFormatVersion: "2020-01-25"
+ComponentName: $1
+ComponentVersion: 1.0.0
+ComponentType: aws.greengrass.lambda
+ComponentConfiguration:
+  DefaultConfiguration:
+    { pinned: false, timeoutInSeconds: 60, maxIdleTimeInSeconds: 600, maxInstancesCount: 1, $2 }
+Manifests:
+  - Lifecycle:
+      Setenv: { AWS_GREENGRASS_LAMBDA_FUNCTION_HANDLER: any, AWS_GREENGRASS_LAMBDA_RUNTIME: provided.al2023 }
+    Artifacts: [{ Uri: greengrass:lambda-artifact.zip, Unarchive: ZIP, Permission: { Read: ALL, Execute: ALL } }]
+END
 }
 
 unit=$(systemctl show --value --property ControlGroup hedgerow-launch.service)
@@ -19,7 +32,11 @@ used() { sed -n 's/^usage_usec //p' "$1/cpu.stat"; }
 got() { hedgerow logs "$1" | grep -F "got $2"; }
 
 deploy_only
-create test.first --topic test/in
+memory="containerParams: { memorySize: 49152 }"
+recipe test.first "$memory, pubsubTopics: { '0': { topic: test/in, type: PUB_SUB } }"
+recipe test.second "$memory"
+hedgerow deploy --recipe-dir "$of_functions/recipes" --artifact-dir "$of_functions/artifacts" \
+    --add test.first --add test.second
 state_is test.first RUNNING
 [ -z "$(instances)" ] || fail "nobody has asked it anything yet"
 [ "$(hedgerow invoke test.first -p '{"a": 1}')" = '{"a": 1}' ] || fail "not its answer"
@@ -35,7 +52,6 @@ eventually 10 got test.first "{'by': 'topic'}"
 eventually 10 frozen "$first" 1
 
 echo "out of memory"
-create test.second
 said=$(hedgerow invoke test.second -p '{"eat": 1}' 2>&1) && fail "it ate: $said"
 echo "$said"
 case $said in
@@ -62,7 +78,6 @@ systemctl stop shortage.service
 cat /proc/pressure/memory
 
 echo "the daemon is killed"
-hedgerow config set test.first /maxInstancesCount=1
 hedgerow invoke --async test.first -p '{"hang": 1}'
 eventually 20 got test.first "{'hang': 1}"
 hanging=$(instances | grep -v -x "$second")
