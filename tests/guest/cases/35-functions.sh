@@ -36,7 +36,7 @@ memory="containerParams: { memorySize: 49152 }"
 recipe test.first "$memory, pubsubTopics: { '0': { topic: test/in, type: PUB_SUB } }"
 recipe test.second "$memory"
 hedgerow deploy --recipe-dir "$of_functions/recipes" --artifact-dir "$of_functions/artifacts" \
-    --add test.first --add test.second
+    --add test.first=1.0.0 --add test.second=1.0.0
 state_is test.first RUNNING
 [ -z "$(instances)" ] || fail "nobody has asked it anything yet"
 [ "$(hedgerow invoke test.first -p '{"a": 1}')" = '{"a": 1}' ] || fail "not its answer"
