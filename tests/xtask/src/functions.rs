@@ -16,6 +16,9 @@ pub enum Profile {
     Release,
 }
 
+/// Cargo's profile of functions, which are not built as we are.
+const FUNCTION: &str = "function";
+
 /// Lays it out as `target/functions/echo-rust/bootstrap`, where the tests look for it.
 pub fn lay_out(parts: &mut Parts, profile: Profile) -> Result<()> {
     parts.run("lay out the function in Rust", |part| {
@@ -24,8 +27,8 @@ pub fn lay_out(parts: &mut Parts, profile: Profile) -> Result<()> {
         let built = match profile {
             Profile::Debug => "debug",
             Profile::Release => {
-                build.arg("--release");
-                "release"
+                build.args(["--profile", FUNCTION]);
+                FUNCTION
             }
         };
         quietly(part, "echo-rust", build)?;
