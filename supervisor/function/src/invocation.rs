@@ -1,6 +1,7 @@
 //! One invocation: what is asked, and what comes of it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +13,10 @@ use crate::report::Status;
 /// A UUID (RFC 9562, version 4), in lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct RequestId(String);
+pub struct RequestId(Arc<str>);
+
+/// Characters of a UUID.
+const LENGTH: usize = 36;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a UUID")]
@@ -121,15 +125,15 @@ impl RequestId {
         getrandom::fill(&mut bytes)?;
         bytes[6] = bytes[6] & 0x0f | 0x40;
         bytes[8] = bytes[8] & 0x3f | 0x80;
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self(format!(
-            "{}-{}-{}-{}-{}",
-            &hex[..8],
-            &hex[8..12],
-            &hex[12..16],
-            &hex[16..20],
-            &hex[20..]
-        )))
+        let mut text = String::with_capacity(LENGTH);
+        for (place, byte) in bytes.into_iter().enumerate() {
+            if matches!(place, 4 | 6 | 8 | 10) {
+                text.push('-');
+            }
+            let digits = [byte >> 4, byte & 0x0f].into_iter();
+            text.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
+        }
+        Ok(Self(text.into()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -145,8 +149,8 @@ impl TryFrom<String> for RequestId {
             8 | 13 | 18 | 23 => byte == b'-',
             _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
         };
-        match text.len() == 36 && text.bytes().enumerate().all(is_right) {
-            true => Ok(Self(text)),
+        match text.len() == LENGTH && text.bytes().enumerate().all(is_right) {
+            true => Ok(Self(text.into())),
             false => Err(InvalidRequestId(text)),
         }
     }
@@ -154,7 +158,7 @@ impl TryFrom<String> for RequestId {
 
 impl From<RequestId> for String {
     fn from(id: RequestId) -> Self {
-        id.0
+        id.as_str().to_owned()
     }
 }
 
@@ -174,6 +178,22 @@ impl InvokeError {
             Self::TooManyRequests(_) => "TooManyRequestsException",
             Self::ResourceConflict(_) => "ResourceConflictException",
             Self::Service(_) => "ServiceException",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_request_id_is_a_random_uuid() {
+        let ids = [(); 2].map(|()| RequestId::generate().unwrap());
+        assert_ne!(ids[0], ids[1]);
+        for id in ids {
+            assert_eq!(RequestId::try_from(id.to_string()), Ok(id.clone()));
+            assert_eq!(id.as_str().as_bytes()[14], b'4', "its version: {id}");
+            assert!(b"89ab".contains(&id.as_str().as_bytes()[19]), "its variant: {id}");
         }
     }
 }
