@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, USER_AGENT};
 use hyper::{Request, StatusCode};
 use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use super::forward::Forward;
@@ -202,6 +203,8 @@ impl Api {
 
     async fn answered(&self, id: &str, headers: &HeaderMap, answer: Answer) -> Reply {
         if !self.is_stale(headers) && self.link.answer(id.to_owned(), answer).await {
+            // Whoever invoked waits for the answer, the runtime only to be told to go on.
+            yield_now().await;
             return reply::accepted();
         }
         let message = "no event with this request id waits for an answer";

@@ -21,10 +21,12 @@ const MEASURE_EVERY: Duration = Duration::from_secs(1);
 /// What a function wrote before it answered has come through its pipe within this.
 const LOG_LAG: Duration = Duration::from_millis(20);
 
-/// `REPORT`, and the answer of a caller who wants the log with it.
+/// What is written at the end of an invocation, and the answer of a caller who wants the log with it.
 #[derive(Debug)]
 pub(super) struct PendingReport {
     id: InstanceId,
+    /// Lines that Lambda writes between the function's own and `REPORT`.
+    last_lines: String,
     spec: Arc<FunctionSpec>,
     report: Report,
     peak_memory: Arc<AtomicU64>,
@@ -38,8 +40,6 @@ struct Tailed {
     completed: Completed,
     capture: Capture,
     start: String,
-    /// Lines that Lambda writes between the function's own and `REPORT`.
-    last_lines: String,
 }
 
 impl<I: Instances> Task<I> {
@@ -87,8 +87,7 @@ impl<I: Instances> Task<I> {
         let tailed = match (result, seat.capture.take(), call.take_reply()) {
             (Some(Ok(completed)), Some(capture), Some(reply)) => {
                 let start = report::start(&request_id, &seat.spec.version);
-                let last_lines = last_lines.clone();
-                Some(Tailed { reply, completed, capture, start, last_lines })
+                Some(Tailed { reply, completed, capture, start })
             }
             (Some(result), _, Some(reply)) => {
                 // A caller that went away does not want it.
@@ -98,8 +97,9 @@ impl<I: Instances> Task<I> {
             // A stream, whose beginning was the answer.
             (None, _, _) | (_, _, None) => None,
         };
-        let report = PendingReport {
+        self.reports.push(PendingReport {
             id,
+            last_lines,
             report: Report {
                 request_id,
                 duration,
@@ -112,11 +112,7 @@ impl<I: Instances> Task<I> {
             peak_memory: Arc::clone(&seat.peak_memory),
             measure,
             tailed,
-        };
-        for line in last_lines.lines() {
-            self.log(line);
-        }
-        self.reports.push(report);
+        });
         let is_timeout = matches!(fault, Some(Fault::Timeout(_)));
         self.count(|metrics| {
             metrics.invocations += 1;
@@ -132,45 +128,37 @@ impl<I: Instances> Task<I> {
         Some(self.reports.swap_remove(place))
     }
 
-    pub(super) fn flush_reports(&mut self) {
+    /// Beside: callers have their answers first.
+    pub(super) fn write_reports(&mut self) {
         for report in self.reports.drain(..) {
-            if report.measure || report.tailed.is_some() {
-                let instances = Arc::clone(&self.instances);
-                tokio::spawn(async move { report.write(&*instances).await });
-            } else {
-                let known = report.peak_memory.load(Ordering::Relaxed);
-                report.log(&*self.instances, known);
-            }
+            let instances = Arc::clone(&self.instances);
+            tokio::spawn(async move { report.write(&*instances).await });
         }
     }
 }
 
 impl PendingReport {
-    pub async fn write(mut self, instances: &impl Instances) {
+    pub async fn write(self, instances: &impl Instances) {
+        let log = |line: &str| instances.log(&self.spec.name, line);
+        self.last_lines.lines().for_each(log);
         if self.measure
             && let Some(usage) = instances.usage(self.id).await
         {
             self.peak_memory.fetch_max(usage.peak_memory, Ordering::Relaxed);
         }
-        let known = self.peak_memory.load(Ordering::Relaxed);
-        let tailed = self.tailed.take();
-        let report = self.log(instances, known);
-        if let Some(tailed) = tailed {
-            tailed.send(&report).await;
-        }
-    }
-
-    fn log(self, instances: &impl Instances, max_memory_used: u64) -> String {
+        let max_memory_used = self.peak_memory.load(Ordering::Relaxed);
         let report = Report { max_memory_used, ..self.report }.to_string();
-        instances.log(&self.spec.name, &report);
-        report
+        log(&report);
+        if let Some(tailed) = self.tailed {
+            tailed.send(&self.last_lines, &report).await;
+        }
     }
 }
 
 impl Tailed {
-    async fn send(self, report: &str) {
+    async fn send(self, last_lines: &str, report: &str) {
         sleep(LOG_LAG).await;
-        let Self { reply, completed, capture, start, last_lines } = self;
+        let Self { reply, completed, capture, start } = self;
         let mut log = format!("{start}\n").into_bytes();
         log.extend(capture.take());
         if log.last().is_some_and(|byte| *byte != b'\n') {

@@ -194,7 +194,7 @@ impl<I: Instances> Task<I> {
             for action in self.pool.step(event, self.now()) {
                 self.carry_out(action);
             }
-            self.flush_reports();
+            self.write_reports();
         }
         let counts = self.publish();
         if counts.draining + counts.ending == 0 {

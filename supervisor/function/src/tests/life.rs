@@ -215,6 +215,7 @@ async fn what_is_stopped_has_no_instances_and_refuses_until_it_is_started() {
     assert_eq!(until(&functions, |_| true).await.health, Health::Stopped);
     functions.start("f").await.unwrap();
     echo(&functions, "1").await;
+    until(&functions, |overview| overview.instances.idle == 1).await;
 
     let hung = tokio::spawn({
         let functions = functions.clone();
