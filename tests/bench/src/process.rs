@@ -42,6 +42,19 @@ pub fn cpu(pid: i32) -> Result<u64> {
     times.map(|field| field.parse::<u64>().with_context(|| format!("/proc/{pid}/stat"))).sum()
 }
 
+/// Microseconds of CPU of its main thread so far, to the nanosecond, as the scheduler counts them.
+pub fn cpu_time(pid: i32) -> Result<f64> {
+    let text = read(pid, "schedstat")?;
+    let nanoseconds = text.split_whitespace().next().and_then(|value| value.parse::<u64>().ok());
+    Ok(nanoseconds.with_context(|| format!("/proc/{pid}/schedstat"))? as f64 / 1e3)
+}
+
+/// The processes that its main thread has started and that have not ended.
+pub fn children(pid: i32) -> Result<Vec<i32>> {
+    let text = read(pid, &format!("task/{pid}/children"))?;
+    text.split_whitespace().map(|child| Ok(child.parse()?)).collect()
+}
+
 /// How often its main thread has waited so far.
 pub fn waits(pid: i32) -> Result<u64> {
     let text = read(pid, "status")?;

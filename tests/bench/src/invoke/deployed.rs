@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 
 use super::EVENT;
 use super::bare::{Function, Language};
+use super::fence;
 use super::nothing::Nothing;
 use crate::figure::{Figure, Target};
 use crate::sample::{Spread, percentile};
@@ -70,7 +71,7 @@ fn thaw(caller: &Caller, name: &str, rounds: usize) -> Result<Vec<Figure>> {
     ])
 }
 
-/// The first invocation of a function, beside a fence with a step in it.
+/// The first invocation of a function, beside an instance's fence with a step in it that does nothing.
 fn cold_rust(
     hedgerow: &Hedgerow,
     caller: &Caller,
@@ -78,8 +79,9 @@ fn cold_rust(
     rounds: usize,
 ) -> Result<Vec<Figure>> {
     let mut launcher = Launcher::start()?;
-    let plan = launcher.plan()?;
+    let plan = fence::plan(&launcher)?;
     launcher.cold(&plan)?;
+    caller.cold(hedgerow, name)?;
     let (mut cold, mut fence) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         cold.push(milliseconds(caller.cold(hedgerow, name)?));
@@ -103,6 +105,7 @@ fn cold_python(
     rounds: usize,
 ) -> Result<Vec<Figure>> {
     let (mut cold, mut bare) = (Vec::new(), Vec::new());
+    caller.cold(hedgerow, name)?;
     for _ in 0..rounds {
         cold.push(milliseconds(caller.cold(hedgerow, name)?));
         let start = Instant::now();

@@ -6,6 +6,7 @@
 
 mod bare;
 mod deployed;
+mod fence;
 mod idle;
 mod load;
 mod nothing;

@@ -10,11 +10,11 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use hedgerow_function::{
     Answer, Encoding, Ended, FunctionSpec, Functions, Instance, InstanceId, InstanceLink,
-    Instances, Invocation, LogTail, OpenError, QueuePolicy, RequestId, Runtime, Target, Usage,
-    runtime_api,
+    Instances, Invocation, LogTail, OpenError, Overview, QueuePolicy, RequestId, Runtime, Target,
+    Usage, runtime_api,
 };
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::bare::Function;
 
@@ -85,6 +85,10 @@ impl Room {
         Room { functions, target: Target::from(NAME) }
     }
 
+    pub fn idle(&self) -> Result<Idle> {
+        Ok(Idle(self.functions.watch(NAME).context("the function is gone")?))
+    }
+
     /// What the function answers.
     pub async fn invoke(&self, payload: Bytes) -> Result<Bytes> {
         let invocation = Invocation {
@@ -102,6 +106,16 @@ impl Room {
             }
             Answer::Stream(_) => bail!("the function streams"),
         }
+    }
+}
+
+/// Tells when the function's instance waits for an event.
+pub struct Idle(watch::Receiver<Overview>);
+
+impl Idle {
+    pub async fn wait(&mut self) -> Result<()> {
+        self.0.wait_for(|overview| overview.instances.idle > 0).await?;
+        Ok(())
     }
 }
 
