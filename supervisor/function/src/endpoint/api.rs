@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use hyper::Request;
-use hyper::StatusCode;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use tokio::sync::Semaphore;
 
 use super::access::{Access, Caller};
 use super::find::{Found, find};
-use super::read::read;
+use super::read::{read, throw_away};
 use super::refusal::Refusal;
 use super::reply::{Reply, ReplyBody, refused};
 use super::route::Route;
@@ -36,23 +35,27 @@ impl Api {
                 return refused(&refusal, "").map(ReplyBody::Whole);
             }
         };
-        let (head, body) = request.into_parts();
-        let answered = self.obey(&head, body, pace, request_id.clone()).await;
-        answered
-            .unwrap_or_else(|refusal| refused(&refusal, request_id.as_str()).map(ReplyBody::Whole))
+        let (head, mut body) = request.into_parts();
+        match self.obey(&head, &mut body, pace, request_id.clone()).await {
+            Ok(reply) => reply,
+            Err(refusal) => {
+                throw_away(&head, &mut body, pace).await;
+                refused(&refusal, request_id.as_str()).map(ReplyBody::Whole)
+            }
+        }
     }
 
     async fn obey(
         &self,
         head: &Parts,
-        body: Incoming,
+        body: &mut Incoming,
         pace: &Arc<Pace>,
         request_id: RequestId,
     ) -> Result<Reply, Refusal> {
         let claim = self.access.claim(head)?;
         let body = read(body, &self.room, pace).await?;
         let caller = claim.check(head, &body)?;
-        match Route::of(&head.method, &head.uri) {
+        match Route::of(&head.method, &head.uri)? {
             Route::Invoke(target) => {
                 let found = self.find(caller, target)?;
                 let ask =
@@ -67,24 +70,29 @@ impl Api {
             }
             Route::GetFunction(target) => {
                 let found = self.find(caller, target)?;
-                Ok(list::function(&found.spec, &request_id).map(ReplyBody::Whole))
+                Ok(list::function(&found, &request_id).map(ReplyBody::Whole))
             }
             Route::GetFunctionConfiguration(target) => {
                 let found = self.find(caller, target)?;
-                Ok(list::configuration(&found.spec, &request_id).map(ReplyBody::Whole))
+                Ok(list::configuration(&found, &request_id).map(ReplyBody::Whole))
             }
-            Route::ListFunctions { marker, max_items } => {
+            Route::ListFunctions(page) => {
                 let all = self.functions.list();
                 let visible = all.into_iter().filter(|spec| caller.may_call(&spec.name));
-                let listed = list::functions(visible, marker, max_items, &request_id)?;
-                Ok(listed.map(ReplyBody::Whole))
+                Ok(list::functions(visible, &page, &request_id).map(ReplyBody::Whole))
             }
-            Route::Unknown => Err(Refusal::new(
-                StatusCode::NOT_FOUND,
-                "UnknownOperationException",
-                "this endpoint serves Invoke, InvokeWithResponseStream, ListFunctions, GetFunction and \
-                 GetFunctionConfiguration",
-            )),
+            Route::ListVersionsByFunction(target, page) => {
+                let found = self.find(caller, target)?;
+                Ok(list::versions(&found, &page, &request_id).map(ReplyBody::Whole))
+            }
+            Route::ListAliases(target, page) => {
+                let found = self.find(caller, target)?;
+                Ok(list::aliases(&found, &page, &request_id).map(ReplyBody::Whole))
+            }
+            Route::GetAlias(target, alias) => {
+                let found = self.find(caller, target)?;
+                Ok(list::one_alias(&found, &alias, &request_id)?.map(ReplyBody::Whole))
+            }
         }
     }
 

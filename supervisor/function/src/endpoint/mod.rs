@@ -25,13 +25,17 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 pub use access::{Access, Credential};
 use api::Api;
+use refusal::Refusal;
 
 use crate::http::{Limits, connection};
 use crate::{Events, Functions};
@@ -56,6 +60,12 @@ pub struct Endpoint {
     connections: Arc<Semaphore>,
 }
 
+/// Among the connections that are served at once.
+#[derive(Debug)]
+pub struct Place {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
 impl Endpoint {
     pub fn new(functions: Functions, events: Events, access: Access) -> Self {
         let room = Arc::new(Semaphore::new(ROOM));
@@ -68,12 +78,12 @@ impl Endpoint {
     /// Serves whoever connects, and does not end.
     pub async fn serve(self, listener: TcpListener) {
         loop {
-            self.vacancy().await;
+            let place = self.vacancy().await;
             match listener.accept().await {
                 Ok((stream, _)) => {
                     // Without it the work goes slower, not wrong.
                     let _ = stream.set_nodelay(true);
-                    tokio::spawn(self.clone().serve_connection(stream));
+                    tokio::spawn(self.clone().serve_connection(stream, place));
                 }
                 // Of one connection that failed as it came, or of the machine's limits.
                 Err(_) => sleep(ACCEPT_PAUSE).await,
@@ -81,23 +91,41 @@ impl Endpoint {
         }
     }
 
-    /// Returns when another connection can be served.
-    pub async fn vacancy(&self) {
+    /// Waits until one connection more can be served.
+    pub async fn vacancy(&self) -> Place {
         // The semaphore is never closed.
-        let _ = self.connections.acquire().await;
+        Place { _permit: Arc::clone(&self.connections).acquire_owned().await.ok() }
     }
 
     /// Serves one connection to its end.
-    pub async fn serve_connection<S>(self, stream: S)
+    pub async fn serve_connection<S>(self, stream: S, _place: Place)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Ok(_place) = self.connections.acquire().await else { return };
-        let api = Arc::clone(&self.api);
+        let api = &self.api;
         connection::serve(stream, LIMITS, move |request, pace| {
-            let api = Arc::clone(&api);
+            let api = Arc::clone(api);
             async move { api.answer(request, &pace).await }
         })
         .await;
     }
+}
+
+/// Tells a peer whom the socket should not have let in why it is not served.
+pub async fn refuse_connection<S>(stream: S, _place: Place, why: String)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let refusal = Arc::new(Refusal::denied(why));
+    connection::serve(stream, LIMITS, move |request: Request<Incoming>, pace| {
+        let refusal = Arc::clone(&refusal);
+        async move {
+            let (head, mut body) = request.into_parts();
+            read::throw_away(&head, &mut body, &pace).await;
+            let mut reply = reply::refused(&refusal, "");
+            reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            reply
+        }
+    })
+    .await;
 }

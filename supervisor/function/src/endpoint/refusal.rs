@@ -23,13 +23,13 @@ impl Refusal {
     }
 
     pub fn not_allowed(function: &str) -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "AccessDeniedException",
-            format!(
-                "this access key is not for function {function}: add it to `functions` of the key in the endpoint's credentials"
-            ),
-        )
+        Self::denied(format!(
+            "this access key is not for function {function}: add it to `functions` of the key in the endpoint's credentials"
+        ))
+    }
+
+    pub fn denied(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "AccessDeniedException", message)
     }
 }
 
@@ -39,7 +39,9 @@ impl From<Fault> for Refusal {
             Fault::Missing => "MissingAuthenticationTokenException",
             Fault::Incomplete(_) => "IncompleteSignatureException",
             Fault::UnknownKey => "UnrecognizedClientException",
-            Fault::Skew { .. } | Fault::Mismatch => "InvalidSignatureException",
+            Fault::Unsigned(_) | Fault::Skew { .. } | Fault::Mismatch => {
+                "InvalidSignatureException"
+            }
         };
         Self::new(StatusCode::FORBIDDEN, name, fault.to_string())
     }

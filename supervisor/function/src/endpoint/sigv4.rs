@@ -14,10 +14,14 @@ use super::canonical;
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SERVICE: &str = "lambda";
+const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 
 /// How far the clocks of both sides may be apart, as in AWS.
 pub const SKEW: Duration = Duration::from_secs(15 * 60);
+
+type Mac256 = Hmac<Sha256>;
 
 /// What the `Authorization` header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,8 @@ pub enum Fault {
     Missing,
     #[error("the signature (AWS Signature Version 4) cannot be read: {0}")]
     Incomplete(&'static str),
+    #[error("the header {0} is not signed")]
+    Unsigned(HeaderName),
     #[error("the access key is not among this endpoint's credentials")]
     UnknownKey,
     #[error(
@@ -97,6 +103,12 @@ impl<'a> Signature<'a> {
                 return Err(Fault::Incomplete("SignedHeaders lack host or x-amz-date"));
             }
         }
+        if let Some(name) = unsigned(headers, signed_headers) {
+            return Err(Fault::Unsigned(name.clone()));
+        }
+        if headers.get(&CONTENT_SHA256).is_some_and(|said| *said == UNSIGNED_PAYLOAD) {
+            return Err(Fault::Incomplete("the body is not signed: let the client sign it"));
+        }
         let time = headers.get(&DATE).and_then(|value| value.to_str().ok());
         let time = time.ok_or(Fault::Incomplete("there is no x-amz-date"))?;
         if !time.starts_with(date) {
@@ -125,6 +137,12 @@ impl<'a> Signature<'a> {
 
     /// Whether who knows the secret has signed this request.
     pub fn verify(&self, secret: &str, request: &Request<'_>) -> Result<(), Fault> {
+        // In a time that does not depend on how much of it is right.
+        self.made_by(secret, request)?.verify_slice(&self.signature).map_err(|_| Fault::Mismatch)
+    }
+
+    /// What the signature is where it is right.
+    pub(super) fn made_by(&self, secret: &str, request: &Request<'_>) -> Result<Mac256, Fault> {
         let canonical = canonical::request(request, self.signed_headers)?;
         let Self { date, region, time, .. } = self;
         let digest = canonical::hex(&Sha256::digest(canonical));
@@ -133,8 +151,7 @@ impl<'a> Signature<'a> {
         for part in [region, SERVICE, "aws4_request"] {
             key = sign(&key, part);
         }
-        // In a time that does not depend on how much of it is right.
-        mac(&key, &text).verify_slice(&self.signature).map_err(|_| Fault::Mismatch)
+        Ok(mac(&key, &text))
     }
 
     fn signed_at(&self) -> Option<SystemTime> {
@@ -155,7 +172,13 @@ impl<'a> Signature<'a> {
     }
 }
 
-fn mac(key: &[u8], text: &str) -> Hmac<Sha256> {
+/// What says what is to be done is signed, as AWS demands.
+fn unsigned<'h>(headers: &'h HeaderMap, signed: &str) -> Option<&'h HeaderName> {
+    let is_signed = |name: &HeaderName| signed.split(';').any(|signed| *name == signed);
+    headers.keys().find(|name| name.as_str().starts_with("x-amz-") && !is_signed(name))
+}
+
+fn mac(key: &[u8], text: &str) -> Mac256 {
     let mut mac =
         Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| Hmac::new(&Default::default()));
     mac.update(text.as_bytes());

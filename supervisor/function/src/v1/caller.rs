@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -15,7 +16,7 @@ use super::publish::Publication;
 use super::{Device, DeviceError};
 use crate::endpoint::find::find;
 use crate::endpoint::invoke::{Ask, Kind, Outcome, invoke, kind};
-use crate::endpoint::read::read;
+use crate::endpoint::read::{read, throw_away};
 use crate::endpoint::refusal::Refusal;
 use crate::endpoint::reply::{Whole, document, nothing, refused};
 use crate::endpoint::route::Route;
@@ -78,19 +79,25 @@ impl Caller {
             return refused(&InvokeError::TooManyRequests(many).into(), request_id.as_str());
         };
         let limit = self.sdk.device.result_timeout();
-        let answered = timeout(limit, self.obey(request, pace, &request_id)).await;
-        let answered = answered.unwrap_or_else(|_| Err(late(limit)));
-        answered.unwrap_or_else(|refusal| refused(&refusal, request_id.as_str()))
+        let (head, mut body) = request.into_parts();
+        let answered = timeout(limit, self.obey(&head, &mut body, pace, &request_id)).await;
+        match answered.unwrap_or_else(|_| Err(late(limit))) {
+            Ok(reply) => reply,
+            Err(refusal) => {
+                throw_away(&head, &mut body, pace).await;
+                refused(&refusal, request_id.as_str())
+            }
+        }
     }
 
     async fn obey(
         &self,
-        request: Request<Incoming>,
+        head: &Parts,
+        body: &mut Incoming,
         pace: &Pace,
         request_id: &RequestId,
     ) -> Result<Whole, Refusal> {
-        let (head, body) = request.into_parts();
-        let Route::Invoke(target) = Route::of(&head.method, &head.uri) else {
+        let Route::Invoke(target) = Route::of(&head.method, &head.uri)? else {
             return Err(Refusal::new(
                 StatusCode::NOT_FOUND,
                 "UnknownOperationException",

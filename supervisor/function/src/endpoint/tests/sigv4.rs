@@ -1,12 +1,10 @@
-//! Signatures and routes; the real boto3 speaks to the endpoint in the cases.
+//! Signatures as botocore makes them, and as nobody should.
 
 use std::time::{Duration, SystemTime};
 
-use hyper::{HeaderMap, Method};
+use hyper::HeaderMap;
 
-use super::route::Route;
-use super::sigv4::{Fault, Request, SKEW, Signature};
-use crate::Target;
+use crate::endpoint::sigv4::{Fault, Request, SKEW, Signature};
 
 /// Made by botocore 1.44 for [`request`] with the secret `secret`.
 const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=KEY/20260102/eu-west-1/lambda/aws4_request, SignedHeaders=host;x-amz-date, Signature=d713189d8edd0490e0f59e0f6d5c9ef782038898c100b8a1d183c4784b2875b3";
@@ -81,25 +79,14 @@ fn a_signature_that_says_too_little_is_refused() {
 }
 
 #[test]
-fn paths_lead_to_operations() {
-    let route = |method: Method, uri: &str| Route::of(&method, &uri.parse().unwrap());
-    let target = |function: &str, qualifier: Option<&str>| Target {
-        function: function.to_owned(),
-        qualifier: qualifier.map(str::to_owned),
-    };
-    let base = "/2015-03-31/functions";
-    assert_eq!(
-        route(Method::POST, &format!("{base}/f%3Aprod/invocations")),
-        Route::Invoke(target("f", Some("prod")))
-    );
-    assert_eq!(
-        route(Method::GET, &format!("{base}/f?Qualifier=%248")),
-        Route::GetFunction(target("f", Some("$8")))
-    );
-    let list = Route::ListFunctions { marker: None, max_items: Some("2".into()) };
-    assert_eq!(route(Method::GET, &format!("{base}/?MaxItems=2")), list);
-    for (method, path) in [(Method::GET, "/"), (Method::PUT, base), (Method::GET, "/%ff/functions")]
-    {
-        assert_eq!(route(method, path), Route::Unknown);
-    }
+fn what_says_what_is_to_be_done_is_signed_and_the_body_too() {
+    let mut headers = headers(AUTHORIZATION);
+    headers.insert("x-amz-invocation-type", "Event".parse().unwrap());
+    let name = "x-amz-invocation-type".parse().unwrap();
+    assert_eq!(Signature::of(&headers), Err(Fault::Unsigned(name)));
+
+    let signed = AUTHORIZATION.replace("x-amz-date,", "x-amz-content-sha256;x-amz-date,");
+    let mut headers = self::headers(&signed);
+    headers.insert("x-amz-content-sha256", "UNSIGNED-PAYLOAD".parse().unwrap());
+    assert!(matches!(Signature::of(&headers), Err(Fault::Incomplete(_))));
 }
