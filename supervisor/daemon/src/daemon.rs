@@ -112,6 +112,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
         services,
         consent,
         observations: Arc::default(),
+        endpoint_fault: OnceLock::new(),
         os_image: os_release::identity(Path::new("/etc/os-release")),
     });
     // Nobody else sets it.
@@ -129,7 +130,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     let supervisor = Supervisor::new(operations, deployments);
 
     if let Some(settings) = &around.settings.lambda_endpoint {
-        function::serve_endpoint(&around, settings, bus.access()).await?;
+        function::serve_endpoint(&around, settings, bus.access()).await;
     }
 
     tokio::spawn(feed_watchdog());

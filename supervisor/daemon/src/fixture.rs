@@ -81,6 +81,7 @@ impl Fixture {
             services,
             consent,
             os_image: String::new(),
+            endpoint_fault: OnceLock::new(),
             observations: Arc::default(),
         });
         let platform = Platform::from_uname("Linux", "x86_64");

@@ -1,6 +1,6 @@
 //! What every driver works with.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hedgerow_function::{Events, Functions};
 use hedgerow_ipc::Hub;
@@ -11,7 +11,7 @@ use crate::consent::Consent;
 use crate::definition::Definition;
 use crate::deployment::hex;
 use crate::disk::Disk;
-use crate::function::DaemonInstances;
+use crate::function::{DaemonInstances, EndpointError};
 use crate::launcher::Launcher;
 use crate::layout::{Layout, layer};
 use crate::observations::Observations;
@@ -38,6 +38,8 @@ pub struct Surroundings {
     /// What they are asked to do some time.
     pub events: Events,
     pub instances: Arc<DaemonInstances>,
+    /// Why Lambda's HTTP API is not served, though it should be.
+    pub endpoint_fault: OnceLock<EndpointError>,
     /// [`crate::os_release::identity`] of the running system.
     pub os_image: String,
 }

@@ -1,17 +1,19 @@
 //! Lambda's HTTP API, where the administrator wants it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hedgerow_function::endpoint::{Access, Credential, Endpoint};
+use hedgerow_api::GROUP;
+use hedgerow_function::endpoint::{Access, Credential, Endpoint, refuse_connection};
 use nix::unistd::geteuid;
 use serde::Deserialize;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::time::sleep;
 
 use crate::bus;
@@ -24,7 +26,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
     #[error("lambda-endpoint.listen: cannot listen on {address}: {source}")]
-    Listen { address: String, source: io::Error },
+    Listen { address: SocketAddr, source: io::Error },
+    #[error(
+        "lambda-endpoint.listen: cannot listen on {}: {source}; the service may make sockets in /run/hedgerow/lambda only",
+        path.display()
+    )]
+    ListenAt { path: PathBuf, source: io::Error },
+    #[error("lambda-endpoint.listen: another process listens on {}", path.display())]
+    InUse { path: PathBuf },
+    #[error(
+        "lambda-endpoint.listen: what is at {} is no socket: remove it, or listen elsewhere",
+        path.display()
+    )]
+    NotASocket { path: PathBuf },
     #[error("lambda-endpoint.credentials: it names no file, and over TCP nobody may call without")]
     NoCredentials,
     #[error("lambda-endpoint.credentials: cannot read {}: {source}", path.display())]
@@ -36,6 +50,11 @@ pub enum EndpointError {
     Open { path: PathBuf },
     #[error("lambda-endpoint.credentials: {}: {source}", path.display())]
     Parse { path: PathBuf, source: Box<toml::de::Error> },
+    #[error(
+        "lambda-endpoint.credentials: {}: access key {key:?} is there twice, or it or its secret is empty",
+        path.display()
+    )]
+    Key { path: PathBuf, key: String },
 }
 
 #[derive(Deserialize)]
@@ -54,11 +73,16 @@ struct Key {
     functions: Vec<String>,
 }
 
-/// Serves it from here on.
-///
-/// # Errors
-/// It is configured, and cannot be as it is.
-pub async fn serve(
+/// Serves it from here on. Where that cannot be, everything else goes on, and [`Surroundings::endpoint_fault`] says why.
+pub async fn serve(around: &Surroundings, settings: &LambdaEndpoint, callers: bus::Access) {
+    if let Err(error) = try_serve(around, settings, callers).await {
+        tracing::error!("{error}");
+        // Nobody else sets it.
+        let _ = around.endpoint_fault.set(error);
+    }
+}
+
+async fn try_serve(
     around: &Surroundings,
     settings: &LambdaEndpoint,
     callers: bus::Access,
@@ -70,14 +94,11 @@ pub async fn serve(
             let access = Access::Keys(credentials(path)?);
             let listener = TcpListener::bind(address)
                 .await
-                .map_err(|source| EndpointError::Listen { address: address.to_string(), source })?;
+                .map_err(|source| EndpointError::Listen { address: *address, source })?;
             tokio::spawn(Endpoint::new(functions, events, access).serve(listener));
         }
         Listen::Unix(path) => {
-            let listener = listen(path).map_err(|source| EndpointError::Listen {
-                address: path.display().to_string(),
-                source,
-            })?;
+            let listener = listen(path).await?;
             let endpoint = Endpoint::new(functions, events, Access::Socket);
             tokio::spawn(serve_peers(listener, endpoint, callers));
         }
@@ -88,7 +109,7 @@ pub async fn serve(
 /// Who may call every method on the bus may call here, by what the kernel says of the peer (unix(7), SO_PEERCRED).
 async fn serve_peers(listener: UnixListener, endpoint: Endpoint, callers: bus::Access) {
     loop {
-        endpoint.vacancy().await;
+        let place = endpoint.vacancy().await;
         let Ok((stream, _)) = listener.accept().await else {
             sleep(ACCEPT_PAUSE).await;
             continue;
@@ -96,27 +117,37 @@ async fn serve_peers(listener: UnixListener, endpoint: Endpoint, callers: bus::A
         let endpoint = endpoint.clone();
         tokio::spawn(async move {
             let Ok(peer) = stream.peer_cred() else { return };
-            if callers.allows_user(peer.uid(), peer.gid()).await {
-                endpoint.serve_connection(stream).await;
-            } else {
-                tracing::warn!(
-                    uid = peer.uid(),
-                    pid = peer.pid(),
-                    "refused a caller of the Lambda endpoint"
-                );
+            let (uid, pid) = (peer.uid(), peer.pid());
+            if callers.allows_user(uid, peer.gid()).await {
+                return endpoint.serve_connection(stream, place).await;
             }
+            tracing::warn!(uid, pid, "refused a caller of the Lambda endpoint");
+            let why = format!("user {uid} is neither root nor in group {GROUP}: add it to that");
+            refuse_connection(stream, place, why).await;
         });
     }
 }
 
-/// A socket that every user can connect to: who they are is looked at then.
-fn listen(path: &Path) -> io::Result<UnixListener> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+/// A socket that every user can connect to: who they are is looked at then. It takes the place of one that a daemon
+/// before this has left.
+async fn listen(path: &Path) -> Result<UnixListener, EndpointError> {
+    let cannot = |source| EndpointError::ListenAt { path: path.to_owned(), source };
+    match fs::symlink_metadata(path) {
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(EndpointError::NotASocket { path: path.to_owned() });
+        }
+        Ok(_) => match UnixStream::connect(path).await {
+            Ok(_) => return Err(EndpointError::InUse { path: path.to_owned() }),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                fs::remove_file(path).map_err(cannot)?;
+            }
+            Err(error) => return Err(cannot(error)),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(cannot(error)),
     }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+    let listener = UnixListener::bind(path).map_err(cannot)?;
+    fs::set_permissions(path, Permissions::from_mode(0o666)).map_err(cannot)?;
     Ok(listener)
 }
 
@@ -138,7 +169,14 @@ fn credentials(path: &Path) -> Result<BTreeMap<String, Credential>, EndpointErro
             move |name: &str| patterns.iter().any(|pattern| matches_pattern(pattern, name));
         (key.access_key_id, Credential { secret: key.secret_access_key, covers: Box::new(covers) })
     };
-    Ok(file.credential.into_iter().map(credential).collect())
+    let mut keys = BTreeMap::new();
+    for (key, credential) in file.credential.into_iter().map(credential) {
+        let is_usable = !key.is_empty() && !credential.secret.is_empty();
+        if !is_usable || keys.insert(key.clone(), credential).is_some() {
+            return Err(EndpointError::Key { path: path.to_owned(), key });
+        }
+    }
+    Ok(keys)
 }
 
 #[cfg(test)]
@@ -159,5 +197,25 @@ mod tests {
         assert!((keys["A"].covers)("com.example.F") && !(keys["A"].covers)("org.F"));
         fs::write(&path, text.replace("functions", "function")).unwrap();
         assert!(matches!(credentials(&path), Err(EndpointError::Parse { .. })));
+        for wrong in [text.repeat(2), text.replace("'s'", "''"), text.replace("'A'", "''")] {
+            fs::write(&path, wrong).unwrap();
+            assert!(matches!(credentials(&path), Err(EndpointError::Key { .. })));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_socket_takes_the_place_of_one_that_was_left_and_of_nothing_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lambda.sock");
+        let listener = listen(&path).await.unwrap();
+        assert!(matches!(listen(&path).await, Err(EndpointError::InUse { .. })));
+        drop(listener);
+        listen(&path).await.unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, "mine").unwrap();
+        assert!(matches!(listen(&file).await, Err(EndpointError::NotASocket { .. })));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+        let nowhere = directory.path().join("nowhere/lambda.sock");
+        assert!(matches!(listen(&nowhere).await, Err(EndpointError::ListenAt { .. })));
     }
 }
