@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde::Serialize;
+use zbus::proxy::{MethodFlags, Proxy};
 use zbus::{Connection, DeserializeDict, Message, OwnedObjectPath, SerializeDict, Type};
 
 use crate::{
@@ -88,8 +89,17 @@ pub struct Objects {
 impl Objects {
     /// All of them, in one call.
     pub async fn of(connection: &Connection) -> Result<Self, Error> {
+        Self::managed(connection, MethodFlags::empty()).await
+    }
+
+    /// The same of a daemon that is there: none is started for it.
+    pub async fn of_running(connection: &Connection) -> Result<Self, Error> {
+        Self::managed(connection, MethodFlags::NO_AUTO_START).await
+    }
+
+    async fn managed(connection: &Connection, flags: MethodFlags) -> Result<Self, Error> {
         let mut all = Self::default();
-        for interfaces in managed(connection).await?.into_values() {
+        for interfaces in managed(connection, flags).await?.into_values() {
             all.components.extend(interfaces.component);
             all.functions.extend(interfaces.function);
             all.deployments.extend(interfaces.deployment);
@@ -128,17 +138,15 @@ struct Interfaces {
     deployment: Option<DeploymentProperties>,
 }
 
-async fn managed(connection: &Connection) -> Result<HashMap<OwnedObjectPath, Interfaces>, Error> {
-    let reply = connection
-        .call_method(
-            Some(BUS_NAME),
-            ROOT_PATH,
-            Some("org.freedesktop.DBus.ObjectManager"),
-            "GetManagedObjects",
-            &(),
-        )
-        .await?;
-    Ok(reply.body().deserialize()?)
+async fn managed(
+    connection: &Connection,
+    flags: MethodFlags,
+) -> Result<HashMap<OwnedObjectPath, Interfaces>, Error> {
+    let manager = "org.freedesktop.DBus.ObjectManager";
+    let manager = Proxy::new(connection, BUS_NAME, ROOT_PATH, manager).await?;
+    let managed = manager.call_with_flags("GetManagedObjects", flags, &()).await?;
+    // There is a reply, since one is expected.
+    managed.ok_or(Error::Bus(zbus::Error::InvalidReply))
 }
 
 impl JobProperties {

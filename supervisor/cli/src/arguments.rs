@@ -12,6 +12,7 @@ use crate::grants::GrantsCommand;
 use crate::invoke::Invoke;
 use crate::recipe::RecipeCommand;
 use crate::shipped::Program;
+use crate::top::Top;
 
 /// Deploys, watches and drives the components of this device.
 #[derive(Debug, Parser)]
@@ -62,6 +63,8 @@ pub enum OnlineCommand {
     Config(ConfigCommand),
     /// Show all components, or one in detail.
     Status { name: Option<String> },
+    /// Watch components and functions at work.
+    Top(Top),
     /// Explain what this machine offers to components, and what one of them sees and may do.
     Doctor { name: Option<String> },
     /// Restart a component for a while in a fence that tells what it denies, and show that.

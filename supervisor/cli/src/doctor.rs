@@ -1,18 +1,39 @@
-//! `hedgerow doctor`: what this machine offers, and why a component sees and may do what it does.
+//! `hedgerow doctor`: what this machine offers, why a component sees and may do what it does, and what goes wrong.
+
+mod problems;
 
 use std::collections::BTreeMap;
 
+use hedgerow_api::{FunctionProperties, Objects};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::output::{Output, bytes, table};
-use crate::session::Session;
+use crate::session::{Session, is_access_denied};
+use problems::{Problem, problems};
 
 pub async fn run(session: &Session, output: &Output, name: Option<&str>) -> Result<(), Failure> {
-    let text = session.manager().await?.explain(name.unwrap_or_default()).await?;
-    let explained: Explained = serde_json::from_str(&text).map_err(Failure::Record)?;
+    let mut explained = explain(session, name.unwrap_or_default()).await?;
+    let Objects { components, functions, .. } = match Objects::of(&session.connection).await {
+        // Whom polkit lets ask, but the bus not read.
+        Err(error) if is_access_denied(&error) => Objects::default(),
+        objects => objects?,
+    };
+    explained.function = functions.iter().find(|one| Some(one.name.as_str()) == name).cloned();
+    explained.problems = problems(&components, &functions, name);
     output.print(&explained, Explained::people)
+}
+
+/// The limits that a component's fence has, in words.
+pub async fn limits(session: &Session, name: &str) -> Result<Option<String>, Failure> {
+    let explained = explain(session, name).await?;
+    Ok(explained.fence.map(|fence| fence.plan.limits.people()))
+}
+
+async fn explain(session: &Session, name: &str) -> Result<Explained, Failure> {
+    let text = session.manager().await?.explain(name).await?;
+    serde_json::from_str(&text).map_err(Failure::Record)
 }
 
 /// The answer of `Manager.Explain`; what else there is stays in `more`.
@@ -22,6 +43,12 @@ struct Explained {
     #[serde(skip_serializing_if = "Option::is_none")]
     component: Option<Component>,
     fence: Option<Fence>,
+    /// Where the component is one.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    function: Option<FunctionProperties>,
+    /// What goes wrong, of the component or of all.
+    #[serde(skip_deserializing)]
+    problems: Vec<Problem>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -104,9 +131,13 @@ impl Explained {
             rows.push(row("component", format!("{} {}", component.name, component.version)));
             match &self.fence {
                 Some(fence) => rows.extend(fence.rows(&component.name)),
+                None if self.function.is_some() => {
+                    rows.push(row("fence", "one for each instance, while there is one"));
+                }
                 None => rows.push(row("fence", "none: the component does not run")),
             }
         }
+        rows.extend(self.problems.iter().map(|problem| row("problem", problem.to_string())));
         table(["", ""], rows).trim_start().to_owned()
     }
 }

@@ -41,6 +41,8 @@ pub enum Failure {
     Settings { path: PathBuf, reason: String },
     #[error("{bad} of {all} recipes cannot be deployed here")]
     Recipes { bad: usize, all: usize },
+    #[error("the terminal: {0}")]
+    Terminal(io::Error),
     #[error("cannot write: {0}")]
     Output(io::Error),
 }

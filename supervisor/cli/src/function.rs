@@ -2,7 +2,7 @@
 
 mod archive;
 mod draft;
-mod show;
+pub mod show;
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};

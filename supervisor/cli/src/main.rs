@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod clock;
 mod config;
 mod deploy;
 mod deployment;
@@ -14,6 +15,7 @@ mod failure;
 mod function;
 mod grants;
 mod greengrass;
+mod histogram;
 mod invoke;
 mod job;
 mod logs;
@@ -24,7 +26,9 @@ mod recipe;
 mod session;
 mod shipped;
 mod status;
+mod top;
 mod topic;
+mod units;
 
 use std::process::ExitCode;
 
@@ -100,6 +104,7 @@ async fn obey(session: &Session, output: &Output, command: OnlineCommand) -> Res
             }
         },
         OnlineCommand::Status { name } => status::run(session, output, name.as_deref()).await,
+        OnlineCommand::Top(top) => top::run(session, output, top).await,
         OnlineCommand::Doctor { name } => doctor::run(session, output, name.as_deref()).await,
         OnlineCommand::Grants(command) => grants::run(session, output, command).await,
         OnlineCommand::Observe { name, period } => {

@@ -67,6 +67,12 @@ pub fn bytes(count: u64) -> String {
     }
 }
 
+/// Of CPU time.
+pub fn seconds(microseconds: u64) -> String {
+    let milliseconds = microseconds / 1000;
+    format!("{}.{:03} s", milliseconds / 1000, milliseconds % 1000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

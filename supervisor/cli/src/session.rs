@@ -7,7 +7,7 @@ use hedgerow_api::{Bus, ComponentProxy, Error, FunctionProxy, ManagerProxy, Mess
 
 use crate::failure::Failure;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Session {
     bus: Bus,
     pub connection: Connection,
@@ -15,7 +15,15 @@ pub struct Session {
 
 impl Session {
     pub async fn open(root: Option<PathBuf>) -> Result<Self, Failure> {
-        let bus = root.map_or(Bus::System, Bus::Root);
+        Self::on(root.map_or(Bus::System, Bus::Root)).await
+    }
+
+    /// The same once more, where the bus has closed the connection.
+    pub async fn again(&self) -> Result<Self, Failure> {
+        Self::on(self.bus.clone()).await
+    }
+
+    async fn on(bus: Bus) -> Result<Self, Failure> {
         match bus.connect().await {
             Ok(connection) => Ok(Self { bus, connection }),
             Err(error) => Err(Failure::of(&bus, error)),

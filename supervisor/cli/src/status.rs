@@ -1,36 +1,45 @@
 //! `hedgerow status`.
 
-use hedgerow_api::{ComponentProperties, Error, Moment, components};
-use nix::time::{ClockId, clock_gettime};
+use hedgerow_api::{ComponentProperties, Error, FunctionProperties, Objects, components};
+use serde::Serialize;
 
+use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::output::{Output, bytes, table};
+use crate::function::show;
+use crate::output::{Output, bytes, seconds, table};
 use crate::session::Session;
 
+/// A component in detail; what is invoked of it, where it is a function.
+#[derive(Debug, Serialize)]
+struct Detail {
+    #[serde(flatten)]
+    component: ComponentProperties,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<FunctionProperties>,
+}
+
 pub async fn run(session: &Session, output: &Output, name: Option<&str>) -> Result<(), Failure> {
-    let all = components(&session.connection).await?;
-    match name {
-        None => output.print(&all, |all| overview(all)),
-        Some(name) => {
-            let one =
-                all.into_iter().find(|component| component.name == name).ok_or_else(|| {
-                    Error::NoSuchComponent(format!("no component {name:?} is deployed"))
-                })?;
-            output.print(&one, details)
-        }
-    }
+    let Some(name) = name else {
+        return output.print(&components(&session.connection).await?, |all| overview(all));
+    };
+    let Objects { components, functions, .. } = Objects::of(&session.connection).await?;
+    let component = components.into_iter().find(|component| component.name == name);
+    let none = || Error::NoSuchComponent(format!("no component {name:?} is deployed"));
+    let function = functions.into_iter().find(|function| function.name == name);
+    output.print(&Detail { component: component.ok_or_else(none)?, function }, details)
 }
 
 fn overview(components: &[ComponentProperties]) -> String {
     if components.is_empty() {
         return "no component is deployed".to_owned();
     }
+    let clock = Clock::now();
     let row = |component: &ComponentProperties| {
         [
             component.name.clone(),
             component.version.clone(),
             state(component),
-            age(&component.state_changed),
+            clock.age(&component.state_changed),
             pid(component),
             bytes(component.memory),
             component.restarts.to_string(),
@@ -44,22 +53,34 @@ fn overview(components: &[ComponentProperties]) -> String {
     text
 }
 
-fn details(component: &ComponentProperties) -> String {
+fn details(detail: &Detail) -> String {
+    let Detail { component, function } = detail;
+    let clock = Clock::now();
+    let since = clock.age(&component.state_changed);
     let mut lines = vec![
         ("name", component.name.clone()),
         ("version", component.version.clone()),
-        ("state", format!("{} since {}", state(component), age(&component.state_changed))),
+        ("state", format!("{} since {since}", state(component))),
         ("pid", pid(component)),
         ("memory", bytes(component.memory)),
+        ("cpu time", seconds(component.cpu_time)),
+        ("tasks", component.tasks.to_string()),
         ("restarts", component.restarts.to_string()),
     ];
+    if let Some(function) = function {
+        lines.retain(|(what, _)| *what != "pid");
+        lines.push(("health", function.health.to_string()));
+        lines.push(("instances", show::instances(function)));
+        lines.push(("invocations", show::invocations(function)));
+        lines.push(("queued", show::queued(function)));
+    }
     if !component.last_error.is_empty() {
         lines.push(("last error", component.last_error.clone()));
     }
     if !component.status_codes.is_empty() {
         lines.push(("codes", component.status_codes.join(", ")));
     }
-    if let Some(wait) = until(&component.next_retry) {
+    if let Some(wait) = clock.until(&component.next_retry) {
         lines.push(("next retry", format!("in {wait}")));
     }
     let line = |(what, value)| format!("{what:<11} {value}");
@@ -73,48 +94,4 @@ fn state(component: &ComponentProperties) -> String {
 
 fn pid(component: &ComponentProperties) -> String {
     if component.pid == 0 { "-".to_owned() } else { component.pid.to_string() }
-}
-
-/// How long ago, on the clock that nobody can set.
-pub fn age(moment: &Moment) -> String {
-    match since(moment) {
-        Some(seconds) => span(seconds.max(0)),
-        None => "an earlier boot".to_owned(),
-    }
-}
-
-/// How long until then; `None` where it is past or not set.
-pub fn until(moment: &Moment) -> Option<String> {
-    since(moment).filter(|seconds| *seconds < 0).map(|seconds| span(-seconds))
-}
-
-/// Seconds; `None` where it was not in this boot.
-fn since(moment: &Moment) -> Option<i64> {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |now| now.tv_sec());
-    let then = i64::try_from(moment.boottime / 1_000_000_000).unwrap_or(i64::MAX);
-    (moment.boot_id == boot.trim()).then(|| now.saturating_sub(then))
-}
-
-fn span(seconds: i64) -> String {
-    match seconds {
-        0..=119 => format!("{seconds}s"),
-        120..=7199 => format!("{}m", seconds / 60),
-        7200..=172_799 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_are_short() {
-        for (seconds, text) in
-            [(0, "0s"), (119, "119s"), (120, "2m"), (7200, "2h"), (200_000, "2d")]
-        {
-            assert_eq!(span(seconds), text);
-        }
-    }
 }

@@ -2,24 +2,39 @@
 
 use std::time::Duration;
 
-use hedgerow_api::{Error, FunctionProperties, InstanceCounts, functions};
+use hedgerow_api::{Error, FunctionProperties, InstanceCounts, Objects, functions};
+use serde::Serialize;
 
+use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::output::{Output, bytes, table};
+use crate::histogram::quantile;
+use crate::output::{Output, bytes, seconds, table};
 use crate::session::Session;
-use crate::status::{age, until};
+use crate::units;
 
 pub async fn list(session: &Session, output: &Output) -> Result<(), Failure> {
     output.print(&functions(&session.connection).await?, |functions| overview(functions))
 }
 
+/// A function, and what its instances use.
+#[derive(Debug, Serialize)]
+struct Detail {
+    #[serde(flatten)]
+    function: FunctionProperties,
+    /// Bytes and microseconds of CPU of all instances that are open.
+    memory: u64,
+    cpu_time: u64,
+}
+
 /// By its name or its ARN.
 pub async fn show(session: &Session, output: &Output, which: &str) -> Result<(), Failure> {
-    let all = functions(&session.connection).await?;
-    let mut all = all.into_iter();
-    let one = all.find(|function| function.name == which || function.arn == which);
+    let Objects { components, functions, .. } = Objects::of(&session.connection).await?;
+    let is_meant = |one: &FunctionProperties| one.name == which || one.arn == which;
     let none = || Error::NoSuchFunction(format!("no function {which:?} is deployed"));
-    output.print(&one.ok_or_else(none)?, details)
+    let function = functions.into_iter().find(is_meant).ok_or_else(none)?;
+    let component = components.into_iter().find(|component| component.name == function.name);
+    let (memory, cpu_time) = component.map_or((0, 0), |one| (one.memory, one.cpu_time));
+    output.print(&Detail { function, memory, cpu_time }, details)
 }
 
 fn overview(functions: &[FunctionProperties]) -> String {
@@ -47,40 +62,53 @@ fn overview(functions: &[FunctionProperties]) -> String {
     text
 }
 
-fn details(function: &FunctionProperties) -> String {
-    let milliseconds = Duration::from_millis;
-    let aliases: Vec<_> =
-        function.aliases.iter().map(|(alias, version)| format!("{alias} -> {version}")).collect();
+fn details(detail: &Detail) -> String {
+    let Detail { function, memory, cpu_time } = detail;
     let mut lines = vec![
         ("name", function.name.clone()),
         ("arn", function.arn.clone()),
-        ("version", function.version.clone()),
+        ("version", version(function)),
         ("runtime", function.runtime.clone()),
         ("handler", function.handler.clone()),
-        ("pinned", if function.pinned { "yes" } else { "no" }.to_owned()),
-        ("timeout", humantime::format_duration(milliseconds(function.timeout)).to_string()),
-        ("memory size", bytes(function.memory_size)),
+        ("limits", limits(function)),
         ("health", function.health.to_string()),
         ("instances", instances(function)),
+        ("memory", bytes(*memory)),
+        ("cpu time", seconds(*cpu_time)),
         ("waiting", function.waiting.to_string()),
         ("invocations", invocations(function)),
         ("durations", durations(function)),
         ("queued", queued(function)),
     ];
-    if !aliases.is_empty() {
-        lines.insert(3, ("aliases", aliases.join(", ")));
-    }
     if !function.last_error.is_empty() {
         lines.push(("last error", function.last_error.clone()));
     }
-    if let Some(wait) = until(&function.next_retry) {
+    if let Some(wait) = Clock::now().until(&function.next_retry) {
         lines.push(("next retry", format!("in {wait}")));
     }
     let line = |(what, value)| format!("{what:<11} {value}");
     lines.into_iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn instances(function: &FunctionProperties) -> String {
+/// With its aliases.
+pub fn version(function: &FunctionProperties) -> String {
+    let FunctionProperties { version, aliases, .. } = function;
+    let aliases: Vec<_> =
+        aliases.iter().map(|(name, version)| format!("{name} -> {version}")).collect();
+    match aliases.is_empty() {
+        true => version.clone(),
+        false => format!("{version} (aliases {})", aliases.join(", ")),
+    }
+}
+
+pub fn limits(function: &FunctionProperties) -> String {
+    let FunctionProperties { timeout, memory_size, max_instances, pinned, .. } = function;
+    let timeout = humantime::format_duration(Duration::from_millis(*timeout));
+    let pinned = if *pinned { ", pinned" } else { "" };
+    format!("{timeout} and {} each, {max_instances} instances{pinned}", bytes(*memory_size))
+}
+
+pub fn instances(function: &FunctionProperties) -> String {
     let InstanceCounts { starting, busy, idle, frozen, draining, ending } = function.instances;
     let counts = [
         (starting, "starting"),
@@ -99,28 +127,32 @@ fn instances(function: &FunctionProperties) -> String {
     }
 }
 
-fn invocations(function: &FunctionProperties) -> String {
+pub fn invocations(function: &FunctionProperties) -> String {
     let FunctionProperties { invocations, errors, timeouts, throttles, cold_starts, .. } = function;
     format!(
         "{invocations}: {errors} errors, {timeouts} of them timeouts; {cold_starts} cold starts; {throttles} throttled"
     )
 }
 
-fn durations(function: &FunctionProperties) -> String {
+/// Since the daemon started.
+pub fn durations(function: &FunctionProperties) -> String {
     let count: u64 = function.durations.iter().map(|(_, count)| count).sum();
-    match function.duration_sum.checked_div(count) {
-        Some(mean) => {
-            format!("{} on average", humantime::format_duration(Duration::from_micros(mean)))
-        }
-        None => "-".to_owned(),
-    }
+    let Some(mean) = function.duration_sum.checked_div(count) else { return "-".to_owned() };
+    let quantile = |part| units::duration(quantile(&function.durations, part));
+    let mean = units::duration(Some(Duration::from_micros(mean)));
+    format!(
+        "{mean} on average, p50 {}, p90 {}, p99 {}",
+        quantile(0.5),
+        quantile(0.9),
+        quantile(0.99)
+    )
 }
 
-fn queued(function: &FunctionProperties) -> String {
+pub fn queued(function: &FunctionProperties) -> String {
     let FunctionProperties { queue_depth, queue_oldest, dead_lettered, .. } = function;
     let oldest = match queue_depth {
         0 => String::new(),
-        _ => format!(", the oldest since {}", age(queue_oldest)),
+        _ => format!(", the oldest since {}", Clock::now().age(queue_oldest)),
     };
     format!("{queue_depth} events{oldest}; {dead_lettered} dead-lettered")
 }
