@@ -70,3 +70,22 @@ said() {
 ask_host() {
     echo "guest: $*" >&3
 }
+
+# A recipe and an artifact in DIR/recipes and DIR/artifacts: function_recipe DIR NAME CONFIGURATION
+function_recipe() {
+    mkdir -p "$1/recipes" "$1/artifacts/$2/1.0.0"
+    (cd /tests/components/functions/test.function &&
+        python3 -m zipfile -c "$1/artifacts/$2/1.0.0/lambda-artifact.zip" .)
+    cat > "$1/recipes/$2.yaml" << END
+RecipeFormatVersion: "2020-01-25"
+ComponentName: $2
+ComponentVersion: 1.0.0
+ComponentType: aws.greengrass.lambda
+ComponentConfiguration:
+  DefaultConfiguration: { pinned: false, timeoutInSeconds: 60, maxInstancesCount: 1, $3 }
+Manifests:
+  - Lifecycle:
+      Setenv: { AWS_GREENGRASS_LAMBDA_FUNCTION_HANDLER: any, AWS_GREENGRASS_LAMBDA_RUNTIME: provided.al2023 }
+    Artifacts: [{ Uri: greengrass:lambda-artifact.zip, Unarchive: ZIP }]
+END
+}

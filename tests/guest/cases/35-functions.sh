@@ -1,26 +1,6 @@
 # Lambda functions in cgroup v2: frozen and thawed, out of memory, reclaimed when memory is short, and what the daemon's
 # death leaves of them.
 of_functions=/var/lib/functions
-
-recipe() { # NAME CONFIGURATION
-    mkdir -p "$of_functions/recipes" "$of_functions/artifacts/$1/1.0.0"
-    (cd /tests/components/functions/test.function &&
-        python3 -m zipfile -c "$of_functions/artifacts/$1/1.0.0/lambda-artifact.zip" .)
-    cat > "$of_functions/recipes/$1.yaml" << END
-RecipeFormatVersion: "2020-01-25"
-ComponentName: $1
-ComponentVersion: 1.0.0
-ComponentType: aws.greengrass.lambda
-ComponentConfiguration:
-  DefaultConfiguration:
-    { pinned: false, timeoutInSeconds: 60, maxIdleTimeInSeconds: 600, maxInstancesCount: 1, $2 }
-Manifests:
-  - Lifecycle:
-      Setenv: { AWS_GREENGRASS_LAMBDA_FUNCTION_HANDLER: any, AWS_GREENGRASS_LAMBDA_RUNTIME: provided.al2023 }
-    Artifacts: [{ Uri: greengrass:lambda-artifact.zip, Unarchive: ZIP, Permission: { Read: ALL, Execute: ALL } }]
-END
-}
-
 unit=$(systemctl show --value --property ControlGroup hedgerow-launch.service)
 # The cgroups of instances.
 instances() {
@@ -32,9 +12,10 @@ used() { sed -n 's/^usage_usec //p' "$1/cpu.stat"; }
 got() { hedgerow logs "$1" | grep -F "got $2"; }
 
 deploy_only
-memory="containerParams: { memorySize: 49152 }"
-recipe test.first "$memory, pubsubTopics: { '0': { topic: test/in, type: PUB_SUB } }"
-recipe test.second "$memory"
+# Time must not do what memory pressure is to do.
+common="maxIdleTimeInSeconds: 600, containerParams: { memorySize: 49152 }"
+function_recipe "$of_functions" test.first "$common, pubsubTopics: { '0': { topic: test/in, type: PUB_SUB } }"
+function_recipe "$of_functions" test.second "$common"
 hedgerow deploy --recipe-dir "$of_functions/recipes" --artifact-dir "$of_functions/artifacts" \
     --add test.first=1.0.0 --add test.second=1.0.0
 state_is test.first RUNNING

@@ -1,5 +1,6 @@
 # The power is cut while one version after the other is deployed. What runs after it is the version that was last
-# reported done, or the one that was being deployed; both components, whole, and nothing else is left.
+# reported done, or the one that was being deployed; both components, whole, and nothing else is left. Meanwhile events are
+# queued for a function: whatever was acknowledged is delivered.
 cuts=2
 versions=/var/lib/power-versions
 
@@ -51,7 +52,7 @@ idle() {
 nothing_is_left() {
     state=/var/lib/hedgerow
     ls "$state"/* "$state/packages/.blobs" > "$TEST_LOGS/power-state"
-    [ "$(ls "$state/work" | wc -l)" = 2 ] && [ "$(ls "$state/layers" | wc -l)" = 2 ] &&
+    [ "$(ls "$state/work" | wc -l)" = 3 ] && [ "$(ls "$state/layers" | wc -l)" = 2 ] &&
         [ "$(pgrep -c -x hedgerow-init)" = 2 ]
 }
 
@@ -65,6 +66,18 @@ blobs_are_whole() {
     done
 }
 
+# Events that were acknowledged in earlier boots and did not reach the function.
+lost() {
+    cat /var/lib/hedgerow/work/*/notes > "$TEST_LOGS/power-notes" 2> /dev/null
+    said "queued .*" | sed 's/queued //' | grep -v -x -F -f "$TEST_LOGS/power-notes"
+}
+none_is_lost() { ! lost > /dev/null; }
+
+queue_event() {
+    event=$(cut -d' ' -f1 /proc/uptime)-$(cat /proc/sys/kernel/random/boot_id)
+    hedgerow invoke --async test.powerqueue -p "{\"note\": \"$event\"}" && say "queued $event"
+}
+
 if ! done=$(said "done .*"); then
     deploy_only
     mkdir -p "$versions/recipes"
@@ -73,8 +86,11 @@ if ! done=$(said "done .*"); then
         recipe test.powerfront "$version" \
             "ComponentDependencies: { test.powerback: { VersionRequirement: =$version } }"
     done
+    function_recipe "$versions" test.powerqueue "maxIdleTimeInSeconds: 2"
     sync
     deploy 1.0.0
+    hedgerow deploy --recipe-dir "$versions/recipes" --artifact-dir "$versions/artifacts" \
+        --add test.powerqueue=1.0.0
     done="done 1.0.0"
     say "$done"
 else
@@ -87,6 +103,8 @@ else
     eventually 60 idle
     eventually 60 nothing_is_left || { cat "$TEST_LOGS/power-state"; fail "something is left"; }
     blobs_are_whole
+    eventually 60 none_is_lost || fail "acknowledged and not delivered: $(lost)"
+    echo "$(said "queued .*" | wc -l) events were delivered"
     hedgerow status
     done="done $found"
     say "$done"
@@ -94,7 +112,9 @@ fi
 
 if [ "$(said "cut" | wc -l)" -lt "$cuts" ]; then
     say cut
+    for _ in 1 2 3; do queue_event; done
     ask_host "cut the power in $(shuf -i 0-5000 -n 1) ms"
+    while :; do queue_event; done &
     while :; do
         case $done in
             *1.0.0) version=2.0.0 ;;

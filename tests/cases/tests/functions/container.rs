@@ -148,5 +148,14 @@ fn a_function_runs_as_its_user_and_within_its_memory() -> Result<()> {
         json!({ "containerMode": "NoContainer", "containerParams": { "memorySize": 1 } });
     let told = notices(&hedgerow, &configuration)?;
     ensure!(told.contains("NoContainer is a fence as any component has one"), "{told}");
+
+    let manager = "aws.greengrass.LambdaManager";
+    let update = json!({ manager: { "MERGE": { "getResultTimeoutInSecond": 1 } } }).to_string();
+    let change = ["--add", &format!("{manager}=*"), "--update-config", &update];
+    let told = hedgerow.run(&[&["plan"], &change[..]].concat())?;
+    ensure!(told.contains("timeoutInSeconds is 3, and an invocation ends after the 1"), "{told}");
+    hedgerow.run(&[&["deploy"], &change[..]].concat())?;
+    let late = invoke(&hedgerow, "sleep 60")?;
+    ensure!(late.stdout.contains("Task timed out after 1.00 seconds"), "{late:?}");
     hedgerow.finish()
 }
