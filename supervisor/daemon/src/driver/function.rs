@@ -11,7 +11,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hedgerow_function::{Health, Standing};
+use hedgerow_function::{Health, Instances, Standing};
 use hedgerow_isolation::moment::Moment;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -217,8 +217,8 @@ impl FunctionDriver {
         if self.fault.is_some() {
             self.restarts += 1;
         }
+        self.define().await;
         let (functions, name) = (&self.around.functions, &self.definition.name);
-        functions.define(self.function.spec.clone()).await;
         // It is there: it has just been defined.
         let _ = functions.start(name).await;
         self.standing = functions.watch_standing(name);
@@ -227,6 +227,14 @@ impl FunctionDriver {
         if !self.function.spec.pinned {
             self.pending.push_back(Event::Step(step, StepNews::Exited { success: true }));
         }
+    }
+
+    async fn define(&self) {
+        let Function { spec, notices, .. } = &self.function;
+        for notice in notices {
+            self.around.instances.log(&spec.name, notice);
+        }
+        self.around.functions.define(spec.clone()).await;
     }
 
     fn emptied(&mut self) {
@@ -400,10 +408,10 @@ impl FunctionDriver {
             }
             self.is_renewed = self.function.spec.pinned;
             self.health = Health::Starting;
-            self.around.functions.define(self.function.spec.clone()).await;
+            self.define().await;
             drop(old);
         } else {
-            self.around.functions.define(self.function.spec.clone()).await;
+            self.define().await;
         }
     }
 

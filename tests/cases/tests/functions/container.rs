@@ -157,5 +157,6 @@ fn a_function_runs_as_its_user_and_within_its_memory() -> Result<()> {
     hedgerow.run(&[&["deploy"], &change[..]].concat())?;
     let late = invoke(&hedgerow, "sleep 60")?;
     ensure!(late.stdout.contains("Task timed out after 1.00 seconds"), "{late:?}");
+    ensure!(hedgerow.log(NAME)?.contains("timeoutInSeconds is 3, and an invocation ends"));
     hedgerow.finish()
 }
