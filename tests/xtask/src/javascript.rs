@@ -11,17 +11,22 @@ use serde_json::Value;
 use crate::command::{output, quietly};
 use crate::needs::{Needs, Tarball};
 use crate::parts::{Part, Parts};
+use crate::tree::fresh;
 use crate::{python, workspace};
 
-/// Lays the AWS SDK out as `target/sdk/javascript.zip`, where the cases look for it.
+/// The SDK of Greengrass v1.
+const V1_SDK: &str = "aws-greengrass-core-sdk";
+
+/// Lays the SDKs out where the cases look for them: Greengrass's as `target/sdk/javascript.zip`, the one of Greengrass v1
+/// as `target/sdk/aws-greengrass-core-sdk`.
 pub fn lay_out(parts: &mut Parts) -> Result<()> {
     let needs = Needs::read()?;
-    parts.run("lay out the JavaScript SDK", |part| {
-        let sdk = sdk(part, &needs)?;
+    parts.run("lay out the JavaScript SDKs", |part| {
         let directory = workspace::target().join("sdk");
-        fs::create_dir_all(&directory)?;
-        fs::copy(&sdk, directory.join("javascript.zip"))?;
-        Ok(())
+        let v1 = directory.join(V1_SDK);
+        fresh(&v1)?;
+        fs::copy(sdk(part, &needs)?, directory.join("javascript.zip"))?;
+        python::unpack(part, &archive(part, &needs, V1_SDK, |_| Ok(()))?, &v1)
     })
 }
 

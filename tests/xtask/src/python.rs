@@ -10,6 +10,7 @@ use anyhow::Result;
 use crate::command::{output, quietly};
 use crate::needs::{Needs, Wheel};
 use crate::parts::{Part, Parts};
+use crate::tree::fresh;
 use crate::workspace;
 
 /// The interpreter of the fences.
@@ -18,16 +19,19 @@ const PYTHON: &str = "/usr/bin/python3";
 /// Where a layer has its packages.
 const LAYER: &str = "python";
 
-/// Lays boto3 out as `target/sdk/boto3`, where the cases look for it.
-pub fn lay_out_boto3(parts: &mut Parts) -> Result<()> {
+/// Bundles that the cases look for in `target/sdk`.
+const SDKS: [&str; 3] = ["boto3", "greengrasssdk", "greengrasssdk-1.4"];
+
+/// Lays the SDKs out as `target/sdk/<bundle>`.
+pub fn lay_out_sdks(parts: &mut Parts) -> Result<()> {
     let needs = Needs::read()?;
-    parts.run("lay out boto3", |part| {
-        let zip = archive(part, &needs, "boto3")?;
-        let tree = workspace::target().join("sdk/boto3");
-        if tree.exists() {
-            fs::remove_dir_all(&tree)?;
+    parts.run("lay out the Python SDKs", |part| {
+        for bundle in SDKS {
+            let tree = workspace::target().join("sdk").join(bundle);
+            fresh(&tree)?;
+            unpack(part, &archive(part, &needs, bundle)?, &tree)?;
         }
-        unpack(part, &zip, &tree)
+        Ok(())
     })
 }
 

@@ -33,7 +33,7 @@ pub fn run(parts: &mut Parts, with_guest: bool) -> Result<()> {
     let binaries = build::release(parts)?;
     examples::lay_out(parts)?;
     javascript::lay_out(parts)?;
-    python::lay_out_boto3(parts)?;
+    python::lay_out_sdks(parts)?;
     for package in AS_ROOT {
         parts.run(&format!("{package}, as root"), |part| {
             // The launcher's own tests take the init that lies beside it.
