@@ -75,6 +75,12 @@ pub fn boto3() -> PathBuf {
     project().join("target/sdk/boto3")
 }
 
+/// An unmodified SDK of Greengrass v1 and what it needs, as `cargo xtask test` lays it out: `greengrasssdk`,
+/// `greengrasssdk-1.4` or `aws-greengrass-core-sdk`.
+pub fn v1_sdk(bundle: &str) -> PathBuf {
+    project().join("target/sdk").join(bundle)
+}
+
 /// Where the four binaries are: `$HEDGEROW_BIN`, or where `cargo xtask build` collects them.
 pub fn binaries() -> PathBuf {
     std::env::var_os("HEDGEROW_BIN")

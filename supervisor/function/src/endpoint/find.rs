@@ -19,15 +19,11 @@ pub(crate) fn find(
     target: Target,
     allow: impl Fn(&str) -> Result<(), Refusal>,
 ) -> Result<Found, Refusal> {
-    match functions.find(&target) {
-        Ok(spec) => {
-            allow(&spec.name)?;
-            let target = Target { function: spec.name.clone(), ..target };
-            Ok(Found { spec, target })
-        }
-        Err(error) => {
-            allow(&target.function)?;
-            Err(error.into())
-        }
-    }
+    let any_version = Target { qualifier: None, ..target.clone() };
+    let known = functions.find(&any_version);
+    let name = known.map_or(target.function, |spec| spec.name.clone());
+    allow(&name)?;
+    let target = Target { function: name, qualifier: target.qualifier };
+    let spec = functions.find(&target)?;
+    Ok(Found { spec, target })
 }
