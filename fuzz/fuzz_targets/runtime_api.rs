@@ -1,14 +1,17 @@
-//! Foreign bytes as a runtime's side of its connection: no panic, and the caller gets an answer, whatever it is.
+//! Foreign bytes as a runtime's side of its connection, or that of code that uses Greengrass v1's SDK: no panic, and the
+//! caller gets an answer, whatever it is.
 
 #![no_main]
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
+use hedgerow_function::v1::{Destination, Device, DeviceError, Sdk};
 use hedgerow_function::{
-    Answer, Encoding, Ended, FunctionSpec, Functions, Instance, InstanceId, InstanceLink,
-    Instances, Invocation, LogTail, OpenError, QueuePolicy, RequestId, Runtime, Target, Usage,
-    runtime_api,
+    Answer, Broker, Encoding, Ended, Events, FunctionSpec, Functions, Instance, InstanceId,
+    InstanceLink, Instances, Invocation, LogTail, OpenError, QueuePolicy, RequestId, Runtime,
+    Target, Usage, runtime_api,
 };
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
@@ -22,13 +25,24 @@ const REQUEST_ID: &str = "00000000-0000-4000-8000-000000000000";
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 #[derive(Debug)]
-struct Runtimes(Vec<u8>);
+struct Runtimes {
+    bytes: Vec<u8>,
+    sdk: OnceLock<Sdk>,
+}
+
+/// Allows everything, and has one subscription of each kind.
+#[derive(Debug)]
+struct Allowing;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().start_paused(true).build().expect("a runtime");
     runtime.block_on(async {
-        let functions = Functions::new(Arc::new(Runtimes(bytes.to_vec())));
+        let runtimes = Arc::new(Runtimes { bytes: bytes.to_vec(), sdk: OnceLock::new() });
+        let functions = Functions::new(Arc::clone(&runtimes));
+        let (events, _queue) = Events::new(functions.clone());
+        let sdk = Sdk { functions: functions.clone(), events, device: Arc::new(Allowing) };
+        let _ = runtimes.sdk.set(sdk);
         functions.define(spec()).await;
         let invocation = Invocation {
             request_id: RequestId::try_from(REQUEST_ID.to_owned()).expect("a UUID"),
@@ -49,11 +63,12 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 impl Instances for Runtimes {
-    async fn open(&self, _: &FunctionSpec, link: InstanceLink) -> Result<Instance, OpenError> {
+    async fn open(&self, spec: &FunctionSpec, link: InstanceLink) -> Result<Instance, OpenError> {
         let (runtime, served) = duplex(64 * 1024);
         let (tell, ended) = oneshot::channel();
-        tokio::spawn(runtime_api::serve_connection(served, link, None));
-        let bytes = self.0.clone();
+        let caller = self.sdk.get().map(|sdk| sdk.caller(Arc::new(spec.clone())));
+        tokio::spawn(runtime_api::serve_connection(served, link, caller));
+        let bytes = self.bytes.clone();
         tokio::spawn(async move {
             let (mut reading, mut writing) = split(runtime);
             let mut heard = Vec::new();
@@ -87,6 +102,27 @@ impl Instances for Runtimes {
     }
 
     fn log(&self, _: &str, _: &str) {}
+}
+
+impl Device for Allowing {
+    fn may_invoke(&self, _: &str, _: &str) -> Result<(), DeviceError> {
+        Ok(())
+    }
+
+    fn destinations(&self, _: &FunctionSpec, _: &str) -> Result<Vec<Destination>, DeviceError> {
+        let function = Destination::Function(Target::from("f:1"));
+        Ok(vec![Destination::Cloud, function, Destination::Component("c".to_owned())])
+    }
+
+    fn publish(&self, _: &str, _: Broker, _: &str, _: Bytes) -> Result<(), DeviceError> {
+        Ok(())
+    }
+
+    fn result_timeout(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    fn tell(&self, _: &str, _: &str) {}
 }
 
 fn spec() -> FunctionSpec {
