@@ -86,6 +86,7 @@ impl Device for DaemonDevice {
     fn result_timeout(&self) -> Duration {
         let configured = self.configuration(MANAGER, "getResultTimeoutInSecond");
         let seconds = configured.ok().flatten().and_then(|seconds| seconds.as_u64());
+        let seconds = seconds.filter(|seconds| *seconds > 0);
         Duration::from_secs(seconds.unwrap_or(RESULT_TIMEOUT))
     }
 
