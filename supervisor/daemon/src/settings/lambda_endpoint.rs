@@ -13,7 +13,7 @@ pub struct LambdaEndpoint {
     pub credentials: Option<PathBuf>,
 }
 
-/// `127.0.0.1:3001`, `[::1]:3001` or `unix:/run/hedgerow/lambda.sock`.
+/// `127.0.0.1:3001`, `[::1]:3001` or `unix:/run/hedgerow/lambda/lambda.sock`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Listen {
