@@ -59,9 +59,10 @@ pub enum Change {
         line: String,
         number: u64,
     },
-    /// Every event of the line.
+    /// Every event of the line with a smaller number.
     Clear {
         line: String,
+        before: u64,
     },
 }
 
@@ -121,8 +122,8 @@ impl Queue {
                         tx.delete(EVENTS, (line, *number))?;
                         tx.delete(NOTES, (line, *number))?;
                     }
-                    Change::Clear { line } => {
-                        for number in numbers(tx, line)? {
+                    Change::Clear { line, before } => {
+                        for number in numbers(tx, line, *before)? {
                             tx.delete(EVENTS, (line, number))?;
                             tx.delete(NOTES, (line, number))?;
                         }
@@ -169,9 +170,9 @@ fn get(
     Ok(row.map(|row| row.value().to_vec()))
 }
 
-fn numbers(tx: &impl Tables, line: &str) -> Result<Vec<u64>, StoreError> {
+fn numbers(tx: &impl Tables, line: &str, before: u64) -> Result<Vec<u64>, StoreError> {
     let events = tx.table(EVENTS)?;
-    let range = events.range((line, 0)..=(line, u64::MAX)).map_err(|e| tx.noted(e.into()))?;
+    let range = events.range((line, 0)..(line, before)).map_err(|e| tx.noted(e.into()))?;
     range.map(|row| Ok(row.map_err(|e| tx.noted(e.into()))?.0.value().1)).collect()
 }
 

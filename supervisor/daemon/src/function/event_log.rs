@@ -117,12 +117,12 @@ impl EventLog for StoredEvents {
         self.change(Change::Remove { line, number }).await
     }
 
-    async fn clear(&self, function: Arc<str>) -> Result<(), LogError> {
+    async fn clear(&self, function: Arc<str>, before: u64) -> Result<(), LogError> {
         // There is nothing to clear without a file, and no reason to make one.
         if !self.path.try_exists().map_err(|error| LogError::Failed(error.into()))? {
             return Ok(());
         }
-        self.change(Change::Clear { line: function.to_string() }).await
+        self.change(Change::Clear { line: function.to_string(), before }).await
     }
 }
 

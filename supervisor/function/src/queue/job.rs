@@ -159,10 +159,10 @@ pub(super) async fn await_start(functions: Functions, function: Arc<str>) -> Arc
 
 pub(super) async fn clear<L: EventLog>(
     log: Arc<L>,
-    function: Arc<str>,
+    (function, before): (Arc<str>, u64),
     done: oneshot::Sender<Result<(), LogError>>,
 ) -> Done {
     // Who does not wait for it any more forgets the function again.
-    let _ = done.send(log.clear(function).await);
+    let _ = done.send(log.clear(function, before).await);
     Done::Other
 }

@@ -54,6 +54,10 @@ pub trait EventLog: fmt::Debug + Send + Sync + 'static {
     /// Durable when it returns, which may take a moment. One that fails is made up for with a later change.
     fn remove(&self, key: EventKey) -> impl Future<Output = Result<(), LogError>> + Send;
 
-    /// Removes every event of a function.
-    fn clear(&self, function: Arc<str>) -> impl Future<Output = Result<(), LogError>> + Send;
+    /// Removes the events of a function that have a smaller number.
+    fn clear(
+        &self,
+        function: Arc<str>,
+        before: u64,
+    ) -> impl Future<Output = Result<(), LogError>> + Send;
 }

@@ -151,7 +151,9 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
                 if let Some(line) = self.lines.remove(&function) {
                     self.size = self.size.saturating_sub(line.size());
                 }
-                self.jobs.spawn(job::clear(Arc::clone(&self.log), function, done));
+                // What comes after this is of a function that is there again.
+                let events = (function, self.next_number);
+                self.jobs.spawn(job::clear(Arc::clone(&self.log), events, done));
             }
             Message::Finish(done) => {
                 self.finishing = Some(done);

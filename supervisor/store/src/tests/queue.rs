@@ -42,8 +42,9 @@ fn lines_are_apart_and_in_order() {
 
     queue.commit("complete", &[Change::Remove { line: line(), number: 1 }]).unwrap();
     assert_eq!(queue.event("a", 1).unwrap(), None);
-    queue.commit("complete", &[append("a", 3, b""), Change::Clear { line: line() }]).unwrap();
-    assert_eq!(waiting(&queue), [("a.b".into(), 7), ("b".into(), 1)]);
+    let clear = Change::Clear { line: line(), before: 4 };
+    queue.commit("complete", &[append("a", 3, b""), append("a", 4, b""), clear]).unwrap();
+    assert_eq!(waiting(&queue), [("a".into(), 4), ("a.b".into(), 7), ("b".into(), 1)]);
 }
 
 #[test]

@@ -293,3 +293,16 @@ async fn a_function_that_is_gone_leaves_no_events() {
     life.enqueue("f", "1").await.unwrap();
     device.log.until(0).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_to_a_function_that_is_back_outlives_that_the_one_before_is_forgotten() {
+    let device = Device::default();
+    let life = device.with(spec("f", "echo")).await;
+    life.functions.stop("f", Duration::ZERO).await;
+    life.enqueue("f", "1").await.unwrap();
+    let (forgotten, sent) = tokio::join!(life.events.forget("f"), life.enqueue("f", "2"));
+    forgotten.unwrap();
+    sent.unwrap();
+    let kept: Vec<_> = device.log.rows.lock().unwrap().values().map(|row| row.0.clone()).collect();
+    assert!(kept.len() == 1 && kept[0].ends_with(b"2"), "{kept:?}");
+}

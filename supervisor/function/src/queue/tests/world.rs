@@ -85,11 +85,13 @@ impl EventLog for Memory {
         Ok(())
     }
 
-    async fn clear(&self, function: Arc<str>) -> Result<(), LogError> {
+    async fn clear(&self, function: Arc<str>, before: u64) -> Result<(), LogError> {
+        // After whatever is appended meanwhile.
+        tokio::time::sleep(Duration::from_secs(1)).await;
         if self.is_full.load(Ordering::Relaxed) {
             return Err(LogError::Full);
         }
-        self.change(|rows| rows.retain(|(name, _), _| **name != *function));
+        self.change(|rows| rows.retain(|(name, number), _| **name != *function || *number >= before));
         Ok(())
     }
 }
