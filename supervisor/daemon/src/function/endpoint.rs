@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hedgerow_api::GROUP;
-use hedgerow_function::endpoint::{Access, Credential, Endpoint, refuse_connection};
+use hedgerow_function::endpoint::{Access, Credential, Endpoint};
 use nix::unistd::geteuid;
 use serde::Deserialize;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
@@ -123,7 +123,7 @@ async fn serve_peers(listener: UnixListener, endpoint: Endpoint, callers: bus::A
             }
             tracing::warn!(uid, pid, "refused a caller of the Lambda endpoint");
             let why = format!("user {uid} is neither root nor in group {GROUP}: add it to that");
-            refuse_connection(stream, place, why).await;
+            endpoint.refuse_connection(stream, place, why).await;
         });
     }
 }

@@ -43,6 +43,9 @@ use crate::{Events, Functions};
 /// Connections at once; more wait to be accepted.
 pub const CONNECTIONS: usize = 64;
 
+/// Peers that are told at once why they are not served; the others are only hung up on.
+const REFUSALS: usize = 4;
+
 /// A client's context has 3583 bytes, and what signs a request is short. A connection on which nothing was asked for
 /// so long is closed.
 const LIMITS: Limits = Limits { head: 64 << 10, idle: Some(Duration::from_secs(60)) };
@@ -58,6 +61,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Endpoint {
     api: Arc<Api>,
     connections: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
 }
 
 /// Among the connections that are served at once.
@@ -72,6 +76,7 @@ impl Endpoint {
         Self {
             api: Arc::new(Api { functions, events, access, room }),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
+            refusals: Arc::new(Semaphore::new(REFUSALS)),
         }
     }
 
@@ -109,23 +114,26 @@ impl Endpoint {
         })
         .await;
     }
-}
 
-/// Tells a peer whom the socket should not have let in why it is not served.
-pub async fn refuse_connection<S>(stream: S, _place: Place, why: String)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let refusal = Arc::new(Refusal::denied(why));
-    connection::serve(stream, LIMITS, move |request: Request<Incoming>, pace| {
-        let refusal = Arc::clone(&refusal);
-        async move {
-            let (head, mut body) = request.into_parts();
-            read::throw_away(&head, &mut body, &pace).await;
-            let mut reply = reply::refused(&refusal, "");
-            reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            reply
-        }
-    })
-    .await;
+    /// Tells a peer whom the socket should not have let in why it is not served. It gives its place up: others may have
+    /// it meanwhile, however long this one takes.
+    pub async fn refuse_connection<S>(self, stream: S, place: Place, why: String)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        drop(place);
+        let Ok(_turn) = self.refusals.try_acquire() else { return };
+        let refusal = Arc::new(Refusal::denied(why));
+        connection::serve(stream, LIMITS, move |request: Request<Incoming>, pace| {
+            let refusal = Arc::clone(&refusal);
+            async move {
+                let (head, mut body) = request.into_parts();
+                read::throw_away(&head, &mut body, &pace).await;
+                let mut reply = reply::refused(&refusal, "");
+                reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                reply
+            }
+        })
+        .await;
+    }
 }

@@ -1,7 +1,9 @@
 use std::time::{Duration, SystemTime};
 
+use tokio::time::Instant;
+
 use super::*;
-use crate::endpoint::{Credential, refuse_connection};
+use crate::endpoint::{CONNECTIONS, Credential};
 
 const INVOKE: &str = "POST /2015-03-31/functions/f/invocations";
 const LIST: &str = "GET /2015-03-31/functions/";
@@ -82,9 +84,24 @@ async fn whom_the_socket_is_not_for_is_told_so() {
     let (endpoint, _) = endpoint(Access::Socket).await;
     let (mut client, server) = duplex(1024);
     let place = endpoint.vacancy().await;
-    tokio::spawn(refuse_connection(server, place, "user 7 may not".into()));
+    tokio::spawn(endpoint.clone().refuse_connection(server, place, "user 7 may not".into()));
     client.write_all(&request(INVOKE, &[], &vec![b' '; 100_000])).await.unwrap();
     let answer = hear(&mut client).await;
     assert_eq!(refusal(&answer), (403, "AccessDeniedException"));
     assert!(answer.contains("user 7 may not"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_the_socket_is_not_for_takes_nobodys_place() {
+    let (endpoint, _) = endpoint(Access::Socket).await;
+    let mut silent = vec![];
+    for _ in 0..2 * CONNECTIONS {
+        let (client, server) = duplex(1024);
+        let place = endpoint.vacancy().await;
+        tokio::spawn(endpoint.clone().refuse_connection(server, place, "no".into()));
+        silent.push(client);
+    }
+    let begun = Instant::now();
+    assert_eq!(refusal(&ask(&endpoint, request(INVOKE, &[], b"[1]")).await).0, 200);
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }

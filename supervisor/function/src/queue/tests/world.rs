@@ -91,7 +91,9 @@ impl EventLog for Memory {
         if self.is_full.load(Ordering::Relaxed) {
             return Err(LogError::Full);
         }
-        self.change(|rows| rows.retain(|(name, number), _| **name != *function || *number >= before));
+        self.change(|rows| {
+            rows.retain(|(name, number), _| **name != *function || *number >= before)
+        });
         Ok(())
     }
 }
