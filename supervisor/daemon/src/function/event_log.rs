@@ -320,7 +320,7 @@ mod tests {
         };
         let first = log();
         assert_eq!(first.load().await.unwrap(), []);
-        first.clear("f".into()).await.unwrap();
+        first.clear("f".into(), 1).await.unwrap();
         assert!(!path.exists(), "a device without functions has no such file");
 
         let appends = (0..200).map(|number| {
