@@ -32,8 +32,8 @@ pub trait Instances: fmt::Debug + Send + Sync + 'static {
 
     fn thaw(&self, id: InstanceId) -> impl Future<Output = Result<(), OpenError>> + Send;
 
-    /// Kills what is left of it and removes everything; returns when nothing is left, however long that takes. Of what is gone too, and while a
-    /// freeze or thaw of it is under way.
+    /// Kills what is left of it and removes everything; returns when nothing is left, however long that takes. Of what is
+    /// gone too, and while a freeze or thaw of it is under way.
     fn close(&self, id: InstanceId) -> impl Future<Output = ()> + Send;
 
     fn usage(&self, id: InstanceId) -> impl Future<Output = Option<Usage>> + Send;

@@ -14,7 +14,8 @@ use super::event_log::{Observer, StoredEvents};
 use super::sources::DaemonFeeds;
 use crate::driver::Surroundings;
 
-/// Takes up the events that waited (a queue that cannot be read keeps nothing else from running), and has sources make new ones until the result is aborted.
+/// Takes up the events that waited, and has sources make new ones until the result is aborted. A queue that cannot be read
+/// keeps nothing else from running.
 pub fn start(
     around: &Arc<Surroundings>,
     queue: EventQueue,

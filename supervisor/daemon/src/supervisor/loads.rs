@@ -26,7 +26,7 @@ pub async fn of(around: &Surroundings) -> BTreeMap<String, Load> {
             let sum = all.entry(name).or_default();
             sum.memory += load.memory;
             sum.cpu_time += load.cpu_usec;
-            sum.tasks += u32::try_from(load.pids).unwrap_or(u32::MAX);
+            sum.tasks = sum.tasks.saturating_add(u32::try_from(load.pids).unwrap_or(u32::MAX));
         }
     }
     all
