@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use super::{Broker, Feeds, Occurrence, Schedule, SourceFault, file, scheduled};
@@ -50,20 +50,21 @@ pub async fn feed<F: Feeds, C: Clock + Clone>(
         let specs = functions.list();
         running.retain(|name, _| specs.iter().any(|spec| spec.name == *name));
         for spec in specs {
-            let is_same = running.get(&spec.name).is_some_and(|running| running.is_of(&spec));
-            if !is_same {
-                // The old ones end before the new ones begin, so that nothing is heard twice.
-                running.remove(&spec.name);
-                let function = Function {
-                    spec: Arc::clone(&spec),
-                    functions: functions.clone(),
-                    events: events.clone(),
-                    feeds: Arc::clone(&feeds),
-                    clock: clock.clone(),
-                };
-                if !spec.sources.is_empty() {
-                    let task = tokio::spawn(function.run()).abort_handle();
-                    running.insert(spec.name.clone(), Running { spec, task });
+            match running.get(&spec.name) {
+                Some(running) => running.becomes(spec),
+                None if spec.sources.is_empty() => {}
+                None => {
+                    let name = spec.name.clone();
+                    let function = Function {
+                        name: name.clone(),
+                        functions: functions.clone(),
+                        events: events.clone(),
+                        feeds: Arc::clone(&feeds),
+                        clock: clock.clone(),
+                    };
+                    let (spec, specs) = watch::channel(spec);
+                    let task = tokio::spawn(function.run(specs)).abort_handle();
+                    running.insert(name, Running { spec, task });
                 }
             }
         }
@@ -76,13 +77,17 @@ pub async fn feed<F: Feeds, C: Clock + Clone>(
 /// Ends with this.
 #[derive(Debug)]
 struct Running {
-    spec: Arc<FunctionSpec>,
+    spec: watch::Sender<Arc<FunctionSpec>>,
     task: AbortHandle,
 }
 
 impl Running {
-    fn is_of(&self, spec: &FunctionSpec) -> bool {
-        self.spec.sources == spec.sources && self.spec.arn == spec.arn
+    fn becomes(&self, spec: Arc<FunctionSpec>) {
+        self.spec.send_if_modified(|old| {
+            let is_new = old.sources != spec.sources || old.arn != spec.arn;
+            *old = spec;
+            is_new
+        });
     }
 }
 
@@ -92,26 +97,77 @@ impl Drop for Running {
     }
 }
 
-/// A function that has sources.
+/// A function that has, or had, sources.
 struct Function<F, C> {
-    spec: Arc<FunctionSpec>,
+    name: String,
     functions: Functions,
     events: Events,
     feeds: Arc<F>,
     clock: C,
 }
 
+/// One source at work; it ends with this.
+struct Listening {
+    source: EventSource,
+    arn: String,
+    task: JoinHandle<()>,
+}
+
+impl Listening {
+    /// Returns when nothing more is heard.
+    async fn end(mut self) {
+        self.task.abort();
+        // How it ended does not matter.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 impl<F: Feeds, C: Clock + Clone> Function<F, C> {
-    async fn run(self) {
+    /// What was heard is passed on, whatever becomes of the source that it is of.
+    async fn run(self, specs: watch::Receiver<Arc<FunctionSpec>>) {
         let (heard, occurrences) = mpsc::channel(HEARD);
-        let mut sources = JoinSet::new();
-        for source in self.spec.sources.clone() {
-            let (spec, feeds) = (Arc::clone(&self.spec), Arc::clone(&self.feeds));
-            let (clock, heard) = (self.clock.clone(), heard.clone());
-            sources.spawn(listen(spec, source, feeds, clock, heard));
+        tokio::select! {
+            () = self.keep_up(specs, heard) => {}
+            () = self.pass_on(occurrences) => {}
         }
-        drop(heard);
-        self.pass_on(occurrences).await;
+    }
+
+    /// Has the sources of the definition at work. One that is in the next definition too goes on: nothing is missed.
+    async fn keep_up(
+        &self,
+        mut specs: watch::Receiver<Arc<FunctionSpec>>,
+        heard: mpsc::Sender<Occurrence>,
+    ) {
+        let mut sources: Vec<Listening> = vec![];
+        loop {
+            let spec = Arc::clone(&specs.borrow_and_update());
+            let mut wanted = spec.sources.clone();
+            let mut is_kept = |old: &mut Listening| {
+                let place = wanted.iter().position(|source| *source == old.source);
+                place.filter(|_| old.arn == spec.arn).map(|place| wanted.remove(place)).is_some()
+            };
+            let ended: Vec<Listening> = sources.extract_if(.., |old| !is_kept(old)).collect();
+            // The old ones end before the new ones begin, so that nothing is heard twice.
+            for old in ended {
+                old.end().await;
+            }
+            for source in wanted {
+                let (spec, feeds) = (Arc::clone(&spec), Arc::clone(&self.feeds));
+                let (clock, heard) = (self.clock.clone(), heard.clone());
+                let arn = spec.arn.clone();
+                let task = tokio::spawn(listen(spec, source.clone(), feeds, clock, heard));
+                sources.push(Listening { source, arn, task });
+            }
+            if specs.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// In the order in which things happened, but without a wait for the disk between them.
@@ -144,7 +200,7 @@ impl<F: Feeds, C: Clock + Clone> Function<F, C> {
         let Occurrence { payload, client_context } = occurrence;
         let request_id =
             RequestId::generate().map_err(|error| InvokeError::Service(error.to_string()))?;
-        let target = Target { function: self.spec.name.clone(), qualifier: None };
+        let target = Target { function: self.name.clone(), qualifier: None };
         let event =
             Invocation { request_id, payload, client_context, trace_id: None, log_tail: false };
         self.events.submit(&target, event).await
@@ -154,13 +210,13 @@ impl<F: Feeds, C: Clock + Clone> Function<F, C> {
         lost.count += 1;
         if lost.told.is_none_or(|at| at.elapsed() >= TELL_AGAIN) {
             let what = format!("{} events of its sources are lost, the last: {error}", lost.count);
-            self.feeds.tell(&self.spec.name, &what);
+            self.feeds.tell(&self.name, &what);
             *lost = Lost { count: 0, told: Some(Instant::now()) };
         }
     }
 
     fn is_stopped(&self) -> bool {
-        let overview = self.functions.watch(&self.spec.name);
+        let overview = self.functions.watch(&self.name);
         overview.is_none_or(|overview| overview.borrow().health == Health::Stopped)
     }
 }

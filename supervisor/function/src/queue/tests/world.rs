@@ -24,6 +24,8 @@ pub struct Memory {
     pub rows: Mutex<Rows>,
     pub is_full: AtomicBool,
     pub is_broken: AtomicBool,
+    /// Whether who stores something has to wait.
+    pub is_slow: watch::Sender<bool>,
     /// How many rows there are, for those who wait.
     count: watch::Sender<usize>,
 }
@@ -60,6 +62,7 @@ impl EventLog for Memory {
 
     async fn append(&self, key: EventKey, event: Vec<u8>, note: Vec<u8>) -> Result<(), LogError> {
         tokio::task::yield_now().await;
+        self.is_slow.subscribe().wait_for(|is_slow| !is_slow).await.unwrap();
         if self.is_full.load(Ordering::Relaxed) {
             return Err(LogError::Full);
         }

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use crate::queue::tests::world::{Device, Life, TestClock};
 use crate::source::{Broker, Feeds, Occurrence, Place, SourceFault, feed, message};
 use crate::tests::spec;
-use crate::{EventSource, FunctionSpec, QueuePolicy};
+use crate::{Clock, EventSource, FunctionSpec, QueuePolicy};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -74,7 +74,11 @@ async fn with(sources: Vec<EventSource>) -> World {
 
 impl World {
     async fn define(&self, sources: Vec<EventSource>) {
-        let queue = QueuePolicy { length: 10, ..spec("f", "echo").queue };
+        self.define_with(sources, 10).await;
+    }
+
+    async fn define_with(&self, sources: Vec<EventSource>, length: u32) {
+        let queue = QueuePolicy { length, ..spec("f", "echo").queue };
         self.life.functions.define(FunctionSpec { sources, queue, ..spec("f", "echo") }).await;
         // The sources are heard from here on.
         sleep(Duration::from_millis(1)).await;
@@ -157,6 +161,28 @@ async fn a_cron_comes_by_the_wall_clock_and_not_twice() {
     assert_eq!(world.count(), 1, "the same hour again");
     sleep(60 * MINUTE).await;
     assert_eq!(world.count(), 2);
+    // Hours forward: at most the hour that it is now. Hours back: as if it had been so all the time.
+    world.clock.set(noon + 9 * 3600 + 30 * 60);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.count(), 2, "nine hours are not made up for");
+    sleep(30 * MINUTE).await;
+    assert_eq!(world.count(), 3);
+    world.clock.set(noon + 4 * 3600 + 30 * 60);
+    sleep(29 * MINUTE).await;
+    assert_eq!(world.count(), 3);
+    sleep(MINUTE).await;
+    assert_eq!(world.count(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wall_clock_that_jumps_changes_neither_rates_nor_ages() {
+    let world = with(vec![schedule("rate(10 minutes)")]).await;
+    for hours in [30, -50, 7] {
+        world.clock.set(world.clock.unix() + hours * 3600);
+        sleep(10 * MINUTE).await;
+    }
+    // None came twice, none was left out, none was too old.
+    assert_eq!((world.count(), world.device.letters.count()), (3, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,6 +199,31 @@ async fn messages_come_in_order_with_their_topic() {
     world.publish("a/b", "unheard");
     sleep(MINUTE).await;
     assert_eq!(world.count(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_definition_loses_nothing_that_was_heard() {
+    let world = with(vec![topic(), schedule("rate(1 hour)")]).await;
+    world.define_with(vec![topic(), schedule("rate(1 hour)")], 1000).await;
+    world.device.log.is_slow.send_replace(true);
+    // More than are on their way to the disk at once.
+    for n in 0..75 {
+        world.publish("a/b", &n.to_string());
+    }
+    sleep(Duration::from_secs(1)).await;
+    // The topic is heard all the time, of one function after the other.
+    world.define_with(vec![topic()], 1000).await;
+    for n in 75..78 {
+        world.publish("a/b", &n.to_string());
+    }
+    sleep(Duration::from_secs(1)).await;
+    world.define_with(vec![], 1000).await;
+    assert_eq!(world.feeds.published.receiver_count(), 0);
+    world.device.log.is_slow.send_replace(false);
+    world.device.log.until(78).await;
+    let payloads: Vec<_> = world.events().into_iter().map(|(payload, _)| payload).collect();
+    assert_eq!(payloads, (0..78).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert_eq!(world.told(), [] as [&str; 0]);
 }
 
 #[tokio::test(start_paused = true)]
