@@ -96,7 +96,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     let disk = Arc::new(Disk::of(layout.state.clone(), settings.store.keep_free));
     let instances = DaemonInstances::new(&launcher, &layout, &settings, &hub, &services, &disk);
     let instances = Arc::new(instances);
-    let functions = Functions::new(Arc::clone(&instances));
+    let functions = Functions::within(settings.function.bounds(), Arc::clone(&instances));
     let (events, queue) = Events::new(functions.clone());
     let around = Arc::new(Surroundings {
         functions,

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -12,9 +14,6 @@ use crate::metrics::{Overview, QueueMetrics, Standing};
 use crate::task::{Call, Message, Stop, Stopped, Task};
 use crate::{Completed, FunctionSpec, InstanceId, Instances, Invocation, InvokeError, Target};
 
-/// Bytes of all invocations together that wait or run.
-const ROOM: usize = 32 * 1024 * 1024;
-
 /// What an invocation takes beside its payload, about.
 const OVERHEAD: usize = 1024;
 
@@ -23,6 +22,22 @@ const MESSAGES: usize = 32;
 
 /// Instances of one daemon's life that a function can have before its numbers meet the next function's.
 const IDS: u64 = 1 << 32;
+
+/// What all functions together may take of the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of all invocations that wait or run; at least as many as one may have.
+    pub invocations: usize,
+    /// Instances that start at once; at least one.
+    pub starts: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        let processors = available_parallelism().map_or(1, NonZero::get);
+        Self { invocations: 32 * 1024 * 1024, starts: 2 * processors }
+    }
+}
 
 /// A handle: cheap to clone, and the functions live as long as one of them.
 #[derive(Clone)]
@@ -34,6 +49,9 @@ struct Shared {
     /// Told whenever a function comes, goes or changes.
     changed: watch::Sender<()>,
     room: Arc<Semaphore>,
+    /// Bytes that all invocations may have.
+    max_room: usize,
+    starts: Arc<Semaphore>,
     /// Told whenever the first idle instance of a function is there.
     spare: watch::Sender<()>,
     /// Told whenever an [`Overview`] has changed.
@@ -64,6 +82,8 @@ pub(crate) struct Parts {
     pub standing: watch::Sender<Standing>,
     /// It begins as one that was stopped.
     pub is_stopped: bool,
+    /// How many instances of all functions may start at once.
+    pub starts: Arc<Semaphore>,
     /// To be told when it has an idle instance.
     pub spare: watch::Sender<()>,
     /// To be told when its overview has changed.
@@ -73,6 +93,14 @@ pub(crate) struct Parts {
 impl Functions {
     /// To be called in a Tokio runtime, in which the functions then live.
     pub fn new<I: Instances>(instances: Arc<I>) -> Self {
+        Self::within(Bounds::default(), instances)
+    }
+
+    /// To be called as [`Self::new`].
+    pub fn within<I: Instances>(bounds: Bounds, instances: Arc<I>) -> Self {
+        let invocations =
+            bounds.invocations.clamp(PAYLOAD_LIMIT + OVERHEAD, Semaphore::MAX_PERMITS);
+        let starts = bounds.starts.clamp(1, Semaphore::MAX_PERMITS);
         let runtime = tokio::runtime::Handle::current();
         let spawn = move |parts: Parts| {
             runtime.spawn(Task::new(Arc::clone(&instances), parts).run());
@@ -81,7 +109,9 @@ impl Functions {
             spawn: Box::new(spawn),
             entries: Mutex::default(),
             changed: watch::Sender::new(()),
-            room: Arc::new(Semaphore::new(ROOM)),
+            room: Arc::new(Semaphore::new(invocations)),
+            max_room: invocations,
+            starts: Arc::new(Semaphore::new(starts)),
             spare: watch::Sender::new(()),
             activity: watch::Sender::new(()),
         }))
@@ -167,8 +197,9 @@ impl Functions {
             entry.overview.send_modify(|overview| overview.metrics.throttles += 1);
             self.0.activity.send_replace(());
             return Err(InvokeError::TooManyRequests(format!(
-                "the payloads of all invocations that wait or run exceed {} MiB; try again later",
-                ROOM / 1024 / 1024
+                "the payloads of all invocations that wait or run would have more than {} bytes; try again later, or \
+                 raise function.invocations-max-size",
+                self.0.max_room
             )));
         };
         entry.call(target, invocation, None, room).await
@@ -288,6 +319,7 @@ impl Functions {
             overview: Arc::clone(&overview),
             standing,
             is_stopped,
+            starts: Arc::clone(&self.0.starts),
             spare: self.0.spare.clone(),
             activity: self.0.activity.clone(),
         });

@@ -40,7 +40,7 @@ mod whole;
 
 pub use admit::{CLIENT_CONTEXT_LIMIT, EVENT_LIMIT, PAYLOAD_LIMIT};
 pub use clock::{Clock, DeviceClock};
-pub use functions::Functions;
+pub use functions::{Bounds, Functions};
 pub use instance::{Ended, Instance, InstanceId, Instances, OpenError, Usage};
 pub use invocation::{
     Answer, Completed, FunctionError, InvalidRequestId, Invocation, InvokeError, Report, RequestId,

@@ -18,7 +18,7 @@ impl Pool {
             false => self.waiting.len().saturating_sub(coming),
         };
         for _ in 0..lacking {
-            if !self.thaw(actions) && !self.open(now, actions) {
+            if !self.thaw(actions) && !self.queue(now, actions) {
                 break;
             }
         }
@@ -56,6 +56,7 @@ impl Pool {
                 frost: frost @ (Frost::Frozen | Frost::Freezing { wanted: false }),
             } => Some((*since, member.id, frost)),
             State::Idle { .. }
+            | State::Queued
             | State::Opening { .. }
             | State::Starting { .. }
             | State::Busy { .. }
@@ -79,16 +80,37 @@ impl Pool {
         true
     }
 
-    /// Instances that are on their way out count: there are never more fences than allowed.
-    fn open(&mut self, now: Duration, actions: &mut Vec<Action>) -> bool {
-        if self.members.len() >= self.limits.max_instances || self.is_backing_off(now) {
+    /// Instances that are on their way out count: there are never more fences than allowed. One is queued after the other:
+    /// no function waits behind many instances of another.
+    fn queue(&mut self, now: Duration, actions: &mut Vec<Action>) -> bool {
+        let is_queued = self.members.iter().any(|member| matches!(member.state, State::Queued));
+        let is_full = self.members.len() >= self.limits.max_instances;
+        if is_queued || is_full || self.is_backing_off(now) {
             return false;
         }
         let id = self.next_id;
         self.next_id = InstanceId(id.0 + 1);
-        self.members.push(Member::opening(id, now));
-        actions.push(Action::Open(id));
+        self.members.push(Member::queued(id, now));
+        actions.push(Action::Queue(id));
         true
+    }
+
+    /// It is its turn to be opened, if that is still needed.
+    pub(super) fn admitted(&mut self, place: usize, now: Duration, actions: &mut Vec<Action>) {
+        let State::Queued = self.members[place].state else {
+            return;
+        };
+        let opened = self.members.iter().filter(|member| !matches!(member.state, State::Queued));
+        let coming = opened.filter(|member| member.is_coming(now)).count();
+        let is_needed = self.limits.pinned || self.waiting.len() > coming;
+        if !is_needed || self.is_backing_off(now) {
+            self.members.remove(place);
+            return;
+        }
+        let member = &mut self.members[place];
+        member.began = now;
+        member.state = State::Opening { polled: false };
+        actions.push(Action::Open(member.id));
     }
 
     /// While instances do not come up, whoever would need one is told so at once.

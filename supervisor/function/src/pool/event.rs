@@ -45,6 +45,8 @@ pub(crate) enum Event {
     },
     /// Memory is short: the longest idle instance is to go.
     Reclaim,
+    /// After [`Action::Queue`]: it is its turn to be opened.
+    Admitted(InstanceId),
     Opened(InstanceId),
     OpenFailed(InstanceId, OpenError),
     /// The runtime asks for work. `delivered`: it has seen what it was given before, if anything.
@@ -92,6 +94,8 @@ pub(crate) enum NotGiven {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
+    /// [`Event::Admitted`] is to follow when it may be opened.
+    Queue(InstanceId),
     Open(InstanceId),
     Freeze(InstanceId),
     Thaw(InstanceId),
@@ -143,6 +147,13 @@ pub(crate) enum Refusal {
 pub(crate) enum Outcome {
     Answered,
     Failed(Fault),
+}
+
+impl Event {
+    /// Whose turn it is.
+    pub fn admitted(&self) -> Option<InstanceId> {
+        if let Self::Admitted(id) = self { Some(*id) } else { None }
+    }
 }
 
 impl From<&FunctionSpec> for Limits {

@@ -17,7 +17,8 @@ impl Pool {
         let retry = self.failing.as_ref().map(|failing| failing.retry_at);
         let patience = self.members.iter().filter_map(|member| match member.state {
             State::Settling { patience, .. } => Some(patience),
-            State::Opening { .. }
+            State::Queued
+            | State::Opening { .. }
             | State::Starting { .. }
             | State::Idle { .. }
             | State::Busy { .. }
@@ -70,7 +71,7 @@ impl Pool {
                     Frost::Freezing { wanted: true } | Frost::Thawing => None,
                 }
             }
-            State::Idle { .. } | State::Opening { .. } | State::Closing => None,
+            State::Queued | State::Idle { .. } | State::Opening { .. } | State::Closing => None,
         }
     }
 
@@ -103,7 +104,7 @@ impl Pool {
                     }
                 }
             }
-            State::Opening { .. } | State::Closing => {}
+            State::Queued | State::Opening { .. } | State::Closing => {}
         }
     }
 }

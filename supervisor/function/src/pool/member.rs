@@ -12,7 +12,7 @@ pub(super) struct Member {
     /// Of a version that was replaced, or of a function that was stopped: it gets no work any more and is closed as
     /// soon as it has none.
     pub leaving: bool,
-    /// When its fence began to be opened.
+    /// When its fence began to be opened, or it began to wait for that.
     pub began: Duration,
     /// How long its cold start took, until an invocation has reported it.
     pub init: Option<Duration>,
@@ -22,6 +22,8 @@ pub(super) struct Member {
 
 #[derive(Debug)]
 pub(super) enum State {
+    /// It is to be opened when that is its turn.
+    Queued,
     /// `polled`: its runtime was faster than the news that it is there.
     Opening { polled: bool },
     /// Its runtime has not asked for work yet.
@@ -72,10 +74,10 @@ impl Run {
 }
 
 impl Member {
-    pub fn opening(id: InstanceId, now: Duration) -> Self {
+    pub fn queued(id: InstanceId, now: Duration) -> Self {
         Self {
             id,
-            state: State::Opening { polled: false },
+            state: State::Queued,
             leaving: false,
             began: now,
             init: None,
@@ -106,7 +108,7 @@ impl Member {
     pub fn is_coming(&self, now: Duration) -> bool {
         !self.leaving
             && match self.state {
-                State::Opening { .. } | State::Starting { .. } => true,
+                State::Queued | State::Opening { .. } | State::Starting { .. } => true,
                 State::Idle { frost, .. } => match frost {
                     Frost::Thawing | Frost::Freezing { wanted: true } => true,
                     Frost::Thawed { .. } | Frost::Freezing { wanted: false } | Frost::Frozen => {
@@ -125,7 +127,8 @@ impl Member {
     pub fn is_alive(&self) -> bool {
         !self.leaving
             && match self.state {
-                State::Opening { .. }
+                State::Queued
+                | State::Opening { .. }
                 | State::Starting { .. }
                 | State::Idle { .. }
                 | State::Busy { .. }

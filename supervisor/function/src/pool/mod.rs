@@ -2,8 +2,10 @@
 //! [`Pool::step`]`(event, now) -> actions`. No clock and no I/O inside.
 //!
 //! ```text
-//!                    Opened                 Polled
-//!  Open ─▶ Opening ────────▶ Starting ───────────────▶ Idle ◀──────────────┐
+//!  Queue ─▶ Queued
+//!             │ Admitted: Open
+//!             ▼      Opened                 Polled
+//!          Opening ────────▶ Starting ───────────────▶ Idle ◀──────────────┐
 //!             │                 │               thawed ⇄ frozen            │ Polled
 //!             │ OpenFailed      │ InitFailed,     │  Give                  │
 //!             │                 │ Ended,          ▼                        │
@@ -20,7 +22,8 @@
 //!
 //! Invocations wait in one line. Whatever happened, at the end of each step the first of them get the instances that are
 //! ready, the one that was used last first, so that the others can go; for the rest instances are thawed, or opened up to
-//! the limit, but never more than there is waiting.
+//! the limit, but never more than there is waiting. How many are opened at once on the device, others decide: an instance is
+//! queued until it is its turn, and forgotten if nothing waits for it by then.
 
 mod balance;
 mod ending;
@@ -106,7 +109,8 @@ impl Pool {
     pub fn holds(&self, id: InstanceId) -> Option<Ticket> {
         match self.members.iter().find(|member| member.id == id)?.state {
             State::Busy { run, .. } | State::Exited { run, .. } => Some(run.ticket),
-            State::Opening { .. }
+            State::Queued
+            | State::Opening { .. }
             | State::Starting { .. }
             | State::Idle { .. }
             | State::Streaming { .. }
@@ -128,10 +132,12 @@ impl Pool {
         for member in &self.members {
             let count = match member.state {
                 State::Closing => &mut counts.ending,
-                State::Opening { .. } | State::Starting { .. } => match member.leaving {
-                    true => &mut counts.ending,
-                    false => &mut counts.starting,
-                },
+                State::Queued | State::Opening { .. } | State::Starting { .. } => {
+                    match member.leaving {
+                        true => &mut counts.ending,
+                        false => &mut counts.starting,
+                    }
+                }
                 State::Busy { .. }
                 | State::Exited { .. }
                 | State::Streaming { .. }

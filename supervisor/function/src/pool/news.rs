@@ -20,7 +20,8 @@ impl Pool {
                     self.ready(place, now);
                 }
             }
-            State::Starting { .. }
+            State::Queued
+            | State::Starting { .. }
             | State::Idle { .. }
             | State::Busy { .. }
             | State::Exited { .. }
@@ -42,7 +43,8 @@ impl Pool {
                 self.cold_start_failed(place, Fault::Open(error), now, actions);
             }
             // It has been given up already.
-            State::Starting { .. }
+            State::Queued
+            | State::Starting { .. }
             | State::Idle { .. }
             | State::Busy { .. }
             | State::Exited { .. }
@@ -75,7 +77,7 @@ impl Pool {
                 self.settled(place, now, actions);
             }
             State::Settling { .. } => self.settled(place, now, actions),
-            State::Idle { .. } | State::Exited { .. } | State::Closing => {}
+            State::Queued | State::Idle { .. } | State::Exited { .. } | State::Closing => {}
         }
     }
 
@@ -111,7 +113,8 @@ impl Pool {
             // Of a runtime that polls already nothing else tells the end of its stream.
             State::Busy { run, polled } => (run, !streams || polled),
             State::Exited { run, .. } => (run, true),
-            State::Opening { .. }
+            State::Queued
+            | State::Opening { .. }
             | State::Starting { .. }
             | State::Idle { .. }
             | State::Streaming { .. }
@@ -130,6 +133,7 @@ impl Pool {
             State::Exited { how, .. } => self.lost(place, Fault::Exit(how), now, actions),
             State::Busy { polled: true, .. } => self.settled(place, now, actions),
             State::Busy { polled: false, .. }
+            | State::Queued
             | State::Opening { .. }
             | State::Starting { .. }
             | State::Idle { .. }
@@ -150,8 +154,9 @@ impl Pool {
             State::Opening { .. } | State::Starting { .. } => {
                 self.cold_start_failed(place, fault, now, actions);
             }
-            // Too late to fail to start.
-            State::Idle { .. }
+            // Too early or too late to fail to start.
+            State::Queued
+            | State::Idle { .. }
             | State::Busy { .. }
             | State::Exited { .. }
             | State::Streaming { .. }
@@ -186,7 +191,7 @@ impl Pool {
             State::Idle { .. } | State::Settling { .. } => {
                 self.lost(place, Fault::Exit(how), now, actions);
             }
-            State::Exited { .. } | State::Closing => {}
+            State::Queued | State::Exited { .. } | State::Closing => {}
         }
     }
 

@@ -19,6 +19,7 @@ impl Pool {
             Event::Reclaim => self.reclaim(actions),
             Event::Tick => {}
             Event::Closed(id) => self.members.retain(|member| member.id != id),
+            Event::Admitted(id) => self.with(id, |pool, place| pool.admitted(place, now, actions)),
             Event::Opened(id) => self.with(id, |pool, place| pool.opened(place, now, actions)),
             Event::OpenFailed(id, error) => self.with(id, |pool, place| {
                 pool.open_failed(place, error, now, actions);
@@ -105,12 +106,15 @@ impl Pool {
     }
 
     fn dismiss_all(&mut self, actions: &mut Vec<Action>) {
+        // Nothing has been opened of them.
+        self.members.retain(|member| !matches!(member.state, State::Queued));
         for member in &mut self.members {
             member.leaving = true;
             match member.state {
                 State::Starting { .. } | State::Idle { .. } => close(member, actions),
                 // `Opened` or `OpenFailed` comes.
-                State::Opening { .. }
+                State::Queued
+                | State::Opening { .. }
                 | State::Busy { .. }
                 | State::Exited { .. }
                 | State::Streaming { .. }

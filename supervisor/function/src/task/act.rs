@@ -3,14 +3,22 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
 use super::{Message, Seat, Stopped, Task};
 use crate::pool::{Action, Event, NotGiven, Refusal, Ticket};
 use crate::report::{self, InitReport};
 use crate::{Answer, Completed, Ended, InstanceId, InstanceLink, Instances, InvokeError, Work};
 
+/// A runtime that has not asked for work by then initializes beside the next one: others are not to wait for one that
+/// hangs.
+const LONGEST_START: Duration = Duration::from_secs(3);
+
 impl<I: Instances> Task<I> {
     pub(super) fn carry_out(&mut self, action: Action) {
         match action {
+            Action::Queue(id) => self.queue(id),
             Action::Open(id) => self.open(id),
             Action::Freeze(id) => self.beside(move |instances| async move {
                 Message::Froze(id, instances.freeze(id).await.is_ok())
@@ -52,13 +60,30 @@ impl<I: Instances> Task<I> {
         });
     }
 
+    fn queue(&mut self, id: InstanceId) {
+        let starts = Arc::clone(&self.starts);
+        match Arc::clone(&starts).try_acquire_owned() {
+            Ok(turn) => {
+                self.turns.push((id, turn));
+                self.events.push_back(Event::Admitted(id));
+            }
+            Err(_) => self.beside(move |_| async move {
+                // It is never closed.
+                Message::Admitted(id, starts.acquire_owned().await.ok())
+            }),
+        }
+    }
+
     fn open(&mut self, id: InstanceId) {
         let Some(own) = self.own.upgrade() else {
             return;
         };
+        let turn = self.turns.iter().position(|(turn, _)| *turn == id);
+        let turn = turn.map(|place| self.turns.swap_remove(place));
         self.count(|metrics| metrics.cold_starts += 1);
         let (link, present) = InstanceLink::new(id, own.clone());
-        self.seats.insert(id, Seat::new(Arc::clone(&self.spec), present));
+        let (starting, started) = oneshot::channel();
+        self.seats.insert(id, Seat::new(Arc::clone(&self.spec), present, starting));
         let (instances, spec) = (Arc::clone(&self.instances), Arc::clone(&self.spec));
         let own = own.downgrade();
         tokio::spawn(async move {
@@ -71,8 +96,17 @@ impl<I: Instances> Task<I> {
             match instances.open(&spec, link).await {
                 Ok(instance) => {
                     say(Message::Opened(id, Box::new(Ok(instance.log_tail)))).await;
+                    let mut ended = instance.ended;
+                    let ended = tokio::select! {
+                        ended = &mut ended => ended,
+                        // The seat drops the other end, which is as good as telling.
+                        _ = timeout(LONGEST_START, started) => {
+                            drop(turn);
+                            ended.await
+                        }
+                    };
                     let gone = |_| Ended::Gone("nobody looks after it any more".to_owned());
-                    let ended = instance.ended.await.unwrap_or_else(gone);
+                    let ended = ended.unwrap_or_else(gone);
                     say(Message::Ended(id, Box::new(ended))).await;
                 }
                 Err(error) => say(Message::Opened(id, Box::new(Err(error)))).await,
@@ -81,6 +115,7 @@ impl<I: Instances> Task<I> {
     }
 
     fn close(&mut self, id: InstanceId) {
+        self.has_started(id);
         let report = self.take_report(id);
         self.beside(move |instances| async move {
             if let Some(report) = report {
@@ -112,6 +147,13 @@ impl<I: Instances> Task<I> {
         let line = report::start(&call.invocation.request_id, &seat.spec.version);
         self.instances.log(&self.spec.name, &line);
         Ok(())
+    }
+
+    /// Another instance may start.
+    pub(super) fn has_started(&mut self, id: InstanceId) {
+        if let Some(seat) = self.seats.get_mut(&id) {
+            seat.starting = None;
+        }
     }
 
     /// The end of a stream is told by its own channel, so the caller has nothing more to wait for here.
@@ -168,7 +210,8 @@ impl<I: Instances> Task<I> {
         let counts = self.pool.counts();
         match counts.starting > 0 && counts.busy == 0 {
             true => format!(
-                "{name}: no instance has asked for an event yet, they still initialize; see the function's log"
+                "{name}: no instance has asked for an event yet, they still initialize (see the function's log) or wait \
+                 for those of other functions; see also function.concurrent-starts"
             ),
             false => format!(
                 "{name}: no instance became free in time, {} of at most {} are busy; try again later, or raise maxInstancesCount",

@@ -173,10 +173,15 @@ impl Tailed {
 }
 
 impl Seat {
-    pub(super) fn new(spec: Arc<FunctionSpec>, present: watch::Sender<()>) -> Self {
+    pub(super) fn new(
+        spec: Arc<FunctionSpec>,
+        present: watch::Sender<()>,
+        starting: oneshot::Sender<()>,
+    ) -> Self {
         Self {
             spec,
             _present: present,
+            starting: Some(starting),
             poll: None,
             delivered: None,
             log_tail: LogTail::default(),

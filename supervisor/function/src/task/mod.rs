@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 pub(crate) use call::Call;
@@ -36,6 +36,8 @@ pub(crate) enum Message {
     /// Answered when no instance is left.
     Stop(Box<(Stop, oneshot::Sender<()>)>),
     Reclaim,
+    /// It may be opened for as long as the permit is kept.
+    Admitted(InstanceId, Option<OwnedSemaphorePermit>),
     Asked(InstanceId, Asked),
     Opened(InstanceId, Box<Result<LogTail, OpenError>>),
     Ended(InstanceId, Box<Ended>),
@@ -75,6 +77,10 @@ pub(crate) struct Task<I> {
     own: mpsc::WeakSender<Message>,
     overview: Arc<watch::Sender<Overview>>,
     standing: watch::Sender<Standing>,
+    /// How many instances of all functions may start at once.
+    starts: Arc<Semaphore>,
+    /// Those that may be opened, until the pool has said whether they are.
+    turns: Vec<(InstanceId, OwnedSemaphorePermit)>,
     spare: watch::Sender<()>,
     activity: watch::Sender<()>,
     /// The pool's times count from here.
@@ -99,6 +105,8 @@ struct Seat {
     spec: Arc<FunctionSpec>,
     /// Tells its link by being dropped that it has been closed.
     _present: watch::Sender<()>,
+    /// Tells by being dropped that another instance may start.
+    starting: Option<oneshot::Sender<()>>,
     poll: Option<oneshot::Sender<Work>>,
     /// Whether the runtime has seen what it was given last.
     delivered: Option<Arc<AtomicBool>>,
@@ -112,8 +120,18 @@ struct Seat {
 
 impl<I: Instances> Task<I> {
     pub fn new(instances: Arc<I>, parts: Parts) -> Self {
-        let Parts { spec, first, messages, own, overview, standing, is_stopped, spare, activity } =
-            parts;
+        let Parts {
+            spec,
+            first,
+            messages,
+            own,
+            overview,
+            standing,
+            is_stopped,
+            starts,
+            spare,
+            activity,
+        } = parts;
         // A pinned function starts by itself.
         let first_event = match is_stopped {
             true => Event::Stop { grace: Duration::ZERO },
@@ -131,6 +149,8 @@ impl<I: Instances> Task<I> {
             own,
             overview,
             standing,
+            starts,
+            turns: vec![],
             spare,
             activity,
             origin: Instant::now(),
@@ -191,9 +211,12 @@ impl<I: Instances> Task<I> {
 
     fn steps(&mut self) {
         while let Some(event) = self.events.pop_front() {
+            let admitted = event.admitted();
             for action in self.pool.step(event, self.now()) {
                 self.carry_out(action);
             }
+            // Of one that is not needed any more nothing was opened.
+            self.turns.retain(|(id, _)| Some(*id) != admitted);
             self.write_reports();
         }
         let counts = self.publish();

@@ -32,6 +32,10 @@ impl<I: Instances> Task<I> {
             }
             Message::Reclaim => self.step(Event::Reclaim),
             Message::Asked(id, asked) => self.asked(id, asked),
+            Message::Admitted(id, turn) => {
+                self.turns.extend(turn.map(|turn| (id, turn)));
+                self.step(Event::Admitted(id));
+            }
             Message::Opened(id, opened) => match *opened {
                 Ok(log_tail) => {
                     if let Some(seat) = self.seats.get_mut(&id) {
@@ -108,6 +112,7 @@ impl<I: Instances> Task<I> {
                 // Of two that wait at once, the first stays: to drop the one tells the other's runtime.
                 if seat.poll.as_ref().is_none_or(oneshot::Sender::is_closed) {
                     seat.poll = Some(poll);
+                    seat.starting = None;
                     let delivered = self.has_delivered(id);
                     self.step(Event::Polled { id, delivered });
                 }

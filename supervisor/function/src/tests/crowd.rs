@@ -51,6 +51,42 @@ async fn a_thousand_functions_and_callers_get_each_its_own_answer() {
     assert_eq!(ran, 5000, "none lost, none twice");
 }
 
+/// Has ten functions called at once, of which some have this handler; how long it takes until the others have answered.
+async fn rush(starts: usize, handlers: &[&str]) -> Duration {
+    let bounds = Bounds { starts, ..Bounds::default() };
+    let functions = Functions::within(bounds, Arc::new(Fake::default()));
+    let callers: Vec<_> = (0..10)
+        .map(|number| {
+            let functions = functions.clone();
+            let handler = handlers.get(number).copied().unwrap_or("echo").to_owned();
+            tokio::spawn(async move {
+                let name = format!("f{number}");
+                functions.define(spec(&name, &handler)).await;
+                let answer = functions.invoke(&Target::from(name.as_str()), invocation("1")).await;
+                (handler == "echo").then(|| assert_eq!(success(answer), "1"));
+                handler
+            })
+        })
+        .collect();
+    let began = tokio::time::Instant::now();
+    for caller in callers.into_iter().skip(handlers.len()) {
+        caller.await.unwrap();
+    }
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rush_starts_so_many_instances_at_once_as_the_device_may() {
+    let (two, ten) = (rush(2, &[]).await, rush(10, &[]).await);
+    assert!(two >= 5 * fake::INIT && two < 6 * fake::INIT, "{two:?}");
+    assert!(ten < 2 * fake::INIT, "{ten:?}");
+    // Who does not come up does not hold up the others for long.
+    let behind = rush(1, &["hangs in init"]).await;
+    assert!(behind < Duration::from_secs(3) + 10 * fake::INIT, "{behind:?}");
+    let behind = rush(1, &["exits in init"]).await;
+    assert!(behind < 11 * fake::INIT, "{behind:?}");
+}
+
 #[test]
 fn an_idle_function_is_small() {
     // Two hundred of them shall cost next to nothing.

@@ -14,8 +14,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    Answer, Completed, Encoding, FunctionError, FunctionSpec, Functions, Health, Invocation,
-    InvokeError, Overview, QueuePolicy, RequestId, Runtime, Target,
+    Answer, Bounds, Completed, Encoding, FunctionError, FunctionSpec, Functions, Health,
+    Invocation, InvokeError, Overview, QueuePolicy, RequestId, Runtime, Target,
 };
 use fake::Fake;
 
@@ -61,7 +61,9 @@ fn invocation(payload: &str) -> Invocation {
 /// One function `f` over a fake, which starts to be echoed to at once.
 pub(crate) async fn with(spec: FunctionSpec) -> (Functions, Arc<Fake>) {
     let fake = Arc::new(Fake::default());
-    let functions = Functions::new(Arc::clone(&fake));
+    // However many processors there are.
+    let bounds = Bounds { starts: 10, ..Bounds::default() };
+    let functions = Functions::within(bounds, Arc::clone(&fake));
     functions.define(spec).await;
     (functions, fake)
 }

@@ -17,8 +17,16 @@ impl Story {
         Self { pool: Pool::new(limits, InstanceId(0), 1), now: SECOND, tickets: 0 }
     }
 
+    /// It is everybody's turn at once.
     fn on(&mut self, event: Event) -> Vec<Action> {
-        self.pool.step(event, self.now)
+        let mut actions = vec![];
+        for action in self.pool.step(event, self.now) {
+            match action {
+                Action::Queue(id) => actions.extend(self.on(Event::Admitted(id))),
+                action => actions.push(action),
+            }
+        }
+        actions
     }
 
     fn after(&mut self, wait: Duration) -> Vec<Action> {
@@ -416,4 +424,27 @@ fn a_stop_refuses_what_waits_and_ends_what_runs_after_its_grace() {
     story.on(Event::Closed(InstanceId(0)));
     assert_eq!(story.on(Event::Start), []);
     assert_eq!(story.invoke(), [open(1)]);
+}
+
+#[test]
+fn an_instance_that_nobody_needs_any_more_by_its_turn_is_not_opened() {
+    let mut pool = Pool::new(on_demand(3), InstanceId(0), 1);
+    let mut on = |event| pool.step(event, SECOND);
+    on(Event::Start);
+    let (id, queue) = (InstanceId, |id| Action::Queue(InstanceId(id)));
+    let invoked = |ticket| Event::Invoked { ticket: Ticket(ticket), expires: 9 * SECOND };
+    assert_eq!(on(invoked(1)), [queue(0)]);
+    // One after the other, lest another function wait behind all of them.
+    assert_eq!(on(invoked(2)), []);
+    assert_eq!(on(Event::Admitted(id(0))), [open(0), queue(1)]);
+    on(Event::Opened(id(0)));
+    assert_eq!(on(Event::Polled { id: id(0), delivered: true }), [give(0, 1)]);
+    on(Event::Answered { id: id(0), streams: false });
+    assert_eq!(on(Event::Polled { id: id(0), delivered: true }), [give(0, 2)]);
+    assert_eq!(on(Event::Admitted(id(1))), []);
+    // It is forgotten, and does not count.
+    assert_eq!(on(invoked(3)), [queue(2)]);
+    assert_eq!(on(Event::Admitted(id(1))), []);
+    assert_eq!(on(invoked(4)), []);
+    assert_eq!(on(Event::Admitted(id(2))), [open(2), queue(3)]);
 }

@@ -24,6 +24,8 @@ enum Turn {
         grace: u64,
     },
     Reclaim,
+    /// It is the turn of that one of those that are to be opened.
+    Admit(usize),
     /// That instance (of those there are) does one of the things that it can do.
     Instance {
         which: usize,
@@ -40,6 +42,7 @@ fn turn() -> impl Strategy<Value = Turn> {
         1 => Just(Turn::Start),
         1 => (0..5000_u64).prop_map(|grace| Turn::Stop { grace }),
         1 => Just(Turn::Reclaim),
+        8 => any::<usize>().prop_map(Turn::Admit),
         20 => (any::<usize>(), any::<u8>()).prop_map(|(which, does)| Turn::Instance { which, does }),
     ]
 }
@@ -79,12 +82,17 @@ struct World {
     limits: Limits,
     lives: BTreeMap<InstanceId, Life>,
     opened: BTreeSet<InstanceId>,
+    /// To be opened when it is their turn.
+    queued: BTreeSet<InstanceId>,
+    /// Were to be opened, and are not wanted any more.
+    unwanted: BTreeSet<InstanceId>,
     /// Opened for a version that was replaced, or before a stop.
     old: BTreeSet<InstanceId>,
     /// Of the invocations that nothing was said of yet: whether an instance has it.
     open_calls: BTreeMap<Ticket, bool>,
     tickets: u64,
     is_stopped: bool,
+    admitted: Option<InstanceId>,
 }
 
 impl World {
@@ -96,10 +104,13 @@ impl World {
             limits,
             lives: BTreeMap::new(),
             opened: BTreeSet::new(),
+            queued: BTreeSet::new(),
+            unwanted: BTreeSet::new(),
             old: BTreeSet::new(),
             open_calls: BTreeMap::new(),
             tickets: 0,
             is_stopped: false,
+            admitted: None,
         };
         world.step(Event::Start);
         world
@@ -115,16 +126,21 @@ impl World {
         }
         assert!(self.lives.len() <= self.limits.max_instances.max(5), "more than ever allowed");
         let counts = self.pool.counts();
-        assert_eq!(counts.total(), self.lives.len());
+        assert_eq!(counts.total(), self.lives.len() + self.queued.len());
         let waiting = self.open_calls.values().filter(|runs| !**runs).count();
         assert_eq!(self.pool.waiting().len(), waiting);
     }
 
     fn obey(&mut self, action: Action) {
         match action {
+            Action::Queue(id) => {
+                assert!(!self.is_stopped);
+                assert!(self.lives.len() + self.queued.len() < self.limits.max_instances);
+                assert!(self.queued.insert(id));
+            }
             Action::Open(id) => {
                 assert!(!self.is_stopped);
-                assert!(self.lives.len() < self.limits.max_instances);
+                assert_eq!(self.admitted, Some(id), "it is not its turn");
                 let starting = self.lives.iter().filter(|(id, life)| {
                     matches!(life, Life::Opening | Life::Starting) && !self.old.contains(id)
                 });
@@ -196,6 +212,7 @@ impl World {
                 let limits = limits(choice);
                 if replaced || limits.pinned != self.limits.pinned {
                     self.old = self.lives.keys().copied().collect();
+                    self.unwanted.append(&mut self.queued);
                 }
                 self.limits = limits;
                 self.step(Event::Defined { limits, replaced });
@@ -207,9 +224,16 @@ impl World {
             Turn::Stop { grace } => {
                 self.is_stopped = true;
                 self.old = self.lives.keys().copied().collect();
+                self.unwanted.append(&mut self.queued);
                 self.step(Event::Stop { grace: Duration::from_millis(grace) });
             }
             Turn::Reclaim => self.step(Event::Reclaim),
+            Turn::Admit(which) => {
+                let ids: Vec<_> = self.queued.union(&self.unwanted).copied().collect();
+                if let Some(id) = ids.get(which % ids.len().max(1)) {
+                    self.admit(*id);
+                }
+            }
             Turn::Instance { which, does } => {
                 let ids: Vec<InstanceId> = self.lives.keys().copied().collect();
                 if let Some(id) = ids.get(which % ids.len().max(1)) {
@@ -217,6 +241,13 @@ impl World {
                 }
             }
         }
+    }
+
+    fn admit(&mut self, id: InstanceId) {
+        self.unwanted.remove(&id);
+        self.admitted = self.queued.remove(&id).then_some(id);
+        self.step(Event::Admitted(id));
+        self.admitted = None;
     }
 
     /// `does`: 0 is what a good instance on a good machine does.
@@ -289,7 +320,12 @@ impl World {
                 .lives
                 .iter()
                 .find(|(_, life)| !matches!(life, Life::Polling | Life::Frozen | Life::Dead));
-            match (busy.map(|(id, _)| *id), self.pool.alarm(self.now)) {
+            let busy = busy.map(|(id, _)| *id);
+            if let Some(id) = self.queued.first().copied() {
+                self.admit(id);
+                continue;
+            }
+            match (busy, self.pool.alarm(self.now)) {
                 (Some(id), _) => self.live(id, 0),
                 (None, Some(alarm)) => {
                     self.now = alarm;
