@@ -17,7 +17,7 @@ use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hedgerow_isolation::control::{self, descriptor};
 use hedgerow_isolation::grants::Grant;
@@ -35,6 +35,7 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use crate::descriptors;
+use crate::joining::Joining;
 use crate::network::link::{self, Link};
 use crate::spec::{Sources, spec};
 use crate::stage::{Materials, STAGE, Stage};
@@ -46,6 +47,8 @@ use crate::stage::{Materials, STAGE, Stage};
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Blueprint {
     pub plan: Plan,
+    /// Directories of the fence's cgroups, into which the builder moves itself.
+    pub cgroups: Vec<PathBuf>,
     /// Whether the machine's cgroup controllers are in the unified hierarchy.
     pub unified: bool,
     /// What joins the fence to the host's network.
@@ -97,6 +100,8 @@ fn build(blueprint: &Blueprint, descriptors: Vec<OwnedFd>) -> Result<(), Error> 
     // Refused without CAP_SYS_RESOURCE; then a fence keeps what the launcher has.
     let _ = fs::write("/proc/self/oom_score_adj", "0");
 
+    let failed = |e| Error::System("cannot move to the fence's cgroups", e);
+    let joining = Joining::begin(&blueprint.cgroups).map_err(failed)?;
     let stage = Stage::make(blueprint, &materials)
         .map_err(|e| Error::System("cannot stage the fence's directories", e))?;
     let sources = Sources {
@@ -116,6 +121,7 @@ fn build(blueprint: &Blueprint, descriptors: Vec<OwnedFd>) -> Result<(), Error> 
     fs::write(Path::new(STAGE).join("config.json"), config)
         .map_err(|e| Error::System("cannot write the configuration", e))?;
 
+    joining.finish().map_err(failed)?;
     let null = fs::File::open("/dev/null").map_err(|e| Error::System("/dev/null", e))?;
     let mut container = ContainerBuilder::new(plan.fence.to_string(), SyscallType::default())
         .with_root_path(Path::new(STAGE).join("state"))?

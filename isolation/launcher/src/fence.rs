@@ -163,20 +163,18 @@ impl Fence {
             frozen: false,
             observer: materials.observer,
         };
-        // The builder waits for its blueprint: whatever it makes is in the cgroup from the start.
-        let told = fence.cgroup.add(pid).map_err(|e| failed(&e)).and_then(|()| {
-            let blueprint = Blueprint {
-                plan: materials.plan,
-                unified: fence.cgroup.is_unified(),
-                link: materials.link,
-                grant: materials.grant,
-            };
-            let mut descriptors = vec![init_end.as_fd(), materials.filter];
-            descriptors.extend([materials.init.as_fd(), materials.skeleton.as_fd()]);
-            descriptors.extend(bus_mount.iter().map(AsFd::as_fd));
-            descriptors.extend(materials.sources.iter().map(AsFd::as_fd));
-            channel.send(&blueprint, &descriptors).map_err(|e| failed(&e))
-        });
+        let blueprint = Blueprint {
+            plan: materials.plan,
+            cgroups: fence.cgroup.directories().into_iter().map(Path::to_owned).collect(),
+            unified: fence.cgroup.is_unified(),
+            link: materials.link,
+            grant: materials.grant,
+        };
+        let mut descriptors = vec![init_end.as_fd(), materials.filter];
+        descriptors.extend([materials.init.as_fd(), materials.skeleton.as_fd()]);
+        descriptors.extend(bus_mount.iter().map(AsFd::as_fd));
+        descriptors.extend(materials.sources.iter().map(AsFd::as_fd));
+        let told = channel.send(&blueprint, &descriptors).map_err(|e| failed(&e));
         let deadline = Instant::now() + OPENING;
         let mut fence = Self {
             phase: Phase::Opening {

@@ -39,6 +39,7 @@ mod granted;
 mod grants;
 mod greengrass;
 mod idmap;
+mod joining;
 mod kernel;
 mod layer;
 mod measure;

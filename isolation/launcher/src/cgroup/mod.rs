@@ -124,7 +124,7 @@ impl Cgroups {
 }
 
 impl Cgroup {
-    fn directories(&self) -> Vec<&Path> {
+    pub fn directories(&self) -> Vec<&Path> {
         match &self.kind {
             Kind::V1(cgroup) => cgroup.directories().collect(),
             Kind::V2(cgroup) => vec![cgroup.directory()],
