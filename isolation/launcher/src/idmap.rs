@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use hedgerow_isolation::plan::{IdRange, User};
 use nix::sched::CloneFlags;
@@ -51,12 +52,8 @@ impl IdMap {
 
     /// Whoever owns the directory, as one user of a fence.
     pub fn owner(directory: BorrowedFd<'_>, shown: User, ids: IdRange) -> io::Result<Self> {
-        let found = rustix::fs::fstat(directory)?;
-        let one = |owner, inside| {
-            let shown = ids.host(inside).ok_or(io::ErrorKind::InvalidInput)?;
-            io::Result::Ok([Extent { owner, shown, count: 1 }])
-        };
-        Self::make(&one(found.st_uid, shown.uid)?, &one(found.st_gid, shown.gid)?)
+        let [user, group] = owner(directory, shown, ids)?;
+        Self::make(&[user], &[group])
     }
 
     /// The kernel takes a mapping from a user namespace, which needs a process to be made: one that does nothing else.
@@ -118,6 +115,38 @@ impl IdMap {
             _ => Err(error),
         }
     }
+}
+
+/// Mappings as [`IdMap::owner`] makes them, once for each owner: to make one takes a process.
+#[derive(Debug, Default)]
+pub struct Owners(Vec<([Extent; 2], Rc<IdMap>)>);
+
+impl Owners {
+    pub fn map(
+        &mut self,
+        directory: BorrowedFd<'_>,
+        shown: User,
+        ids: IdRange,
+    ) -> io::Result<Rc<IdMap>> {
+        let extents = owner(directory, shown, ids)?;
+        if let Some((_, made)) = self.0.iter().find(|(made, _)| *made == extents) {
+            return Ok(Rc::clone(made));
+        }
+        let [user, group] = extents;
+        let made = Rc::new(IdMap::make(&[user], &[group])?);
+        self.0.push((extents, Rc::clone(&made)));
+        Ok(made)
+    }
+}
+
+/// The directory's user and group.
+fn owner(directory: BorrowedFd<'_>, shown: User, ids: IdRange) -> io::Result<[Extent; 2]> {
+    let found = rustix::fs::fstat(directory)?;
+    let one = |owner, inside| {
+        let shown = ids.host(inside).ok_or(io::ErrorKind::InvalidInput)?;
+        io::Result::Ok(Extent { owner, shown, count: 1 })
+    };
+    Ok([one(found.st_uid, shown.uid)?, one(found.st_gid, shown.gid)?])
 }
 
 /// The namespace of the waiting child, mapped.

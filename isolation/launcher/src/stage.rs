@@ -14,7 +14,7 @@ use crate::builder::Blueprint;
 use crate::bus;
 use crate::granted::{self, Granted};
 use crate::greengrass;
-use crate::idmap::IdMap;
+use crate::idmap::{IdMap, Owners};
 use crate::layer;
 use crate::mount::{self, Reach};
 use crate::points;
@@ -167,9 +167,10 @@ fn prepare(plan: &Plan, users: IdRange, materials: &Materials) -> io::Result<Pre
     let skeleton = skeleton::for_fence(&materials.skeleton, &map, users)?;
     let host = view::host(&map, &skeleton)?;
 
-    let show_to_owner = |mount: &Mount, source: &OwnedFd| {
+    let mut owners = Owners::default();
+    let mut show_to_owner = |mount: &Mount, source: &OwnedFd| {
         let owner = mount.owner.unwrap_or(User::ROOT);
-        IdMap::owner(source.as_fd(), owner, users)?.apply_to_layer(source.as_fd())
+        owners.map(source.as_fd(), owner, users)?.apply_to_layer(source.as_fd())
     };
     let own = (users != plan.ids).then(|| IdMap::exchanged(plan.ids, users)).transpose()?;
     if let (Some(own), Some(layer)) = (&own, &materials.layer) {
