@@ -9,7 +9,7 @@ mod finish;
 mod publish;
 mod receive;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -69,8 +69,8 @@ pub(crate) struct Task<I> {
     instances: Arc<I>,
     spec: Arc<FunctionSpec>,
     pool: Pool,
-    seats: HashMap<InstanceId, Seat>,
-    calls: HashMap<Ticket, Call>,
+    seats: BTreeMap<InstanceId, Seat>,
+    calls: BTreeMap<Ticket, Call>,
     last_ticket: u64,
     messages: mpsc::Receiver<Message>,
     /// For what runs beside: weak, so that the function ends with its last handle.
@@ -142,8 +142,8 @@ impl<I: Instances> Task<I> {
             // Where the seed comes from does not matter, only that functions differ.
             pool: Pool::new(Limits::from(&*spec), first, first.0 ^ 0x9e37_79b9_7f4a_7c15),
             spec,
-            seats: HashMap::new(),
-            calls: HashMap::new(),
+            seats: BTreeMap::new(),
+            calls: BTreeMap::new(),
             last_ticket: 0,
             messages,
             own,

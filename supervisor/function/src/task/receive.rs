@@ -156,8 +156,6 @@ impl<I: Instances> Task<I> {
 
     /// A rush leaves room behind that an idle function does not need.
     fn give_memory_back(&mut self) {
-        self.seats.shrink_to_fit();
-        self.calls.shrink_to_fit();
         self.events.shrink_to_fit();
         self.pool.give_memory_back();
     }
