@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 
 use super::EVENT;
 use super::bare::Function;
+use crate::process;
 
 /// A runtime that works for nothing.
 pub struct Nothing {
@@ -39,6 +40,11 @@ impl Nothing {
     /// When the next event was answered.
     pub fn answered(&self) -> Result<Instant> {
         self.answers.recv().context("the runtime has ended")
+    }
+
+    /// Microseconds of CPU that the runtime has used.
+    pub fn cpu_time(&self) -> Result<f64> {
+        process::cpu_time(self.child.id().cast_signed())
     }
 }
 
