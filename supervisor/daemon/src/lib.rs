@@ -21,6 +21,7 @@ mod follow;
 pub mod function;
 mod image;
 mod jobs;
+mod lambda_manager;
 mod launcher;
 pub mod layout;
 pub mod lifecycle;

@@ -13,14 +13,13 @@ use serde_json::Value;
 
 use super::subscriptions::destinations;
 use crate::driver::Surroundings;
+use crate::lambda_manager;
 use crate::records::RecordsError;
 
 const ROUTER: &str = "aws.greengrass.LegacySubscriptionRouter";
 
-const MANAGER: &str = "aws.greengrass.LambdaManager";
-
-/// Seconds, where the configuration has no number.
-const RESULT_TIMEOUT: u64 = 60;
+/// Where the configuration says nothing of it.
+const RESULT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// For [`super::DaemonInstances::sdk`].
 pub fn sdk(around: &Arc<Surroundings>) -> Sdk {
@@ -84,10 +83,9 @@ impl Device for DaemonDevice {
     }
 
     fn result_timeout(&self) -> Duration {
-        let configured = self.configuration(MANAGER, "getResultTimeoutInSecond");
-        let seconds = configured.ok().flatten().and_then(|seconds| seconds.as_u64());
-        let seconds = seconds.filter(|seconds| *seconds > 0);
-        Duration::from_secs(seconds.unwrap_or(RESULT_TIMEOUT))
+        let configured = self.configuration(lambda_manager::NAME, lambda_manager::RESULT_TIMEOUT);
+        let configured = configured.ok().flatten();
+        configured.as_ref().and_then(lambda_manager::result_timeout).unwrap_or(RESULT_TIMEOUT)
     }
 
     fn tell(&self, function: &str, what: &str) {

@@ -14,14 +14,12 @@ use serde_json::Value;
 
 use super::{DefineError, Ingredients, Nucleus};
 use crate::definition::{Client, Function};
+use crate::lambda_manager;
 use crate::settings::Settings;
 
 /// Where the device has none, and an account for functions that come from nowhere.
 const REGION: &str = "us-east-1";
 const ACCOUNT: &str = "000000000000";
-
-const MANAGER: &str = "aws.greengrass.LambdaManager";
-const LONGEST_RESULT: &str = "getResultTimeoutInSecond";
 
 /// `None` for components of other types. The digest is filled in by the definition's author.
 pub fn function(
@@ -44,9 +42,11 @@ pub fn function(
     let mut notices: Vec<String> = lambda.notices.iter().map(ToString::to_string).collect();
     if let Some(longest) = longest_result(all).filter(|longest| lambda.timeout > *longest) {
         notices.push(format!(
-            "timeoutInSeconds is {}, and an invocation ends after the {} of {MANAGER}'s {LONGEST_RESULT}",
+            "timeoutInSeconds is {}, and an invocation ends after the {} of {}'s {}",
             lambda.timeout.as_secs(),
-            longest.as_secs()
+            longest.as_secs(),
+            lambda_manager::NAME,
+            lambda_manager::RESULT_TIMEOUT
         ));
         lambda.timeout = longest;
     }
@@ -82,10 +82,8 @@ pub fn function(
 
 /// How long any invocation may take, where the component that says so is deployed.
 fn longest_result(all: &BTreeMap<ComponentName, Ingredients>) -> Option<Duration> {
-    let manager = all.iter().find(|(name, _)| name.as_str() == MANAGER);
-    let said = manager?.1.configuration.get(LONGEST_RESULT)?;
-    let seconds = said.as_u64().or_else(|| said.as_str()?.trim().parse().ok());
-    seconds.filter(|seconds| *seconds > 0).map(Duration::from_secs)
+    let (_, manager) = all.iter().find(|(name, _)| name.as_str() == lambda_manager::NAME)?;
+    lambda_manager::result_timeout(manager.configuration.get(lambda_manager::RESULT_TIMEOUT)?)
 }
 
 /// The one that the resolution chose: among what is deployed it is the nearest.
