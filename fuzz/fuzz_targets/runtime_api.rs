@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,7 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 struct Runtimes {
     bytes: Vec<u8>,
-    sdk: OnceLock<Sdk>,
+    /// Until the end: it holds the functions, which hold this.
+    sdk: Mutex<Option<Sdk>>,
 }
 
 /// Allows everything, and has one subscription of each kind.
@@ -38,11 +39,11 @@ fuzz_target!(|bytes: &[u8]| {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().start_paused(true).build().expect("a runtime");
     runtime.block_on(async {
-        let runtimes = Arc::new(Runtimes { bytes: bytes.to_vec(), sdk: OnceLock::new() });
+        let runtimes = Arc::new(Runtimes { bytes: bytes.to_vec(), sdk: Mutex::default() });
         let functions = Functions::new(Arc::clone(&runtimes));
         let (events, _queue) = Events::new(functions.clone());
         let sdk = Sdk { functions: functions.clone(), events, device: Arc::new(Allowing) };
-        let _ = runtimes.sdk.set(sdk);
+        *runtimes.sdk.lock().expect("a lock") = Some(sdk);
         functions.define(spec()).await;
         let invocation = Invocation {
             request_id: RequestId::try_from(REQUEST_ID.to_owned()).expect("a UUID"),
@@ -59,6 +60,7 @@ fuzz_target!(|bytes: &[u8]| {
             timeout(PATIENCE, end).await.expect("an end of the stream");
         }
         timeout(PATIENCE, functions.remove("f", Duration::ZERO)).await.expect("an end");
+        runtimes.sdk.lock().expect("a lock").take();
     });
 });
 
@@ -66,7 +68,8 @@ impl Instances for Runtimes {
     async fn open(&self, spec: &FunctionSpec, link: InstanceLink) -> Result<Instance, OpenError> {
         let (runtime, served) = duplex(64 * 1024);
         let (tell, ended) = oneshot::channel();
-        let caller = self.sdk.get().map(|sdk| sdk.caller(Arc::new(spec.clone())));
+        let sdk = self.sdk.lock().expect("a lock").clone();
+        let caller = sdk.map(|sdk| sdk.caller(Arc::new(spec.clone())));
         tokio::spawn(runtime_api::serve_connection(served, link, caller));
         let bytes = self.bytes.clone();
         tokio::spawn(async move {
