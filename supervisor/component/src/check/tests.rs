@@ -110,7 +110,7 @@ fn what_is_said_of_a_function_names_the_line() {
     assert_eq!(found.len(), 4, "{found:?}");
     for (found, (place, says)) in found.iter().zip([
         ("a.yaml:7:5: error", format!("(at {root}/timeoutInSeconds)")),
-        ("a.yaml:11:28: error", volume),
+        ("a.yaml:11:27: error", volume),
         ("a.yaml:14:5: error", "(at /Manifests/1/Artifacts)".to_owned()),
         ("a.yaml:17:9: error", "(at /Manifests/1/Lifecycle/setenv/AWS_".to_owned()),
     ]) {
