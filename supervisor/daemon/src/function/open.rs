@@ -216,8 +216,10 @@ async fn watch(mut events: FenceEvents, tell: oneshot::Sender<Ended>, component:
 }
 
 fn how(exit: &Exit) -> Ended {
+    // 137: a shell's word for that. A runtime may outlive a process of its own for which there was no memory.
+    let is_killed = matches!(exit.status, ExitStatus::Signal(9) | ExitStatus::Code(137));
     match exit.status {
-        _ if exit.oom_kills > 0 => Ended::OutOfMemory,
+        _ if is_killed && exit.oom_kills > 0 => Ended::OutOfMemory,
         ExitStatus::Code(code) => Ended::Exited(code),
         ExitStatus::Signal(signal) => Ended::Signalled(signal),
     }

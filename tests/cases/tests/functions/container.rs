@@ -134,6 +134,8 @@ fn a_function_runs_as_its_user_and_within_its_memory() -> Result<()> {
     let eats = "python3 -c 'kept = bytearray(64 << 20)'";
     let said = answer(&hedgerow, eats)?;
     ensure!(said.contains("Killed"), "{said}");
+    let said = invoke(&hedgerow, "kill $PPID")?;
+    ensure!(said.stdout.contains("Runtime.ExitError"), "it was not for want of memory: {said:?}");
 
     let run_with = json!({ NAME: { "posixUser": "1234:1235" } }).to_string();
     hedgerow.run(&["deploy", "--run-with", &run_with])?;
