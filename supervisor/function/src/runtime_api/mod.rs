@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -43,9 +44,14 @@ pub const RESPONSE_LIMIT: usize = 6 * 1024 * 1024 + 100;
 /// Bytes of a description why a runtime could not start. It goes into the function's log.
 pub const INIT_ERROR_LIMIT: usize = 256 * 1024;
 
-/// Runtimes tell of a failure's causes in a header of up to 1 MiB. One that waits for work says nothing for as long as
-/// there is none.
-const LIMITS: Limits = Limits { head: (1 << 20) + (64 << 10), idle: None };
+/// Connections of one instance that may have headers of [`LONG_HEAD`]: those that came first, which the runtime keeps.
+pub const LONG_HEADS: usize = 4;
+
+/// Bytes of a request's line and headers: runtimes tell of a failure's causes in a header of up to 1 MiB.
+pub const LONG_HEAD: usize = (1 << 20) + HEAD;
+
+/// The same on further connections.
+pub const HEAD: usize = 64 << 10;
 
 /// Where no descriptor is free, one may be soon.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -55,6 +61,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub async fn serve(listener: TcpListener, link: InstanceLink, caller: Option<v1::Caller>) {
     let api = Arc::new(Api::new(link, caller));
     let mut connections = JoinSet::new();
+    let long_heads = Arc::new(Semaphore::new(LONG_HEADS));
     loop {
         tokio::select! {
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
@@ -62,7 +69,8 @@ pub async fn serve(listener: TcpListener, link: InstanceLink, caller: Option<v1:
                 Ok((stream, _)) => {
                     // Without it the work goes slower, not wrong.
                     let _ = stream.set_nodelay(true);
-                    connections.spawn(converse(stream, Arc::clone(&api)));
+                    let long_head = Arc::clone(&long_heads).try_acquire_owned().ok();
+                    connections.spawn(converse(stream, long_head, Arc::clone(&api)));
                 }
                 // Of one connection that failed as it came, or of the machine's limits.
                 Err(_) => sleep(ACCEPT_PAUSE).await,
@@ -76,14 +84,17 @@ pub async fn serve_connection<S>(stream: S, link: InstanceLink, caller: Option<v
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    converse(stream, Arc::new(Api::new(link, caller))).await;
+    let long_head = Arc::new(Semaphore::new(1)).try_acquire_owned().ok();
+    converse(stream, long_head, Arc::new(Api::new(link, caller))).await;
 }
 
-async fn converse<S>(stream: S, api: Arc<Api>)
+async fn converse<S>(stream: S, long_head: Option<OwnedSemaphorePermit>, api: Arc<Api>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    connection::serve(stream, LIMITS, move |request, pace| {
+    let head = if long_head.is_some() { LONG_HEAD } else { HEAD };
+    // One that waits for work says nothing for as long as there is none.
+    connection::serve(stream, Limits { head, idle: None }, move |request, pace| {
         let api = Arc::clone(&api);
         async move { api.answer(request, &pace).await }
     })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::{BODY_DEADLINE, CONNECTIONS, HEAD_DEADLINE, RESPONSE_LIMIT};
+use super::super::{BODY_DEADLINE, CONNECTIONS, HEAD, HEAD_DEADLINE, LONG_HEADS, RESPONSE_LIMIT};
 use super::sockets::{Client, World, failure, success};
 use crate::FunctionSpec;
 use crate::tests::spec;
@@ -306,4 +306,32 @@ async fn bodies_that_do_not_come_hold_up_the_others_for_a_while_only() {
     tokio::time::resume();
     assert_eq!(success(call).await, "1");
     works(&world, &mut runtime).await;
+}
+
+#[tokio::test]
+async fn long_headers_are_for_the_first_connections_only() {
+    let mut world = World::new().await;
+    let call = world.invoke("1");
+    let mut runtime = world.connect().await;
+    let id = runtime.next().await;
+    let mut kept = Vec::new();
+    for _ in 1..LONG_HEADS {
+        kept.push(runtime.another().await);
+    }
+    // Who came later says as much as a head usually has, and no more.
+    for (size, is_taken) in [(HEAD / 2, true), (2 * HEAD, false)] {
+        let mut late = runtime.another().await;
+        let head = format!("GET /none HTTP/1.1\r\na: {}\r\n\r\n", "b".repeat(size));
+        // It may be hung up on before it has said all.
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut late.stream, head.as_bytes()).await;
+        match is_taken {
+            true => assert_eq!(late.hear().await.status, 404),
+            false => late.until_hung_up_on().await,
+        }
+    }
+    // What a runtime tells of a failure comes on one of the first.
+    let cause = format!("Lambda-Runtime-Function-XRay-Error-Cause: {}\r\n", "x".repeat(1 << 20));
+    kept[0].post(&format!("invocation/{id}/error"), &cause, "{}").await;
+    assert_eq!(kept[0].hear().await.status, 202);
+    failure(call).await;
 }
