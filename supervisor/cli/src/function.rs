@@ -131,6 +131,7 @@ async fn create(session: &Session, output: &Output, create: Create) -> Result<()
     let options = DeployOptions {
         recipe_dir: Some(deploy::open(directory.path().join("recipes"))?),
         artifact_dir: Some(deploy::open(directory.path().join("artifacts"))?),
+        configuration: Some(draft.update().to_string()),
         ..DeployOptions::default()
     };
     let add = [(create.name.clone(), version)].into();

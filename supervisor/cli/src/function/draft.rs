@@ -45,6 +45,21 @@ impl Draft<'_> {
         })
     }
 
+    /// What the command says, whatever an earlier version of the function was made with; what else was configured stays.
+    pub fn update(&self) -> Value {
+        let mut pointers = vec![];
+        for (key, value) in self.configuration().as_object().into_iter().flatten() {
+            match (key.as_str(), value) {
+                // Here the command says only a part.
+                ("containerParams" | "hedgerow", Value::Object(parts)) => {
+                    pointers.extend(parts.keys().map(|part| format!("/{key}/{part}")));
+                }
+                _ => pointers.push(format!("/{key}")),
+            }
+        }
+        json!({ &self.function.name: {"RESET": pointers} })
+    }
+
     fn configuration(&self) -> Value {
         let Create {
             timeout,

@@ -2,3 +2,4 @@
 
 mod bootstrap;
 mod storage;
+mod updates;
