@@ -9,7 +9,7 @@ pub enum Act {
     Control,
     /// `configure`: change the configuration of a component.
     Configure,
-    /// `read-configuration`: it may hold secrets.
+    /// `read-configuration`: it may hold secrets, as the defaults in a recipe may.
     ReadConfiguration,
     /// `read-logs`
     ReadLogs,

@@ -24,7 +24,7 @@
 //! | `io.hedgerow.Edge1.deploy` | `Deploy`, `Plan`, `Cancel` |
 //! | `io.hedgerow.Edge1.control` | `Start`, `Stop`, `Restart`, `Observe`, `Pause`, `Resume`, `Reset` |
 //! | `io.hedgerow.Edge1.configure` | `UpdateConfiguration` |
-//! | `io.hedgerow.Edge1.read-configuration` | `GetConfiguration` |
+//! | `io.hedgerow.Edge1.read-configuration` | `GetConfiguration`, `GetRecipe` |
 //! | `io.hedgerow.Edge1.read-logs` | `OpenLog` |
 //! | `io.hedgerow.Edge1.messages` | `Publish`, `Subscribe` |
 //! | `io.hedgerow.Edge1.invoke` | `Invoke`, `InvokeFd` |
@@ -76,6 +76,7 @@
 //! | `Pause()`, `Resume()` | Freezes all its processes, and lets them go on. To pause what is paused succeeds. Errors: `NoSuchComponent`, `ComponentFailed`, `Internal`. |
 //! | `Reset()` | Forgets its failures, and tries it again at once. Errors: `NoSuchComponent`, `Internal`. |
 //! | `GetConfiguration(s pointer) → s, a(sssx)` | The value at a JSON pointer (empty: all) as JSON, and its [`ConfigurationLeaf`]s: pointer, value, origin, time. Errors: `InvalidArgument` where nothing is there. |
+//! | `GetRecipe() → s` | The recipe that it was deployed with, as JSON. Errors: `NoSuchComponent`, `Internal`. |
 //! | `UpdateConfiguration(s merge, as reset) → o job` | A local deployment that resets the pointers and then merges the JSON object; empty: nothing to merge. |
 //! | `Name` `s` const | |
 //! | `Version` `s` | The version that is deployed. |

@@ -154,6 +154,9 @@ pub trait Component {
     /// The configuration at a JSON pointer (empty: all) as JSON, and where each of its leaves came from.
     #[zbus(allow_interactive_auth)]
     fn get_configuration(&self, pointer: &str) -> Result<(String, Vec<ConfigurationLeaf>), Error>;
+    /// The recipe that it was deployed with, as JSON.
+    #[zbus(allow_interactive_auth)]
+    fn get_recipe(&self) -> Result<String, Error>;
     /// A local deployment that resets pointers and then merges a JSON object.
     #[zbus(allow_interactive_auth)]
     fn update_configuration(&self, merge: &str, reset: &[String])

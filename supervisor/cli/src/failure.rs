@@ -7,6 +7,8 @@ use hedgerow_api::zbus;
 use hedgerow_api::{Bus, Error};
 use thiserror::Error as ThisError;
 
+use crate::function::CannotUpdate;
+
 #[derive(Debug, ThisError)]
 pub enum Failure {
     #[error("no daemon answers at {bus}: is {} running? ({reason})", daemon_of(.bus))]
@@ -41,6 +43,8 @@ pub enum Failure {
     Settings { path: PathBuf, reason: String },
     #[error("{bad} of {all} recipes cannot be deployed here")]
     Recipes { bad: usize, all: usize },
+    #[error("{name} cannot be updated here, deploy a recipe of your own: {why}")]
+    Update { name: String, why: CannotUpdate },
     #[error("the terminal: {0}")]
     Terminal(io::Error),
     #[error("cannot write: {0}")]

@@ -3,6 +3,7 @@
 mod archive;
 mod draft;
 pub mod show;
+mod update;
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use hedgerow_api::{DeployOptions, Error};
+use serde_json::Value;
 
 use crate::deploy;
 use crate::failure::Failure;
@@ -19,11 +21,15 @@ use crate::job;
 use crate::output::Output;
 use crate::session::Session;
 use draft::Draft;
+pub use update::CannotUpdate;
 
 #[derive(Debug, Subcommand)]
 pub enum FunctionCommand {
     /// Make a component of a function's code and deploy it; of one that is there, its next version.
     Create(Box<Create>),
+    /// Deploy the next version of a function, with other code and all else as it is. What runs is finished by the version
+    /// before.
+    UpdateCode(UpdateCode),
     /// All functions, with what they did since the daemon started.
     List,
     /// One function, its settings, instances and figures.
@@ -82,6 +88,23 @@ pub struct Create {
     pub binary: bool,
 }
 
+#[derive(Debug, Args)]
+pub struct UpdateCode {
+    /// Its name.
+    pub name: String,
+    #[command(flatten)]
+    pub code: Code,
+    /// Where it is another one.
+    #[arg(long)]
+    pub handler: Option<String>,
+    /// Where it is another one.
+    #[arg(long)]
+    pub runtime: Option<String>,
+    /// The component's version; the one after that which is deployed, where not given.
+    #[arg(long)]
+    pub version: Option<String>,
+}
+
 /// Where the function's code is.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
@@ -108,6 +131,7 @@ pub async fn run(
 ) -> Result<(), Failure> {
     match command {
         FunctionCommand::Create(create) => self::create(session, output, *create).await,
+        FunctionCommand::UpdateCode(update) => self::update(session, output, update).await,
         FunctionCommand::List => show::list(session, output).await,
         FunctionCommand::Show { function } => show::show(session, output, &function).await,
         FunctionCommand::Delete { name } => {
@@ -118,47 +142,89 @@ pub async fn run(
     }
 }
 
-/// By a local deployment, of which the recipe and the archive are made here.
 async fn create(session: &Session, output: &Output, create: Create) -> Result<(), Failure> {
     let version = match &create.version {
         Some(version) => version.clone(),
         None => next_version(session, &create.name).await?,
     };
     let draft = Draft { function: &create, version: &version };
+    let (recipe, configuration) = (draft.recipe(), Some(draft.update().to_string()));
+    let next = Next { name: &create.name, version, recipe, configuration, code: &create.code };
+    deploy(session, output, next).await
+}
+
+async fn update(session: &Session, output: &Output, update: UpdateCode) -> Result<(), Failure> {
+    let UpdateCode { name, code, handler, runtime, version } = update;
+    // An error that says so where it is a component of another kind, or none.
+    session.function(&name).await?;
+    let component = session.component(&name).await?;
+    let recipe = component.get_recipe().await?;
+    let recipe = serde_json::from_str(&recipe).map_err(Failure::Record)?;
+    let version = match version {
+        Some(version) => version,
+        None => next_version(session, &name).await?,
+    };
+    let changed = update::recipe(recipe, &version, handler.as_deref(), runtime.as_deref());
+    let recipe = changed.map_err(|why| Failure::Update { name: name.clone(), why })?;
+    deploy(session, output, Next { name: &name, version, recipe, configuration: None, code: &code })
+        .await
+}
+
+/// A version of a function that is to be deployed.
+struct Next<'a> {
+    name: &'a str,
+    version: String,
+    recipe: Value,
+    /// What changes of its configuration, as a document for `Deploy`; nothing, where not given.
+    configuration: Option<String>,
+    code: &'a Code,
+}
+
+/// By a local deployment, of which the recipe and the archive are made here.
+async fn deploy(session: &Session, output: &Output, next: Next<'_>) -> Result<(), Failure> {
+    let Next { name, version, recipe, configuration, code } = next;
     let directory = tempfile::tempdir()
         .map_err(|error| Failure::Write { path: std::env::temp_dir(), error })?;
-    write(&draft, directory.path())?;
+    let (recipes, artifacts) =
+        (directory.path().join("recipes"), directory.path().join("artifacts"));
+    write(&recipes, &format!("{name}-{version}.json"), recipe.to_string().as_bytes())?;
+    pack(code, &artifacts.join(name).join(&version))?;
+    let failed = |error| Failure::Write { path: directory.path().to_owned(), error };
+    open_to_all(directory.path()).map_err(failed)?;
     let options = DeployOptions {
-        recipe_dir: Some(deploy::open(directory.path().join("recipes"))?),
-        artifact_dir: Some(deploy::open(directory.path().join("artifacts"))?),
-        configuration: Some(draft.update().to_string()),
+        recipe_dir: Some(deploy::open(recipes)?),
+        artifact_dir: Some(deploy::open(artifacts)?),
+        configuration,
         ..DeployOptions::default()
     };
-    let add = [(create.name.clone(), version)].into();
+    let add = [(name.to_owned(), version)].into();
     let job = session.manager().await?.deploy(&add, &[], options).await?;
     job::follow_and_report(session, output, job).await
 }
 
-fn write(draft: &Draft<'_>, directory: &Path) -> Result<(), Failure> {
-    let Create { name, code, .. } = draft.function;
-    let recipes = directory.join("recipes");
-    let artifacts = directory.join("artifacts").join(name).join(draft.version);
-    for path in [&recipes, &artifacts] {
-        fs::create_dir_all(path).map_err(|error| Failure::Write { path: path.clone(), error })?;
-    }
-    let recipe = recipes.join(format!("{name}-{}.json", draft.version));
-    fs::write(&recipe, draft.recipe().to_string())
-        .map_err(|error| Failure::Write { path: recipe.clone(), error })?;
-    let archive = artifacts.join(draft::ARCHIVE);
+/// In a directory that is made.
+fn write(directory: &Path, name: &str, content: &[u8]) -> Result<(), Failure> {
+    make(directory)?;
+    let path = directory.join(name);
+    fs::write(&path, content).map_err(|error| Failure::Write { path, error })
+}
+
+fn make(directory: &Path) -> Result<(), Failure> {
+    let failed = |error| Failure::Write { path: directory.to_owned(), error };
+    fs::create_dir_all(directory).map_err(failed)
+}
+
+fn pack(code: &Code, directory: &Path) -> Result<(), Failure> {
+    make(directory)?;
+    let archive = directory.join(draft::ARCHIVE);
     match (&code.zip, &code.directory) {
         (Some(zip), _) => fs::copy(zip, &archive)
             .map(drop)
-            .map_err(|error| Failure::Open { path: zip.clone(), error })?,
-        (None, Some(directory)) => archive::pack(directory, &archive)?,
+            .map_err(|error| Failure::Open { path: zip.clone(), error }),
+        (None, Some(directory)) => archive::pack(directory, &archive),
         // The command line asks for one of them.
-        (None, None) => {}
+        (None, None) => Ok(()),
     }
-    open_to_all(directory).map_err(|error| Failure::Write { path: directory.to_owned(), error })
 }
 
 /// The daemon, which is another user, reads what is made here, whatever this user's umask.

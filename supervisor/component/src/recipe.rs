@@ -22,7 +22,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::document::{self, Format};
+use crate::document::{self, Document, Format, Position, Remark};
 use crate::finding::{Finding, Severity};
 use crate::name::ComponentName;
 use crate::platform::{Mismatch, Platform, Requirements};
@@ -144,15 +144,7 @@ impl Recipe {
     /// Reads a recipe. A name that ends in `.json` is JSON, `.yaml` and `.yml` are YAML; any
     /// other is JSON if it begins with a brace. At most [`MAX_BYTES`].
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Parsed, Invalid> {
-        let one = |finding| Invalid { findings: vec![finding] };
-        let text = text(file, bytes).map_err(one)?;
-        let document = document::read(format(file, text), text).map_err(|remark| {
-            one(Finding {
-                line: remark.at.line,
-                column: remark.at.column,
-                ..Finding::of_file(file, remark.message, "")
-            })
-        })?;
+        let document = document(file, bytes)?;
         let mut reader = fields::Reader::new(file);
         for remark in &document.remarks {
             reader.remark(remark);
@@ -167,6 +159,11 @@ impl Recipe {
         }
     }
 
+    /// A recipe as it stands, whatever it is written in, for who makes another one of it.
+    pub fn to_json(file: &str, bytes: &[u8]) -> Result<Value, Invalid> {
+        Ok(document(file, bytes)?.root.to_value())
+    }
+
     /// The first manifest that is for this device, or why each is not.
     pub fn manifest_for(&self, platform: &Platform) -> Result<&Manifest, Vec<Mismatch>> {
         let mut mismatches = Vec::new();
@@ -178,6 +175,15 @@ impl Recipe {
         }
         Err(mismatches)
     }
+}
+
+fn document(file: &str, bytes: &[u8]) -> Result<Document, Invalid> {
+    let one = |finding| Invalid { findings: vec![finding] };
+    let text = text(file, bytes).map_err(one)?;
+    document::read(format(file, text), text).map_err(|remark| {
+        let Remark { at: Position { line, column }, message } = remark;
+        one(Finding { line, column, ..Finding::of_file(file, message, "") })
+    })
 }
 
 fn text<'b>(file: &str, bytes: &'b [u8]) -> Result<&'b str, Finding> {

@@ -152,6 +152,11 @@ impl Records {
         Ok(rows.into_iter().collect())
     }
 
+    pub fn package(&self, name: &str, version: &str) -> Result<Option<Package>, RecordsError> {
+        let key = format!("{name}@{version}");
+        Ok(self.store.read(|tx| tx.get_json::<Package>(PACKAGES, &key))?)
+    }
+
     /// What the definitions of `desired` are made from.
     pub fn ingredients(
         &self,

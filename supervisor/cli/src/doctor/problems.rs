@@ -102,3 +102,43 @@ fn of_function(function: &FunctionProperties) -> Vec<String> {
     .filter_map(|(count, text)| (count > 0).then_some(text))
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use hedgerow_api::ComponentState;
+
+    use super::*;
+    use crate::top::fixture::{component, function};
+
+    #[test]
+    fn what_goes_wrong_is_said_with_what_to_do() {
+        let fine = component("a", ComponentState::Running);
+        let mut broken = component("b", ComponentState::Broken);
+        broken.last_error = "step run: exit status 1".to_owned();
+        let mut failing = function("f");
+        failing.health = FunctionHealth::Failing;
+        failing.last_error = "no python3.12 here: deploy io.hedgerow.runtime.python3.12".to_owned();
+        (failing.invocations, failing.errors, failing.timeouts) = (10, 3, 1);
+        (failing.throttles, failing.dead_lettered) = (2, 4);
+        let of_function = component("f", ComponentState::Errored);
+        let (components, functions) = ([fine, broken, of_function], [failing]);
+        let texts = |name: Option<&str>| -> Vec<String> {
+            problems(&components, &functions, name).iter().map(ToString::to_string).collect()
+        };
+        let all = texts(None);
+        let begins = [
+            "b: BROKEN: step run: exit status 1; `hedgerow logs b`",
+            "f: FAILING: no python3.12 here: deploy io.hedgerow.runtime.python3.12; ",
+            "f: 3 of 10 invocations failed: ",
+            "f: 1 invocations took longer than timeoutInSeconds 3",
+            "f: 2 invocations were refused: ",
+            "f: 4 events were given up: ",
+        ];
+        assert_eq!(all.len(), begins.len(), "{all:#?}");
+        for (text, begin) in all.iter().zip(begins) {
+            assert!(text.starts_with(begin), "{text}");
+        }
+        assert_eq!(texts(Some("a")), [""; 0]);
+        assert_eq!(texts(Some("f")), all[1..]);
+    }
+}

@@ -7,7 +7,7 @@ use super::table::{Cell, Tone};
 
 /// How the terminal may be written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
+pub struct Capabilities {
     pub has_colours: bool,
     pub has_unicode: bool,
 }
@@ -15,7 +15,7 @@ pub struct Look {
 #[derive(Debug)]
 pub struct Canvas<'b> {
     pub buffer: &'b mut Buffer,
-    pub look: Look,
+    pub capabilities: Capabilities,
 }
 
 impl Canvas<'_> {
@@ -46,7 +46,7 @@ impl Canvas<'_> {
     }
 
     pub fn style(&self, tone: Tone) -> Style {
-        let colour = |colour| match self.look.has_colours {
+        let colour = |colour| match self.capabilities.has_colours {
             true => Style::new().fg(colour),
             false => Style::new(),
         };
@@ -62,7 +62,7 @@ impl Canvas<'_> {
     fn printable(&self, text: &str) -> String {
         let printable = |character: char| match character {
             '\t' => ' ',
-            c if c.is_control() || (!c.is_ascii() && !self.look.has_unicode) => '?',
+            c if c.is_control() || (!c.is_ascii() && !self.capabilities.has_unicode) => '?',
             c => c,
         };
         text.chars().map(printable).collect()
@@ -70,7 +70,7 @@ impl Canvas<'_> {
 
     /// For bars, the lowest first.
     pub fn levels(&self) -> &'static [char] {
-        match self.look.has_unicode {
+        match self.capabilities.has_unicode {
             true => &[
                 ' ', '\u{2581}', '\u{2582}', '\u{2583}', '\u{2584}', '\u{2585}', '\u{2586}',
                 '\u{2587}', '\u{2588}',

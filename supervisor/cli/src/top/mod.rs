@@ -9,7 +9,7 @@ mod columns;
 mod details;
 mod figures;
 #[cfg(test)]
-mod fixture;
+pub mod fixture;
 mod list;
 mod paint;
 mod screen;

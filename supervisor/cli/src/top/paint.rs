@@ -4,7 +4,7 @@ use hedgerow_api::{ComponentState, FunctionHealth};
 use ratatui::buffer::Buffer;
 use ratatui::style::{Modifier, Style};
 
-use super::canvas::{Canvas, Look};
+use super::canvas::{Canvas, Capabilities};
 use super::details::{self, Fact};
 use super::list::List;
 use super::state::{Pane, State};
@@ -23,7 +23,7 @@ const LONGEST: usize = 4;
 
 #[derive(Debug)]
 pub struct Painter {
-    look: Look,
+    capabilities: Capabilities,
     /// Rows above the first that is shown, of components and of functions.
     above: [usize; 2],
 }
@@ -39,13 +39,13 @@ struct Place {
 }
 
 impl Painter {
-    pub fn new(look: Look) -> Self {
-        Self { look, above: [0, 0] }
+    pub fn new(capabilities: Capabilities) -> Self {
+        Self { capabilities, above: [0, 0] }
     }
 
     /// The result: rows of the table that has the keys, its page.
     pub fn draw(&mut self, buffer: &mut Buffer, state: &State) -> usize {
-        let canvas = &mut Canvas { buffer, look: self.look };
+        let canvas = &mut Canvas { buffer, capabilities: self.capabilities };
         head(canvas, state);
         let page = match state.has_details {
             true => self.details(canvas, state),

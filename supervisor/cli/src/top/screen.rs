@@ -14,7 +14,7 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
-use super::canvas::Look;
+use super::canvas::Capabilities;
 use super::paint::Painter;
 use super::state::State;
 
@@ -46,7 +46,9 @@ impl Screen {
             Terminal::with_options(backend, TerminalOptions { viewport })
         };
         match open() {
-            Ok(terminal) => Ok(Self { terminal, painter: Painter::new(Look::of_terminal()) }),
+            Ok(terminal) => {
+                Ok(Self { terminal, painter: Painter::new(Capabilities::of_terminal()) })
+            }
             Err(error) => {
                 restore();
                 Err(error)
@@ -75,7 +77,7 @@ fn restore() {
     let _ = disable_raw_mode();
 }
 
-impl Look {
+impl Capabilities {
     /// From the environment: `TERM`, the locale, and `NO_COLOR` (no-color.org).
     fn of_terminal() -> Self {
         Self::of(|name| env::var(name).ok().filter(|value| !value.is_empty()))
@@ -111,7 +113,11 @@ mod tests {
                 let found = variables.iter().find(|(known, _)| *known == name);
                 found.map(|(_, value)| (*value).to_owned())
             };
-            assert_eq!(Look::of(variable), Look { has_colours, has_unicode }, "{variables:?}");
+            assert_eq!(
+                Capabilities::of(variable),
+                Capabilities { has_colours, has_unicode },
+                "{variables:?}"
+            );
         }
     }
 }

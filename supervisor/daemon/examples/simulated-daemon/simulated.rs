@@ -416,6 +416,11 @@ impl Control for Simulated {
         }
     }
 
+    async fn recipe(&self, _caller: Caller, component: &str) -> Result<Value, Error> {
+        self.known(component)?;
+        Ok(json!({"ComponentName": component, "ComponentVersion": "1.0.0"}))
+    }
+
     async fn open_log(
         &self,
         _caller: Caller,

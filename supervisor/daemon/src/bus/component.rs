@@ -148,6 +148,16 @@ impl<C: Control> Component<C> {
         Ok((value.to_string(), leaves))
     }
 
+    #[zbus(out_args("recipe"))]
+    async fn get_recipe(
+        &self,
+        #[zbus(connection)] connection: &Connection,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<String, Error> {
+        let caller = self.tree.access.check(connection, &header, Act::ReadConfiguration).await?;
+        Ok(self.tree.control.recipe(caller, &self.name).await?.to_string())
+    }
+
     #[zbus(out_args("job"))]
     async fn update_configuration(
         &self,

@@ -120,6 +120,12 @@ pub trait Control: Send + Sync + 'static {
         pointer: &str,
     ) -> impl Future<Output = Result<(Value, Vec<ConfigurationLeaf>), Error>> + Send;
 
+    fn recipe(
+        &self,
+        caller: Caller,
+        component: &str,
+    ) -> impl Future<Output = Result<Value, Error>> + Send;
+
     /// The read end of a stream of the log: its last `lines` lines (0: all that is kept), then what comes.
     fn open_log(
         &self,

@@ -4,6 +4,7 @@ mod configuration;
 mod explain;
 mod functions;
 mod loads;
+mod recipe;
 mod view;
 
 use std::collections::BTreeMap;
@@ -187,6 +188,11 @@ impl Control for Supervisor {
     ) -> Result<(Value, Vec<ConfigurationLeaf>), Error> {
         let status = self.operations.status(component)?;
         configuration::at(&self.around.records, &status.name, pointer)
+    }
+
+    async fn recipe(&self, _caller: Caller, component: &str) -> Result<Value, Error> {
+        let status = self.operations.status(component)?;
+        recipe::of(&self.around.records, &status)
     }
 
     async fn open_log(

@@ -197,3 +197,25 @@ fn a_python_function_is_run_by_the_nearest_version() -> Result<()> {
     })?;
     hedgerow.finish()
 }
+
+#[test]
+fn the_code_of_a_function_is_updated_and_all_else_stays() -> Result<()> {
+    let hedgerow = Hedgerow::start("")?;
+    let one = Code::new("bootstrap", &bootstrap("one"))?;
+    run(&hedgerow, &create(&one, "any", "provided", &["--timeout", "7", "--env", "A=1"]))?;
+    ensure!(hedgerow.run(&["invoke", NAME])?.contains("one"));
+    let two = Code::new("bootstrap", &bootstrap("two"))?;
+    let directory = two.path().display().to_string();
+    let update = ["function", "update-code", NAME, "--directory", &directory];
+    hedgerow.run(&[&update[..], &["--handler", "other"]].concat())?;
+    ensure!(hedgerow.run(&["invoke", NAME])?.contains("two"));
+    let shown = hedgerow.run(&["--json", "function", "show", NAME])?;
+    let shown: serde_json::Value = serde_json::from_str(&shown)?;
+    let is_it =
+        shown["version"] == "1.0.1" && shown["handler"] == "other" && shown["timeout"] == 7000;
+    ensure!(is_it, "{shown}");
+    let none =
+        hedgerow.say(&["function", "update-code", "test.None", "--directory", &directory])?;
+    ensure!(none.code == Some(1) && none.stderr.contains("test.None"), "{none:?}");
+    hedgerow.finish()
+}

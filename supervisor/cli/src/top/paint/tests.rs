@@ -8,7 +8,7 @@ use super::super::fixture::figures;
 use super::super::state::Event;
 use super::*;
 
-const ASCII: Look = Look { has_colours: false, has_unicode: false };
+const ASCII: Capabilities = Capabilities { has_colours: false, has_unicode: false };
 
 fn state(keys: &[KeyCode]) -> State {
     let mut state = State::new();
@@ -19,11 +19,16 @@ fn state(keys: &[KeyCode]) -> State {
     state
 }
 
-fn drawn(width: u16, height: u16, look: Look, state: &State) -> Terminal<TestBackend> {
+fn drawn(
+    width: u16,
+    height: u16,
+    capabilities: Capabilities,
+    state: &State,
+) -> Terminal<TestBackend> {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal
         .draw(|frame| {
-            Painter::new(look).draw(frame.buffer_mut(), state);
+            Painter::new(capabilities).draw(frame.buffer_mut(), state);
         })
         .unwrap();
     terminal
@@ -101,7 +106,7 @@ fn details_say_what_went_wrong_in_what_the_terminal_can_show() {
             "q quit  Tab other table  <> sort: CPU%  r reverse  / filter  Enter details",
         ]
     );
-    let unicode = Look { has_unicode: true, ..ASCII };
+    let unicode = Capabilities { has_unicode: true, ..ASCII };
     let shown = lines(&drawn(80, 17, unicode, &state));
     assert!(
         shown[11].contains("status 1 \u{2014} ?[31m") && shown[14] == "two \u{e9}",
@@ -126,7 +131,7 @@ fn details_of_a_function_are_its_figures() {
 
 #[test]
 fn colours_are_for_what_is_worth_looking_at() {
-    let colourful = Look { has_colours: true, ..ASCII };
+    let colourful = Capabilities { has_colours: true, ..ASCII };
     let terminal = drawn(80, 10, colourful, &state(&[]));
     let buffer = terminal.backend().buffer();
     let coloured: String = (0..10)
