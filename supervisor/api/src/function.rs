@@ -79,6 +79,8 @@ pub struct FunctionProperties {
     /// Since when the oldest of them waits; not set where none does.
     pub queue_oldest: Moment,
     pub dead_lettered: u64,
+    /// As of when all of this is.
+    pub counted: Moment,
 }
 
 /// The options of `Function.Invoke` and `InvokeFd`.
@@ -217,6 +219,8 @@ pub trait Function {
     fn queue_oldest(&self) -> Result<Moment, Error>;
     #[zbus(property)]
     fn dead_lettered(&self) -> Result<u64, Error>;
+    #[zbus(property)]
+    fn counted(&self) -> Result<Moment, Error>;
 }
 
 impl FunctionHealth {

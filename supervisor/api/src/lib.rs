@@ -106,8 +106,8 @@
 //! | `Invocations` `t`, `Errors` `t`, `Timeouts` `t`, `Throttles` `t`, `ColdStarts` `t` | Counted since the daemon started. Errors are of the function, timeouts among them; what was throttled is no invocation. |
 //! | `Durations` `a(tt)`, `DurationSum` `t` | A histogram: how many took at most so many microseconds and more than the bound before, and the microseconds of all. The bounds are those of [`DURATION_BOUNDS`], 1, 2 and 5 times each power of ten from 100 µs to 1,000 s; bound 0: more than every bound. Empty ones are left out. |
 //! | `QueueDepth` `t`, `QueueOldest` `(stx)`, `DeadLettered` `t` | Asynchronous events that wait, since when the oldest does, and how many were given up. |
+//! | `Counted` `(stx)` | As of when all of this is: what changes all the time is told once in [`FUNCTION_PACE`], and rates are of the time between two of these. |
 //!
-//! What changes all the time is emitted once a second at most.
 //!
 //! Options of `Invoke` and `InvokeFd`, an unknown one is refused: `invocation-type` (`s`: `RequestResponse`, the default;
 //! `Event`: answered once the event is durably queued; `DryRun`: nothing runs), `qualifier` (`s`, a version or alias),
@@ -212,6 +212,8 @@ pub const JOB_KEPT: Duration = Duration::from_secs(15 * 60);
 pub const MAX_OBSERVATION: u32 = 3600;
 /// The largest payload of `Messaging.Publish` and `Function.Invoke`, in bytes.
 pub const MAX_PAYLOAD: usize = 128 * 1024;
+/// What functions do is told once in so long at most.
+pub const FUNCTION_PACE: Duration = Duration::from_secs(1);
 /// How old `Component.Memory`, `CpuTime` and `Tasks` may be when they are answered.
 pub const LOAD_AGE: Duration = Duration::from_millis(100);
 /// The bounds of `Function.Durations`, in microseconds.

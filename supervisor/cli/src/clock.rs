@@ -1,5 +1,7 @@
 //! How long ago, and how long until: on the clock that nobody can set.
 
+use std::time::Duration;
+
 use hedgerow_api::Moment;
 use nix::time::{ClockId, clock_gettime};
 
@@ -7,15 +9,18 @@ use nix::time::{ClockId, clock_gettime};
 #[derive(Debug, Clone)]
 pub struct Clock {
     pub boot_id: String,
-    /// Seconds.
-    pub boottime: i64,
+    /// Since the boot.
+    pub boottime: Duration,
 }
 
 impl Clock {
     pub fn now() -> Self {
         let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-        let boottime = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |now| now.tv_sec());
-        Self { boot_id: boot_id.unwrap_or_default().trim().to_owned(), boottime }
+        let boottime = clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from);
+        Self {
+            boot_id: boot_id.unwrap_or_default().trim().to_owned(),
+            boottime: boottime.unwrap_or_default(),
+        }
     }
 
     /// How long ago it was, in short.
@@ -33,8 +38,9 @@ impl Clock {
 
     /// Seconds; `None` where it was not in this boot.
     pub fn since(&self, moment: &Moment) -> Option<i64> {
-        let then = i64::try_from(moment.boottime / 1_000_000_000).unwrap_or(i64::MAX);
-        (moment.boot_id == self.boot_id).then(|| self.boottime.saturating_sub(then))
+        let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        let then = Duration::from_nanos(moment.boottime);
+        (moment.boot_id == self.boot_id).then(|| seconds(self.boottime) - seconds(then))
     }
 }
 
@@ -62,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_moment_is_before_or_after_or_in_another_boot() {
-        let clock = Clock { boot_id: "this".to_owned(), boottime: 100 };
+        let clock = Clock { boot_id: "this".to_owned(), boottime: Duration::from_secs(100) };
         let moment = |boot: &str, seconds: u64| Moment {
             boot_id: boot.to_owned(),
             boottime: seconds * 1_000_000_000,

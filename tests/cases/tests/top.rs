@@ -122,7 +122,7 @@ fn create(hedgerow: &Hedgerow) -> Result<()> {
 fn figures_move_on_a_terminal_which_is_given_back() -> Result<()> {
     let mut hedgerow = Hedgerow::start("")?;
     create(&hedgerow)?;
-    let mut terminal = Terminal::run(&hedgerow, &["top", "--delay", "200ms"])?;
+    let mut terminal = Terminal::run(&hedgerow, &["top", "--delay", "1s"])?;
     terminal.shows(&[NAME, "IDLE", "0/0/0/0"])?;
     for _ in 0..3 {
         hedgerow.run(&["invoke", NAME, "--payload", "[1]"])?;
@@ -140,7 +140,7 @@ fn figures_move_on_a_terminal_which_is_given_back() -> Result<()> {
     terminal.shows(&["instances", "frozen"])?;
 
     hedgerow.kill_daemon()?;
-    terminal.shows(&["hedgerow", "no", "daemon", "answers"])?;
+    terminal.shows(&["no", "daemon", "answers"])?;
     hedgerow.start_daemon()?;
     terminal.shows(&["calls", "0:", "errors,"])?;
     terminal.press("\r/nothing")?;
@@ -164,12 +164,12 @@ fn without_a_terminal_tables_are_printed() -> Result<()> {
     hedgerow.run(&["invoke", NAME])?;
     let log = hedgerow.log(NAME)?;
     ensure!(log.contains("REPORT RequestId: ") && log.contains("Max Memory Used: "), "{log}");
-    let said = hedgerow.run(&["top", "--once", "--delay", "100ms"])?;
+    let said = hedgerow.run(&["top", "--once", "--delay", "1s"])?;
     ensure!(
         said.contains("COMPONENT") && said.contains("FUNCTION") && !said.contains('\x1b'),
         "{said}"
     );
-    let json = hedgerow.run(&["--json", "top", "--once", "--delay", "100ms"])?;
+    let json = hedgerow.run(&["--json", "top", "--once", "--delay", "1s"])?;
     let figures: serde_json::Value = serde_json::from_str(json.trim())?;
     let function = &figures["functions"][0];
     ensure!(function["name"] == NAME && function["invocations"] == 1, "{json}");

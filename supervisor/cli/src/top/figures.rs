@@ -1,9 +1,9 @@
 //! From one look at the bus after another to what is shown.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hedgerow_api::{ComponentProperties, FunctionProperties, Objects};
+use hedgerow_api::{ComponentProperties, FUNCTION_PACE, FunctionProperties, Objects};
 use serde::Serialize;
 
 use crate::clock::Clock;
@@ -15,7 +15,6 @@ const LATELY: Duration = Duration::from_secs(60);
 /// What was on the bus.
 #[derive(Debug, Clone)]
 pub struct Look {
-    pub at: Instant,
     pub clock: Clock,
     pub objects: Objects,
 }
@@ -26,7 +25,8 @@ pub struct History(VecDeque<Counted>);
 
 #[derive(Debug)]
 struct Counted {
-    at: Instant,
+    /// Since the boot.
+    at: Duration,
     /// Microseconds of CPU, by component.
     cpu: BTreeMap<String, u64>,
     functions: BTreeMap<String, Counts>,
@@ -34,6 +34,8 @@ struct Counted {
 
 #[derive(Debug)]
 struct Counts {
+    /// Since the boot, as of which the counts are.
+    at: Duration,
     invocations: u64,
     errors: u64,
     throttles: u64,
@@ -91,12 +93,12 @@ pub struct FunctionFigures {
 
 impl History {
     pub fn add(&mut self, look: Look) -> Figures {
-        let Look { at, clock, objects } = look;
-        let is_old = |counted: &Counted| at.saturating_duration_since(counted.at) > LATELY;
+        let Look { clock, objects } = look;
+        let is_old = |counted: &Counted| clock.boottime.saturating_sub(counted.at) > LATELY;
         while self.0.front().is_some_and(is_old) {
             self.0.pop_front();
         }
-        self.0.push_back(Counted::of(at, &objects));
+        self.0.push_back(Counted::of(&clock, &objects));
         let components: Vec<_> =
             objects.components.into_iter().map(|one| self.component(one, &clock)).collect();
         let function = |one: FunctionProperties| {
@@ -107,7 +109,7 @@ impl History {
     }
 
     fn component(&self, properties: ComponentProperties, clock: &Clock) -> ComponentFigures {
-        let cpu = |counted: &Counted| counted.cpu.get(&properties.name).copied();
+        let cpu = |counted: &Counted| Some((counted.at, *counted.cpu.get(&properties.name)?));
         let lately = self.rates(cpu).map(|micros| micros.map(|micros| micros / 10_000.0));
         let lately: Vec<_> = lately.collect();
         ComponentFigures {
@@ -126,8 +128,11 @@ impl History {
         clock: &Clock,
     ) -> FunctionFigures {
         let name = &properties.name;
-        let lately: Vec<_> =
-            self.rates(|counted| Some(counted.functions.get(name)?.invocations)).collect();
+        let invocations = |counted: &Counted| {
+            let counts = counted.functions.get(name)?;
+            Some((counts.at, counts.invocations))
+        };
+        let lately: Vec<_> = self.rates(invocations).collect();
         let mut known = self.0.iter().filter_map(|counted| counted.functions.get(name));
         let before = known.next();
         let lasted = before
@@ -154,20 +159,28 @@ impl History {
 
     /// Per second, between each look and the one before. `None` where there is none, and where the count fell: another
     /// daemon or another fence counts.
-    fn rates(&self, count: impl Fn(&Counted) -> Option<u64>) -> impl Iterator<Item = Option<f64>> {
+    fn rates(
+        &self,
+        count: impl Fn(&Counted) -> Option<(Duration, u64)>,
+    ) -> impl Iterator<Item = Option<f64>> {
         self.0.iter().zip(self.0.iter().skip(1)).map(move |(before, now)| {
-            let more = count(now)?.checked_sub(count(before)?)?;
-            let seconds = now.at.saturating_duration_since(before.at).as_secs_f64();
+            let ((since, before), (at, now)) = (count(before)?, count(now)?);
+            let more = now.checked_sub(before)?;
+            let seconds = at.saturating_sub(since).as_secs_f64();
             (seconds > 0.0).then(|| real(more) / seconds)
         })
     }
 }
 
 impl Counted {
-    fn of(at: Instant, objects: &Objects) -> Self {
+    fn of(clock: &Clock, objects: &Objects) -> Self {
+        let at = clock.boottime;
+        // What has not been told for longer has not changed since.
+        let earliest = at.saturating_sub(FUNCTION_PACE);
         let cpu = |one: &ComponentProperties| (one.name.clone(), one.cpu_time);
         let counts = |one: &FunctionProperties| {
             let counts = Counts {
+                at: Duration::from_nanos(one.counted.boottime).max(earliest),
                 invocations: one.invocations,
                 errors: one.errors,
                 throttles: one.throttles,
@@ -201,29 +214,45 @@ mod tests {
 
     #[test]
     fn rates_are_of_the_time_between_two_looks() {
-        let (start, mut history) = (Instant::now(), History::default());
-        let first = history.add(look(start, 0, objects(1_000_000, 10, vec![])));
+        let mut history = History::default();
+        let first = history.add(look(0, objects(1_000_000, 10, vec![])));
         assert_eq!((first.components[0].cpu_percent, first.functions[0].rate), (None, None));
-        let second = history.add(look(start, 2, objects(2_000_000, 30, vec![])));
+        let second = history.add(look(2, objects(2_000_000, 30, vec![])));
         assert_eq!(second.components[0].cpu_percent, Some(50.0));
         assert_eq!(second.functions[0].rate, Some(10.0));
         assert_eq!(second.functions[0].cpu_percent, Some(50.0));
-        let other_daemon = history.add(look(start, 4, objects(0, 0, vec![])));
+        let other_daemon = history.add(look(4, objects(0, 0, vec![])));
         assert_eq!(other_daemon.functions[0].rate, None);
-        let third = history.add(look(start, 6, objects(0, 1, vec![])));
+        let third = history.add(look(6, objects(0, 1, vec![])));
         assert_eq!(third.functions[0].rate, Some(0.5));
         assert_eq!(third.functions[0].lately, [10.0, 0.5]);
     }
 
     #[test]
+    fn what_is_told_late_is_of_the_time_when_it_was_counted() {
+        let mut history = History::default();
+        history.add(look(0, objects(0, 0, vec![])));
+        let mut late = look(2, objects(0, 30, vec![]));
+        late.objects.functions[0].counted.boottime -= 500_000_000;
+        assert_eq!(history.add(late).functions[0].rate, Some(20.0));
+        let on_time = look(4, objects(0, 80, vec![]));
+        assert_eq!(history.add(on_time).functions[0].rate, Some(20.0));
+        let mut idle = look(14, objects(0, 80, vec![]));
+        idle.objects.functions[0].counted.boottime -= 10_000_000_000;
+        assert_eq!(history.add(idle).functions[0].rate, Some(0.0));
+        let busy = look(16, objects(0, 140, vec![]));
+        assert_eq!(history.add(busy).functions[0].rate, Some(20.0), "not of the idle time as well");
+    }
+
+    #[test]
     fn durations_are_of_the_last_minute_and_else_of_all() {
-        let (start, mut history) = (Instant::now(), History::default());
+        let mut history = History::default();
         let slow = vec![(1_000_000, 100)];
         let fast = vec![(1_000, 10), (1_000_000, 100)];
         let p50 = |figures: Figures| figures.functions[0].p50.unwrap().as_millis();
-        assert_eq!(p50(history.add(look(start, 0, objects(0, 0, slow)))), 750);
-        assert_eq!(p50(history.add(look(start, 30, objects(0, 0, fast.clone())))), 0);
-        assert_eq!(p50(history.add(look(start, 60, objects(0, 0, fast.clone())))), 0);
-        assert_eq!(p50(history.add(look(start, 100, objects(0, 0, fast)))), 725);
+        assert_eq!(p50(history.add(look(0, objects(0, 0, slow)))), 750);
+        assert_eq!(p50(history.add(look(30, objects(0, 0, fast.clone())))), 0);
+        assert_eq!(p50(history.add(look(60, objects(0, 0, fast.clone())))), 0);
+        assert_eq!(p50(history.add(look(100, objects(0, 0, fast)))), 725);
     }
 }

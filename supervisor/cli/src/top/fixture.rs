@@ -1,6 +1,6 @@
 //! A device to look at.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hedgerow_api::{
     ComponentProperties, ComponentState, FunctionHealth, FunctionProperties, InstanceCounts,
@@ -10,10 +10,13 @@ use hedgerow_api::{
 use super::figures::{Figures, History, Look};
 use crate::clock::Clock;
 
-/// Seconds after the first look.
-pub fn look(start: Instant, seconds: u64, objects: Objects) -> Look {
-    let clock = Clock { boot_id: "boot".to_owned(), boottime: 10_000 };
-    Look { at: start + Duration::from_secs(seconds), clock, objects }
+/// So many seconds after the first look.
+pub fn look(seconds: u64, mut objects: Objects) -> Look {
+    let boottime = Duration::from_secs(10_000 + seconds);
+    for function in &mut objects.functions {
+        function.counted.boottime = (10_000 + seconds) * 1_000_000_000;
+    }
+    Look { clock: Clock { boot_id: "boot".to_owned(), boottime }, objects }
 }
 
 pub fn ago(seconds: u64) -> Moment {
@@ -66,6 +69,7 @@ pub fn function(name: &str) -> FunctionProperties {
         queue_depth: 0,
         queue_oldest: Moment::default(),
         dead_lettered: 0,
+        counted: ago(0),
     }
 }
 
@@ -92,7 +96,7 @@ pub fn figures() -> Figures {
         durations: vec![(5_000, 190), (20_000, 10)],
         duration_sum: 800_000,
         queue_depth: 12,
-        queue_oldest: ago(90),
+        queue_oldest: ago(88),
         ..classify
     };
     let now = Objects {
@@ -100,7 +104,7 @@ pub fn figures() -> Figures {
         functions: vec![classify],
         deployments: vec![],
     };
-    let (start, mut history) = (Instant::now(), History::default());
-    history.add(look(start, 0, before));
-    history.add(look(start, 2, now))
+    let mut history = History::default();
+    history.add(look(0, before));
+    history.add(look(2, now))
 }

@@ -38,7 +38,7 @@ const NEWS: usize = 4;
 
 #[derive(Debug, Args)]
 pub struct Top {
-    /// Between two looks, 100ms at least.
+    /// Between two looks, 1s at least.
     #[arg(short, long, value_name = "TIME", default_value = "2s", value_parser = delay)]
     delay: Duration,
     /// Print tables one after another, as where the output is no terminal.
@@ -51,9 +51,9 @@ pub struct Top {
 
 fn delay(text: &str) -> Result<Duration, String> {
     let delay = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    match delay >= hedgerow_api::LOAD_AGE {
+    match delay >= hedgerow_api::FUNCTION_PACE {
         true => Ok(delay),
-        false => Err("figures are not taken more often than every 100ms".to_owned()),
+        false => Err("what functions do is told once a second".to_owned()),
     }
 }
 

@@ -103,10 +103,9 @@ impl Painter {
 }
 
 fn head(canvas: &mut Canvas<'_>, state: &State) {
-    let x = canvas.put(0, 0, "hedgerow  ", BOLD);
     match &state.away {
-        Some(why) => canvas.put(x, 0, why, canvas.style(Tone::Bad)),
-        None => canvas.put(x, 0, &summary(state), Style::new()),
+        Some(why) => canvas.put(0, 0, why, canvas.style(Tone::Bad)),
+        None => canvas.put(0, 0, &summary(state), BOLD),
     };
 }
 
@@ -177,7 +176,15 @@ fn put_log(canvas: &mut Canvas<'_>, y: usize, log: &[String]) {
     }
     canvas.put(0, y, "its log", canvas.style(Tone::Faint));
     for (index, text) in log.iter().skip(log.len().saturating_sub(room)).enumerate() {
-        canvas.put(0, y + 1 + index, text, Style::new());
+        canvas.put(0, y + 1 + index, without_date(text), Style::new());
+    }
+}
+
+/// What was said today, mostly: the time is enough of `2026-11-23T08:00:00.000Z`.
+fn without_date(line: &str) -> &str {
+    match line.split_once('T') {
+        Some((date, rest)) if date.len() == 10 && rest.contains('Z') => rest,
+        _ => line,
     }
 }
 
@@ -202,27 +209,24 @@ pub fn summary(state: &State) -> String {
     let failing = functions.iter().filter(|row| row.properties.health == FunctionHealth::Failing);
     let memory = components.iter().map(|row| row.properties.memory).sum();
     let cpu = components.iter().filter_map(|row| row.cpu_percent).sum();
-    format!(
-        "{}, {}   CPU {}%  MEM {}",
+    let mut parts = vec![
+        format!("CPU {}%", units::figure(Some(cpu))),
+        format!("MEM {}", units::bytes(memory)),
         counted(components.len(), "component", &[(running, "running"), (failed, "failed")]),
-        counted(functions.len(), "function", &[(failing.count(), "failing")]),
-        units::figure(Some(cpu)),
-        units::bytes(memory),
-    )
+    ];
+    if !functions.is_empty() {
+        parts.push(counted(functions.len(), "function", &[(failing.count(), "failing")]));
+    }
+    parts.join("   ")
 }
 
 /// With what they are, where some are.
 fn counted(count: usize, what: &str, kinds: &[(usize, &str)]) -> String {
     let plural = if count == 1 { "" } else { "s" };
-    let kinds: Vec<_> = kinds
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, kind)| format!("{count} {kind}"))
-        .collect();
-    match kinds.is_empty() {
-        true => format!("{count} {what}{plural}"),
-        false => format!("{count} {what}{plural} ({})", kinds.join(", ")),
-    }
+    let kinds = kinds.iter().filter(|(count, _)| *count > 0);
+    let kinds: Vec<_> = kinds.map(|(count, kind)| format!("{count} {kind}")).collect();
+    let colon = if kinds.is_empty() { "" } else { ": " };
+    format!("{count} {what}{plural}{colon}{}", kinds.join(", "))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hedgerow_api::Objects;
 use tokio::sync::{mpsc, watch};
@@ -29,7 +29,7 @@ pub async fn look(session: &mut Session) -> Result<Look, Failure> {
     }
     let objects = Objects::of_running(&session.connection).await;
     let objects = objects.map_err(|error| session.explain(error.into()))?;
-    Ok(Look { at: Instant::now(), clock: Clock::now(), objects })
+    Ok(Look { clock: Clock::now(), objects })
 }
 
 /// Tells what there is once a period, and the details of whom `followed` names, until nobody listens.

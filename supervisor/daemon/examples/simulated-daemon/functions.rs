@@ -41,6 +41,7 @@ pub fn view(name: &str) -> FunctionView {
         queue_depth: 0,
         queue_oldest: Moment::default(),
         dead_lettered: 0,
+        counted: Moment::default(),
     }
 }
 

@@ -57,6 +57,7 @@ impl<C: Control> Function<C> {
             ("QueueDepth", old.queue_depth != new.queue_depth),
             ("QueueOldest", old.queue_oldest != new.queue_oldest),
             ("DeadLettered", old.dead_lettered != new.dead_lettered),
+            ("Counted", old.counted != new.counted),
         ]
         .into_iter()
         .filter_map(|(name, changed)| changed.then_some(name))
@@ -244,5 +245,10 @@ impl<C: Control> Function<C> {
     #[zbus(property)]
     fn dead_lettered(&self) -> u64 {
         self.view.borrow().dead_lettered
+    }
+
+    #[zbus(property)]
+    fn counted(&self) -> Moment {
+        self.view.borrow().counted.clone()
     }
 }

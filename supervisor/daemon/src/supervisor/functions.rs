@@ -12,7 +12,7 @@ use crate::bus::{FunctionView, Snapshot};
 use crate::jobs;
 
 /// Between two looks at functions that are at work. One that comes or goes is seen at once.
-const PACE: Duration = Duration::from_secs(1);
+const PACE: Duration = hedgerow_api::FUNCTION_PACE;
 
 /// Keeps the functions of the snapshot up to date; idle functions cost nothing.
 pub async fn mirror(functions: Functions, snapshot: watch::Sender<Snapshot>) -> ! {
@@ -103,6 +103,7 @@ fn view(overview: &Overview) -> FunctionView {
         queue_depth: metrics.queue.depth,
         queue_oldest: metrics.queue.oldest.map(moment).unwrap_or_default(),
         dead_lettered: metrics.queue.dead_lettered,
+        counted: jobs::moment(&hedgerow_isolation::moment::Moment::now()),
     }
 }
 

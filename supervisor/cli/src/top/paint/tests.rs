@@ -48,7 +48,7 @@ fn both_tables_fit_an_ordinary_terminal() {
     assert_eq!(
         lines(&drawn(80, 10, ASCII, &state(&[]))),
         [
-            "hedgerow  3 components (2 running, 1 failed), 1 function   CPU 25.0%  MEM 312M",
+            "CPU 25.0%   MEM 312M   3 components: 2 running, 1 failed   1 function",
             "COMPONENT                             STATE      CPU%   MEM TASKS RESTARTS   FOR",
             "~mple.industrial.gateway.ModbusReader RUNNING    25.0   12M     3        0    5m",
             "com.example.Classify                  RUNNING     0.0  300M     3        0    5m",
@@ -86,7 +86,8 @@ fn what_there_is_no_room_for_is_scrolled_to() {
 #[test]
 fn details_say_what_went_wrong_in_what_the_terminal_can_show() {
     let mut state = state(&[KeyCode::End, KeyCode::Enter]);
-    let log = ["one".to_owned(), "two\t\u{e9}".to_owned(), "three".to_owned()];
+    let log =
+        ["one".to_owned(), "two\t\u{e9}".to_owned(), "2026-11-23T08:00:00.000Z three".to_owned()];
     let name = "com.example.Broken".to_owned();
     let limits = Some("memory 64.0 MiB".to_owned());
     state.step(Event::Details(Details { name, limits, log: log.to_vec() }));
@@ -102,7 +103,7 @@ fn details_say_what_went_wrong_in_what_the_terminal_can_show() {
             "codes      RUN_ERROR",
             "its log",
             "two ?",
-            "three",
+            "08:00:00.000Z three",
             "q quit  Tab other table  <> sort: CPU%  r reverse  / filter  Enter details",
         ]
     );
@@ -149,8 +150,5 @@ fn a_daemon_that_is_away_is_said() {
     let mut state = state(&[]);
     state.step(Event::Away("no daemon answers".to_owned()));
     let shown = lines(&drawn(80, 10, ASCII, &state));
-    assert!(
-        shown[0] == "hedgerow  no daemon answers" && shown[3].contains("Classify"),
-        "{shown:#?}"
-    );
+    assert!(shown[0] == "no daemon answers" && shown[3].contains("Classify"), "{shown:#?}");
 }
