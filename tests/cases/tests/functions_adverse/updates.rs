@@ -70,7 +70,8 @@ impl Sender<'_> {
             if said.status.success() {
                 taken.insert(n);
             } else {
-                let lived = deaths % 2 == 0 && deaths == self.shared.deaths.load(Ordering::SeqCst);
+                let lived =
+                    deaths.is_multiple_of(2) && deaths == self.shared.deaths.load(Ordering::SeqCst);
                 ensure!(!lived, "event {n}: {}", String::from_utf8_lossy(&said.stderr));
             }
         }
