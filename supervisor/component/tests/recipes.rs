@@ -60,7 +60,11 @@ const RECIPES: &[(&str, Outcome, &[&str])] = &[
     ("hello-python.yaml", Uses(1, &["run"]), &[]),
     ("https-artifact.yaml", Refused("none of the schemes s3:, greengrass: and docker:"), &[]),
     ("lambda-java.yaml", Refused("\"java11\" cannot be run here"), &[]),
-    ("lambda.json", Uses(1, &["startup", "shutdown"]), &["no AWS credentials"]),
+    (
+        "lambda.json",
+        Uses(1, &["startup", "shutdown"]),
+        &["no AWS credentials", "no cloud link yet"],
+    ),
     ("list-as-step.yaml", Refused("expected a map, found a list"), &[]),
     ("macos-only.yaml", Refused("no manifest is for this device"), &[]),
     ("no-manifests.yaml", Refused("Manifests is missing"), &[]),
