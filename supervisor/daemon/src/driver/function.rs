@@ -391,6 +391,10 @@ impl FunctionDriver {
             | State::Removed => {
                 self.fault = None;
                 self.has_been_ready = false;
+                if self.machine.goal != Goal::Remove {
+                    // Its events are taken in while it is stopped, as many and as large as it says now.
+                    self.around.functions.define_stopped(self.function.spec.clone()).await;
+                }
                 let steps = self.definition.steps();
                 self.pending.push_back(Event::Dependencies { ready: self.is_ready() });
                 self.pending.push_back(Event::Replaced { steps, installed: true });
