@@ -259,7 +259,10 @@ impl FunctionDriver {
     async fn close(&mut self) {
         self.stopping = None;
         self.stop(Duration::ZERO).await;
-        (self.provided, self.standing, self.health) = (None, None, Health::Stopped);
+        if let Some(provided) = self.provided.take() {
+            provided.end().await;
+        }
+        (self.standing, self.health) = (None, Health::Stopped);
         self.is_renewed = false;
         self.pending.push_back(Event::Closed);
     }
@@ -413,7 +416,9 @@ impl FunctionDriver {
             self.is_renewed = self.function.spec.pinned;
             self.health = Health::Starting;
             self.define().await;
-            drop(old);
+            if let Some(old) = old {
+                old.end().await;
+            }
         } else {
             self.define().await;
         }

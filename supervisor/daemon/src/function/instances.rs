@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::component::Component;
 use super::making::{Making, MakingError};
 use super::open;
+use super::prepared::{Full, Prepared};
 use crate::definition::{Definition, Function};
 use crate::disk::Disk;
 use crate::driver::FenceError;
@@ -40,6 +41,7 @@ pub struct DaemonInstances {
     pub disk: Arc<Disk>,
     /// What functions reach with the SDK of Greengrass v1, once there is what it reaches.
     pub sdk: OnceLock<Sdk>,
+    prepared: Arc<Prepared>,
     known: Mutex<Known>,
 }
 
@@ -56,6 +58,7 @@ struct Known {
 #[derive(Clone)]
 struct Open {
     function: String,
+    version: Weak<Version>,
     fence: FenceId,
 }
 
@@ -64,6 +67,8 @@ struct Open {
 pub struct Version {
     pub component: Arc<Component>,
     pub making: Making,
+    /// Its one instance is there from the beginning.
+    pinned: bool,
     /// Found out in the first of its fences.
     pub command: OnceCell<Vec<String>>,
 }
@@ -116,6 +121,7 @@ impl DaemonInstances {
             services: Arc::clone(services),
             disk: Arc::clone(disk),
             sdk: OnceLock::new(),
+            prepared: Arc::new(Prepared::new(launcher, settings.function.prepared_fences)),
             known: Mutex::default(),
         }
     }
@@ -131,10 +137,22 @@ impl DaemonInstances {
         self.disk.admit(definition, &self.launcher).await.map_err(FenceError::from)?;
         let making = Making::new(definition.clone(), function)?;
         let component = self.component(definition)?;
-        let version = Arc::new(Version { component, making, command: OnceCell::new() });
+        let (pinned, command) = (function.spec.pinned, OnceCell::new());
+        let version = Arc::new(Version { component, making, pinned, command });
         let key = key(&function.spec);
         self.known().versions.insert(key.clone(), Arc::clone(&version));
+        self.prepare(&version, Full::Leave);
         Ok(Provided { instances: Arc::clone(self), key, version })
+    }
+
+    /// The fence of its next instance.
+    fn prepare(&self, version: &Arc<Version>, full: Full) {
+        let known = self.known();
+        // With this lock held: whoever ends the version removes it from here first.
+        let is_provided = known.versions.values().any(|known| Arc::ptr_eq(known, version));
+        if is_provided && !version.pinned {
+            self.prepared.prepare(version, full);
+        }
     }
 
     fn component(&self, definition: &Definition) -> Result<Arc<Component>, FenceError> {
@@ -180,16 +198,26 @@ impl Instances for DaemonInstances {
         let version = self.known().versions.get(&key).cloned();
         let gone = || OpenError::Machine("this version of it is not deployed any more".to_owned());
         let version = version.ok_or_else(gone)?;
-        let fence = open::fresh_id(version.making.definition.slot);
-        let id = link.id();
-        let function = spec.name.clone();
-        self.known().open.insert(id, Open { function, fence: fence.clone() });
-        open::open(self, &version, spec, link, fence).await
+        let made = self.prepared.take(&version);
+        let fence = match &made {
+            Some(made) => made.fence.clone(),
+            None => open::fresh_id(version.making.definition.slot),
+        };
+        let (function, weak) = (spec.name.clone(), Arc::downgrade(&version));
+        let open = Open { function, version: weak, fence: fence.clone() };
+        self.known().open.insert(link.id(), open);
+        open::open(self, &version, spec, link, fence, made).await
     }
 
     async fn freeze(&self, id: InstanceId) -> Result<(), OpenError> {
         let fence = self.fence(id)?;
-        match self.ask(Request::Freeze { fence }).await {
+        let frozen = self.ask(Request::Freeze { fence }).await;
+        // While this one has nothing to do.
+        let version = self.known().open.get(&id).and_then(|open| open.version.upgrade());
+        if let Some(version) = version {
+            self.prepare(&version, Full::Oldest);
+        }
+        match frozen {
             // The launcher does one thing after the other: whatever it is asked next finds the instance frozen.
             Ok(_) | Err(AskError::Late) => Ok(()),
             Err(AskError::Call(error)) => Err(OpenError::Machine(error.to_string())),
@@ -237,6 +265,15 @@ impl fmt::Debug for DaemonInstances {
     }
 }
 
+impl Provided {
+    /// No instance of it can be opened from here on. Returns when no fence is prepared for one either.
+    pub async fn end(self) {
+        let (instances, version) = (Arc::clone(&self.instances), Arc::clone(&self.version));
+        drop(self);
+        instances.prepared.end(&version).await;
+    }
+}
+
 impl Drop for Provided {
     fn drop(&mut self) {
         let mut known = self.instances.known();
@@ -259,7 +296,8 @@ mod tests {
         let instances = &device.around.instances;
         let id = InstanceId(1);
         assert!(instances.freeze(id).await.is_err(), "there is no such instance");
-        let open = Open { function: "f".to_owned(), fence: open::fresh_id(1) };
+        let open =
+            Open { function: "f".to_owned(), version: Weak::new(), fence: open::fresh_id(1) };
         instances.known().open.insert(id, open);
         assert_eq!(instances.freeze(id).await, Ok(()));
         assert!(instances.thaw(id).await.is_err());

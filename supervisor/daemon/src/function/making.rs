@@ -36,6 +36,10 @@ pub struct Making {
     pub client: Option<Runtime>,
     /// Whose processes and files they are.
     user: User,
+    /// Bytes.
+    memory: u64,
+    /// Bytes of `/tmp`.
+    ephemeral_storage: u64,
 }
 
 impl Making {
@@ -50,7 +54,9 @@ impl Making {
         let client = function.client.as_ref().map(|client| client.runtime.clone());
         let user = definition.run_with.posix_user.as_deref().and_then(user_of_function);
         let user = user.unwrap_or(User::GGC);
-        Ok(Self { definition, mounts, needs, setenv: function.variables.clone(), client, user })
+        let FunctionSpec { memory, ephemeral_storage, .. } = function.spec;
+        let setenv = function.variables.clone();
+        Ok(Self { definition, mounts, needs, setenv, client, user, memory, ephemeral_storage })
     }
 
     /// As whom its processes run.
@@ -61,7 +67,7 @@ impl Making {
         }
     }
 
-    pub fn plan(&self, fence: FenceId, spec: &FunctionSpec) -> Plan {
+    pub fn plan(&self, fence: FenceId) -> Plan {
         let mut plan = self.definition.plan(fence);
         plan.layer = None;
         plan.mounts.extend(self.mounts.iter().cloned());
@@ -69,10 +75,10 @@ impl Making {
         for mount in plan.mounts.iter_mut().filter(|mount| mount.access == Access::Layered) {
             mount.owner = Some(self.user);
         }
-        plan.tmp = Some(spec.ephemeral_storage);
+        plan.tmp = Some(self.ephemeral_storage);
         plan.listeners = vec![RUNTIME_API];
         plan.needs = self.needs.clone();
-        let memory = plan.limits.memory.unwrap_or(u64::MAX).min(spec.memory);
+        let memory = plan.limits.memory.unwrap_or(u64::MAX).min(self.memory);
         plan.limits = Limits { memory: Some(memory).filter(|&m| m != u64::MAX), ..plan.limits };
         plan
     }

@@ -20,6 +20,7 @@ mod instances;
 mod making;
 mod open;
 mod output;
+mod prepared;
 mod sources;
 mod subscriptions;
 #[cfg(test)]

@@ -10,7 +10,7 @@ use hedgerow_function::{
     Ended, FunctionSpec, Instance, InstanceLink, LogTail, OpenError, runtime_api, v1,
 };
 use hedgerow_isolation::moment::Moment;
-use hedgerow_isolation::plan::{FenceId, Network, Step, StepId, User};
+use hedgerow_isolation::plan::{FenceId, IdRange, Network, Step, StepId, User};
 use hedgerow_isolation::protocol::{Error, ErrorKind, Event, Exit, ExitStatus, Request, Response};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -82,15 +82,33 @@ pub async fn close(launcher: &Launcher, fence: FenceId) {
     launcher.forget(&fence);
 }
 
-/// Opens the fence and starts the runtime in it. Where that fails, what there is of it is still to be closed.
+/// A fence in which nothing has run yet.
+#[derive(Debug)]
+pub struct Made {
+    pub fence: FenceId,
+    pub events: FenceEvents,
+    users: IdRange,
+    /// The socket of its Runtime API.
+    listener: TcpListener,
+}
+
+/// Starts the runtime in the fence, which is opened unless it is there. Where that fails, what there is of it is still
+/// to be closed.
 pub async fn open(
     with: &DaemonInstances,
     version: &Version,
     spec: &FunctionSpec,
     link: InstanceLink,
     fence: FenceId,
+    made: Option<Made>,
 ) -> Result<Instance, OpenError> {
-    let opening = timeout(OPENING, begin(with, version, spec, link, &fence));
+    let opening = timeout(OPENING, async {
+        let made = match made {
+            Some(made) => made,
+            None => make(&with.launcher, version, fence).await?,
+        };
+        begin(with, version, spec, link, made).await
+    });
     let late = format!("its fence was not open after {} s", OPENING.as_secs());
     opening.await.unwrap_or(Err(OpenError::Machine(late)))
 }
@@ -100,12 +118,12 @@ async fn begin(
     version: &Version,
     spec: &FunctionSpec,
     link: InstanceLink,
-    fence: &FenceId,
+    made: Made,
 ) -> Result<Instance, OpenError> {
     let launcher = &with.launcher;
-    let events = launcher.listen(fence.clone());
-    let listener = open_fence(with, version, spec, fence).await?;
-    let look = InFence { launcher, fence };
+    let Made { fence, events, users, listener } = made;
+    version.component.serve(with, users);
+    let look = InFence { launcher, fence: &fence };
     let found = version.command.get_or_try_init(async || {
         let found = command(spec, version.making.client.as_ref(), &look).await;
         found.map_err(failed)?.map_err(|missing| OpenError::Function(missing.to_string()))
@@ -115,7 +133,7 @@ async fn begin(
     let step = Step {
         id: RUNTIME,
         argv,
-        env: environment(&component.environment, &version.making.setenv, spec, fence),
+        env: environment(&component.environment, &version.making.setenv, spec, &fence),
         cwd: TASK.into(),
         user: User::GGC,
         account: Some(version.making.account()),
@@ -123,7 +141,7 @@ async fn begin(
     };
     let caller = with.sdk.get().map(|sdk| sdk.caller(Arc::new(spec.clone())));
     tokio::spawn(serve(listener, link, caller));
-    let request = Request::Start { fence: fence.clone(), step };
+    let request = Request::Start { fence, step };
     let (_, descriptors) = launcher.call(request, vec![]).await.map_err(failed)?;
     let [stdout, stderr] = only(descriptors)?;
     let log_tail = LogTail::default();
@@ -136,29 +154,29 @@ async fn begin(
     Ok(Instance { ended, log_tail })
 }
 
-/// The socket of the Runtime API in the new fence.
-async fn open_fence(
-    with: &DaemonInstances,
+/// Opens the fence. Where that fails, what there is of it is still to be closed.
+pub async fn make(
+    launcher: &Launcher,
     version: &Version,
-    spec: &FunctionSpec,
-    fence: &FenceId,
-) -> Result<TcpListener, OpenError> {
-    let mut plan = version.making.plan(fence.clone(), spec);
+    fence: FenceId,
+) -> Result<Made, OpenError> {
+    let events = launcher.listen(fence.clone());
+    let mut plan = version.making.plan(fence.clone());
     let open = |plan| Request::Open { plan: Box::new(plan), note: String::new() };
-    let mut opened = with.launcher.call(open(plan.clone()), vec![]).await;
+    let mut opened = launcher.call(open(plan.clone()), vec![]).await;
     if let Err(CallError::Refused(Error { kind: ErrorKind::NoNat, message })) = &opened {
         // A machine that cannot join fences to its network runs the function alone: better than not at all.
         version.component.say(&format!("without a network: {message}"));
         plan.network = Network::None;
-        opened = with.launcher.call(open(plan), vec![]).await;
+        opened = launcher.call(open(plan), vec![]).await;
     }
     let (Response::Open { users }, descriptors) = opened.map_err(failed)? else {
         return Err(failed(CallError::Confused));
     };
-    version.component.serve(with, users);
     let [listener] = only(descriptors)?;
-    TcpListener::from_std(listener.into())
-        .map_err(|error| OpenError::Machine(format!("its Runtime API: {error}")))
+    let listener = TcpListener::from_std(listener.into())
+        .map_err(|error| OpenError::Machine(format!("its Runtime API: {error}")))?;
+    Ok(Made { fence, events, users, listener })
 }
 
 fn only<const N: usize>(descriptors: Vec<OwnedFd>) -> Result<[OwnedFd; N], OpenError> {

@@ -12,6 +12,8 @@ pub struct Function {
     pub invocations_max_size: usize,
     /// Instances that start at once.
     pub concurrent_starts: usize,
+    /// Fences that are made before instances want them, of all functions together.
+    pub prepared_fences: usize,
 }
 
 impl Function {
@@ -27,6 +29,7 @@ impl Default for Function {
             queue_max_size: 64_000_000,
             invocations_max_size: invocations,
             concurrent_starts: starts,
+            prepared_fences: 4,
         }
     }
 }
