@@ -67,8 +67,8 @@ struct Open {
 pub struct Version {
     pub component: Arc<Component>,
     pub making: Making,
-    /// Its one instance is there from the beginning.
-    pinned: bool,
+    /// What the digest is over; the rest may have changed.
+    pub spec: FunctionSpec,
     /// Found out in the first of its fences.
     pub command: OnceCell<Vec<String>>,
 }
@@ -137,8 +137,8 @@ impl DaemonInstances {
         self.disk.admit(definition, &self.launcher).await.map_err(FenceError::from)?;
         let making = Making::new(definition.clone(), function)?;
         let component = self.component(definition)?;
-        let (pinned, command) = (function.spec.pinned, OnceCell::new());
-        let version = Arc::new(Version { component, making, pinned, command });
+        let (spec, command) = (function.spec.clone(), OnceCell::new());
+        let version = Arc::new(Version { component, making, spec, command });
         let key = key(&function.spec);
         self.known().versions.insert(key.clone(), Arc::clone(&version));
         self.prepare(&version, Full::Leave);
@@ -150,7 +150,7 @@ impl DaemonInstances {
         let known = self.known();
         // With this lock held: whoever ends the version removes it from here first.
         let is_provided = known.versions.values().any(|known| Arc::ptr_eq(known, version));
-        if is_provided && !version.pinned {
+        if is_provided && !version.spec.pinned {
             self.prepared.prepare(version, full);
         }
     }

@@ -109,8 +109,11 @@ pub async fn open(
         };
         begin(with, version, spec, link, made).await
     });
-    let late = format!("its fence was not open after {} s", OPENING.as_secs());
-    opening.await.unwrap_or(Err(OpenError::Machine(late)))
+    opening.await.unwrap_or_else(|_| Err(late()))
+}
+
+fn late() -> OpenError {
+    OpenError::Machine(format!("its fence was not open after {} s", OPENING.as_secs()))
 }
 
 async fn begin(
@@ -123,12 +126,7 @@ async fn begin(
     let launcher = &with.launcher;
     let Made { fence, events, users, listener } = made;
     version.component.serve(with, users);
-    let look = InFence { launcher, fence: &fence };
-    let found = version.command.get_or_try_init(async || {
-        let found = command(spec, version.making.client.as_ref(), &look).await;
-        found.map_err(failed)?.map_err(|missing| OpenError::Function(missing.to_string()))
-    });
-    let argv = found.await?.clone();
+    let argv = find_command(launcher, version, &fence).await?.clone();
     let component = &version.component;
     let step = Step {
         id: RUNTIME,
@@ -154,12 +152,22 @@ async fn begin(
     Ok(Instance { ended, log_tail })
 }
 
-/// Opens the fence. Where that fails, what there is of it is still to be closed.
-pub async fn make(
+/// All of [`open`] that can be done before an instance is wanted.
+pub async fn prepare(
     launcher: &Launcher,
     version: &Version,
     fence: FenceId,
 ) -> Result<Made, OpenError> {
+    let preparing = timeout(OPENING, async {
+        let made = make(launcher, version, fence).await?;
+        find_command(launcher, version, &made.fence).await?;
+        Ok(made)
+    });
+    preparing.await.unwrap_or_else(|_| Err(late()))
+}
+
+/// Opens the fence. Where that fails, what there is of it is still to be closed.
+async fn make(launcher: &Launcher, version: &Version, fence: FenceId) -> Result<Made, OpenError> {
     let events = launcher.listen(fence.clone());
     let mut plan = version.making.plan(fence.clone());
     let open = |plan| Request::Open { plan: Box::new(plan), note: String::new() };
@@ -177,6 +185,20 @@ pub async fn make(
     let listener = TcpListener::from_std(listener.into())
         .map_err(|error| OpenError::Machine(format!("its Runtime API: {error}")))?;
     Ok(Made { fence, events, users, listener })
+}
+
+/// What runs in every fence of the version.
+async fn find_command<'a>(
+    launcher: &Launcher,
+    version: &'a Version,
+    fence: &FenceId,
+) -> Result<&'a Vec<String>, OpenError> {
+    let look = InFence { launcher, fence };
+    let found = version.command.get_or_try_init(async || {
+        let found = command(&version.spec, version.making.client.as_ref(), &look).await;
+        found.map_err(failed)?.map_err(|missing| OpenError::Function(missing.to_string()))
+    });
+    found.await
 }
 
 fn only<const N: usize>(descriptors: Vec<OwnedFd>) -> Result<[OwnedFd; N], OpenError> {

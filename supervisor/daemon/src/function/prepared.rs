@@ -67,7 +67,7 @@ impl Prepared {
 
     async fn make(&self, version: &Arc<Version>) {
         let fence = open::fresh_id(version.making.definition.slot);
-        let is_kept = match open::make(&self.launcher, version, fence.clone()).await {
+        let is_kept = match open::prepare(&self.launcher, version, fence.clone()).await {
             Ok(made) => self.fill(version, made),
             // Whoever wants an instance is told what prevents it.
             Err(_) => false,
