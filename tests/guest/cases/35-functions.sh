@@ -2,9 +2,14 @@
 # death leaves of them.
 of_functions=/var/lib/functions
 unit=$(systemctl show --value --property ControlGroup hedgerow-launch.service)
-# The cgroups of instances.
-instances() {
+fences() {
     find "/sys/fs/cgroup$unit" -maxdepth 1 -name 'fence-f*'
+}
+# The cgroups of instances: in a fence that is prepared for the next one nothing runs but its init.
+instances() {
+    fences | while read -r fence; do
+        [ "$(cat "$fence/pids.current" 2> /dev/null || echo 0)" -le 1 ] || echo "$fence"
+    done
 }
 is_gone() { [ ! -d "$1" ]; }
 frozen() { grep -qx "frozen $2" "$1/cgroup.events"; }
@@ -14,7 +19,8 @@ got() { hedgerow logs "$1" | grep -F "got $2"; }
 deploy_only
 # Time must not do what memory pressure is to do.
 common="maxIdleTimeInSeconds: 600, containerParams: { memorySize: 49152 }"
-function_recipe "$of_functions" test.first "$common, pubsubTopics: { '0': { topic: test/in, type: PUB_SUB } }"
+function_recipe "$of_functions" test.first "$common, pubsubTopics: { '0': { topic: test/in, type: PUB_SUB } },
+    hedgerow: { schedules: { '0': { expression: cron(0 3 * * ? *), input: { by: cron } } } }"
 function_recipe "$of_functions" test.second "$common"
 hedgerow deploy --recipe-dir "$of_functions/recipes" --artifact-dir "$of_functions/artifacts" \
     --add test.first=1.0.0 --add test.second=1.0.0
@@ -31,6 +37,13 @@ hedgerow topic pub --json-payload test/in '{"by": "topic"}'
 eventually 10 got test.first "{'by': 'topic'}"
 [ "$(instances)" = "$first" ] || fail "another instance"
 eventually 10 frozen "$first" 1
+
+echo "the clock is set"
+boot=$(($(date +%s) - $(cut -d. -f1 /proc/uptime)))
+date --utc --set 'tomorrow 02:59:58'
+eventually 20 got test.first "{'by': 'cron'}"
+date --set "@$((boot + $(cut -d. -f1 /proc/uptime)))"
+[ "$(instances)" = "$first" ] || fail "another instance for the schedule"
 
 echo "out of memory"
 said=$(hedgerow invoke test.second -p '{"eat": 1}' 2>&1) && fail "it ate: $said"
@@ -69,4 +82,4 @@ for n in 1 2 3; do eventually 30 got test.first "{'by': $n}"; done
 [ "$(hedgerow logs test.first | grep -cF "got {'hang': 1}")" = 2 ] || fail "what was cut off was not delivered again"
 [ "$(instances | wc -l)" = 1 ] || fail "an instance is nobody's: $(instances)"
 deploy_only
-[ -z "$(instances)" ] || fail "an instance outlives its function"
+[ -z "$(fences)" ] || fail "an instance outlives its function"
