@@ -88,7 +88,7 @@ impl Terminal {
     }
 
     /// Waits for the program to end, and for the terminal to be as it was.
-    fn is_given_back(mut self) -> Result<ExitStatus> {
+    fn give_back(mut self) -> Result<ExitStatus> {
         let status = eventually("it ends", PATIENCE, || Ok(self.program.try_wait()?))?;
         ensure!(tcgetattr(&self.end)? == self.before, "the line discipline is another one");
         eventually("the screen is as it was", PATIENCE, || {
@@ -119,7 +119,7 @@ fn create(hedgerow: &Hedgerow) -> Result<()> {
 }
 
 #[test]
-fn figures_move_on_a_terminal_which_is_given_back() -> Result<()> {
+fn figures_move_on_a_terminal_which_give_back() -> Result<()> {
     let mut hedgerow = Hedgerow::start("")?;
     create(&hedgerow)?;
     let mut terminal = Terminal::run(&hedgerow, &["top", "--delay", "1s"])?;
@@ -148,12 +148,12 @@ fn figures_move_on_a_terminal_which_is_given_back() -> Result<()> {
     terminal.press("\x1b")?;
     terminal.shows(&[NAME, "IDLE", "0/0/0/0"])?;
     terminal.press("q")?;
-    ensure!(terminal.is_given_back()?.success());
+    ensure!(terminal.give_back()?.success());
 
     let terminal = Terminal::run(&hedgerow, &["top"])?;
     terminal.shows(&[NAME, "IDLE"])?;
     kill(Pid::from_raw(terminal.program.id().cast_signed()), Signal::SIGINT)?;
-    ensure!(terminal.is_given_back()?.success());
+    ensure!(terminal.give_back()?.success());
     hedgerow.finish()
 }
 
