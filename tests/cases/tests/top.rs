@@ -119,7 +119,7 @@ fn create(hedgerow: &Hedgerow) -> Result<()> {
 }
 
 #[test]
-fn figures_move_on_a_terminal_which_give_back() -> Result<()> {
+fn figures_move_on_a_terminal_that_is_given_back() -> Result<()> {
     let mut hedgerow = Hedgerow::start("")?;
     create(&hedgerow)?;
     let mut terminal = Terminal::run(&hedgerow, &["top", "--delay", "1s"])?;
