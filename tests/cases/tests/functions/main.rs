@@ -2,6 +2,7 @@
 
 mod code;
 mod container;
+mod prepared;
 mod ways;
 
 use std::fs;
