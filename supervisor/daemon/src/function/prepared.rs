@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hedgerow_isolation::protocol::Event;
 use tokio::sync::mpsc::error::TryRecvError;
+use tokio::task::JoinHandle;
 
 use super::component::Component;
 use super::instances::Version;
@@ -26,6 +27,8 @@ struct Place {
     version: Arc<Version>,
     /// `None` while it is being made.
     made: Option<Made>,
+    /// Makes it, or closes it where its place has gone to another one meanwhile.
+    making: JoinHandle<()>,
 }
 
 /// What gives way where all places are taken.
@@ -56,13 +59,12 @@ impl Prepared {
                 return;
             }
         }
-        places.push_back(Place { version: Arc::clone(version), made: None });
-        drop(places);
-        let (prepared, version) = (Arc::clone(self), Arc::clone(version));
-        tokio::spawn(async move {
+        let (prepared, for_version) = (Arc::clone(self), Arc::clone(version));
+        let making = tokio::spawn(async move {
             prepared.close(oldest).await;
-            prepared.make(&version).await;
+            prepared.make(&for_version).await;
         });
+        places.push_back(Place { version: Arc::clone(version), made: None, making });
     }
 
     async fn make(&self, version: &Arc<Version>) {
@@ -116,10 +118,13 @@ impl Prepared {
         places.remove(index)
     }
 
+    /// Of one that has lost its place.
     async fn close(&self, place: Option<Place>) {
-        // One that is being made is closed by who makes it.
-        if let Some(Place { made: Some(made), .. }) = place {
-            open::close(&self.launcher, made.fence).await;
+        let Some(Place { made, making, .. }) = place else { return };
+        match made {
+            Some(made) => open::close(&self.launcher, made.fence).await,
+            // It does not panic.
+            None => drop(making.await),
         }
     }
 

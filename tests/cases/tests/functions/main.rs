@@ -7,7 +7,7 @@ mod ways;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use hedgerow_harness::{Hedgerow, PATIENCE, eventually, runtimes};
@@ -65,18 +65,11 @@ fn run(hedgerow: &Hedgerow, words: &[String]) -> Result<String> {
     hedgerow.run(&words.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// Commands of the processes that run the code.
-fn runtimes_of(path: &str) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let entry = entry?.path();
-        // Processes end while one looks.
-        let Ok(command) = fs::read(entry.join("cmdline")) else { continue };
-        if String::from_utf8_lossy(&command).split('\0').any(|word| word == path) {
-            found.push(entry);
-        }
-    }
-    Ok(found)
+/// The processes of its instances that run the code.
+fn runtimes_of(hedgerow: &Hedgerow, path: &str) -> Vec<i32> {
+    let traces = hedgerow.traces();
+    let runs = |arguments: &str| arguments.split(' ').any(|word| word == path);
+    traces.in_fences().filter(|(_, arguments)| runs(arguments)).map(|(pid, _)| *pid).collect()
 }
 
 #[test]
@@ -104,14 +97,14 @@ fn a_pinned_function_is_updated_rolled_back_stopped_and_removed() -> Result<()> 
         found.version == "1.0.1" && found.state == "RUNNING"
     })?;
 
-    let runs = runtimes_of("/var/task/bootstrap")?;
+    let runs = runtimes_of(&hedgerow, "/var/task/bootstrap");
     hedgerow.run(&["config", "set", NAME, "/timeoutInSeconds=5"])?;
-    ensure!(runtimes_of("/var/task/bootstrap")? == runs, "what it runs did not change");
+    ensure!(runtimes_of(&hedgerow, "/var/task/bootstrap") == runs, "what it runs did not change");
     let variable = "/lambdaExecutionParameters/EnvironmentVariables/A=1";
     hedgerow.run(&["config", "set", NAME, variable])?;
     ensure!(hedgerow.component(NAME)?.state == "RUNNING");
     eventually("the old instance has gone", PATIENCE, || {
-        let now = runtimes_of("/var/task/bootstrap")?;
+        let now = runtimes_of(&hedgerow, "/var/task/bootstrap");
         Ok((now.len() == 1 && now != runs).then_some(()))
     })?;
     let refused = hedgerow.say(&["config", "set", NAME, "/timeoutInSeconds=soon"])?;
@@ -119,7 +112,7 @@ fn a_pinned_function_is_updated_rolled_back_stopped_and_removed() -> Result<()> 
 
     hedgerow.run(&["stop", NAME])?;
     ensure!(hedgerow.component(NAME)?.state == "FINISHED");
-    ensure!(runtimes_of("/var/task/bootstrap")?.is_empty());
+    ensure!(runtimes_of(&hedgerow, "/var/task/bootstrap").is_empty());
     hedgerow.run(&["start", NAME])?;
     ensure!(hedgerow.component(NAME)?.state == "RUNNING");
     let paused = hedgerow.say(&["pause", NAME])?;
@@ -134,12 +127,12 @@ fn no_instance_outlives_its_daemon() -> Result<()> {
     let mut hedgerow = Hedgerow::start("")?;
     let code = Code::new("bootstrap", &bootstrap("one"))?;
     run(&hedgerow, &create(&code, "any", "provided", &["--pinned"]))?;
-    let before = runtimes_of("/var/task/bootstrap")?;
+    let before = runtimes_of(&hedgerow, "/var/task/bootstrap");
     ensure!(before.len() == 1, "{before:?}");
     hedgerow.kill_daemon()?;
     hedgerow.start_daemon()?;
     hedgerow.wait_for(NAME, "RUNNING", |found| found.state == "RUNNING")?;
-    let after = runtimes_of("/var/task/bootstrap")?;
+    let after = runtimes_of(&hedgerow, "/var/task/bootstrap");
     ensure!(after.len() == 1 && after != before, "{before:?} {after:?}");
     hedgerow.finish()
 }
