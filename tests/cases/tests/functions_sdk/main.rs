@@ -60,6 +60,10 @@ fn check(caller: &Caller, answers: &Value) -> Result<()> {
 fn functions_of_greengrass_v1_publish_and_invoke() -> Result<()> {
     let hedgerow = Hedgerow::start("")?;
     draft::deploy(&hedgerow, &draft()?)?;
+    eventually("the listener has subscribed", PATIENCE, || {
+        let log = hedgerow.log(draft::LISTENER).unwrap_or_default();
+        Ok(log.contains("listening").then_some(()))
+    })?;
     for caller in &draft::CALLERS {
         let answers = asked(&hedgerow, caller)?;
         check(caller, &answers).with_context(|| caller.name)?;
