@@ -5,10 +5,15 @@ unit=$(systemctl show --value --property ControlGroup hedgerow-launch.service)
 fences() {
     find "/sys/fs/cgroup$unit" -maxdepth 1 -name 'fence-f*'
 }
-# The cgroups of instances: in a fence that is prepared for the next one nothing runs but its init.
+# The cgroups of instances: in a fence that is prepared for the next one their runtime does not run yet.
 instances() {
-    fences | while read -r fence; do
-        [ "$(cat "$fence/pids.current" 2> /dev/null || echo 0)" -le 1 ] || echo "$fence"
+    for fence in $(fences); do
+        for process in $(cat "$fence/cgroup.procs" "$fence"/*/cgroup.procs 2> /dev/null); do
+            if grep -qs /var/task/bootstrap "/proc/$process/cmdline"; then
+                echo "$fence"
+                break
+            fi
+        done
     done
 }
 is_gone() { [ ! -d "$1" ]; }

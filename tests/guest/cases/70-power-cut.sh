@@ -48,12 +48,12 @@ idle() {
     ! hedgerow --json deployment list | grep -E 'QUEUED|IN_PROGRESS'
 }
 
-# Nothing is kept that no deployed version needs.
+# Nothing is kept that no deployed version needs: the fences are those of both, and the prepared one of the function.
 nothing_is_left() {
     state=/var/lib/hedgerow
     ls "$state"/* "$state/packages/.blobs" > "$TEST_LOGS/power-state"
     [ "$(ls "$state/work" | wc -l)" = 3 ] && [ "$(ls "$state/layers" | wc -l)" = 2 ] &&
-        [ "$(pgrep -c -x hedgerow-init)" = 2 ]
+        [ "$(pgrep -c -x hedgerow-init)" = 3 ]
 }
 
 blobs_are_whole() {
