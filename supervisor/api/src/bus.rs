@@ -9,7 +9,7 @@ use zbus::address::transport::{Transport, Unix, UnixSocket};
 use zbus::connection::Builder;
 
 /// No method of the contract works for long, so a silent peer is a broken one.
-const METHOD_TIMEOUT: Duration = Duration::from_secs(25);
+pub(crate) const METHOD_TIMEOUT: Duration = Duration::from_secs(25);
 
 /// A message bus on which a daemon may be.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,15 @@
 //! All properties of an object at once.
 
 use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
 
 use serde::Serialize;
+use tokio::time::timeout;
 use zbus::proxy::{MethodFlags, Proxy};
 use zbus::{Connection, DeserializeDict, Message, OwnedObjectPath, SerializeDict, Type};
 
+use crate::bus::METHOD_TIMEOUT;
 use crate::{
     BUS_NAME, ComponentState, DeploymentStage, DeploymentStatus, Error, FunctionProperties,
     JobError, JobKind, JobResult, JobState, Moment, Progress, ROOT_PATH,
@@ -144,9 +148,16 @@ async fn managed(
 ) -> Result<HashMap<OwnedObjectPath, Interfaces>, Error> {
     let manager = "org.freedesktop.DBus.ObjectManager";
     let manager = Proxy::new(connection, BUS_NAME, ROOT_PATH, manager).await?;
-    let managed = manager.call_with_flags("GetManagedObjects", flags, &()).await?;
+    // The connection's own limit is not for calls with flags.
+    let call = manager.call_with_flags("GetManagedObjects", flags, &());
+    let managed = timeout(METHOD_TIMEOUT, call).await.map_err(|_| late())??;
     // There is a reply, since one is expected.
     managed.ok_or(Error::Bus(zbus::Error::InvalidReply))
+}
+
+/// As zbus says it.
+fn late() -> zbus::Error {
+    zbus::Error::InputOutput(Arc::new(io::ErrorKind::TimedOut.into()))
 }
 
 impl JobProperties {
@@ -179,4 +190,24 @@ async fn get_all(
             &interface,
         )
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use zbus::Guid;
+    use zbus::connection::Builder;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_daemon_that_does_not_answer_is_not_waited_for() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let silent = Builder::unix_stream(theirs).server(Guid::generate()).p2p();
+        let ours = Builder::unix_stream(ours).p2p();
+        let (_silent, connection) = tokio::try_join!(silent.build(), ours.build()).unwrap();
+        let error = Objects::of(&connection).await.unwrap_err();
+        assert!(error.to_string().contains("timed out"), "{error}");
+    }
 }
