@@ -149,7 +149,8 @@ async fn create(session: &Session, output: &Output, create: Create) -> Result<()
     };
     let draft = Draft { function: &create, version: &version };
     let (recipe, configuration) = (draft.recipe(), Some(draft.update().to_string()));
-    let next = Next { name: &create.name, version, recipe, configuration, code: &create.code };
+    let (archive, code) = (draft::ARCHIVE.to_owned(), &create.code);
+    let next = Next { name: &create.name, version, recipe, configuration, archive, code };
     deploy(session, output, next).await
 }
 
@@ -165,9 +166,10 @@ async fn update(session: &Session, output: &Output, update: UpdateCode) -> Resul
         None => next_version(session, &name).await?,
     };
     let changed = update::recipe(recipe, &version, handler.as_deref(), runtime.as_deref());
-    let recipe = changed.map_err(|why| Failure::Update { name: name.clone(), why })?;
-    deploy(session, output, Next { name: &name, version, recipe, configuration: None, code: &code })
-        .await
+    let changed = changed.map_err(|why| Failure::Update { name: name.clone(), why })?;
+    let ((recipe, archive), code) = (changed, &code);
+    let next = Next { name: &name, version, recipe, configuration: None, archive, code };
+    deploy(session, output, next).await
 }
 
 /// A version of a function that is to be deployed.
@@ -177,18 +179,20 @@ struct Next<'a> {
     recipe: Value,
     /// What changes of its configuration, as a document for `Deploy`; nothing, where not given.
     configuration: Option<String>,
+    /// The name of the archive with the code.
+    archive: String,
     code: &'a Code,
 }
 
 /// By a local deployment, of which the recipe and the archive are made here.
 async fn deploy(session: &Session, output: &Output, next: Next<'_>) -> Result<(), Failure> {
-    let Next { name, version, recipe, configuration, code } = next;
+    let Next { name, version, recipe, configuration, archive, code } = next;
     let directory = tempfile::tempdir()
         .map_err(|error| Failure::Write { path: std::env::temp_dir(), error })?;
     let (recipes, artifacts) =
         (directory.path().join("recipes"), directory.path().join("artifacts"));
     write(&recipes, &format!("{name}-{version}.json"), recipe.to_string().as_bytes())?;
-    pack(code, &artifacts.join(name).join(&version))?;
+    pack(code, &artifacts.join(name).join(&version), &archive)?;
     let failed = |error| Failure::Write { path: directory.path().to_owned(), error };
     open_to_all(directory.path()).map_err(failed)?;
     let options = DeployOptions {
@@ -214,9 +218,9 @@ fn make(directory: &Path) -> Result<(), Failure> {
     fs::create_dir_all(directory).map_err(failed)
 }
 
-fn pack(code: &Code, directory: &Path) -> Result<(), Failure> {
+fn pack(code: &Code, directory: &Path, archive: &str) -> Result<(), Failure> {
     make(directory)?;
-    let archive = directory.join(draft::ARCHIVE);
+    let archive = directory.join(archive);
     match (&code.zip, &code.directory) {
         (Some(zip), _) => fs::copy(zip, &archive)
             .map(drop)

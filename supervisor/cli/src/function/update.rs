@@ -3,8 +3,6 @@
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::draft::ARCHIVE;
-
 /// Why the next version needs a recipe of its author's.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum CannotUpdate {
@@ -16,13 +14,16 @@ pub enum CannotUpdate {
     Manifests(usize),
 }
 
+/// The recipe, and the name of the archive with the code.
+pub type Updated = (Value, String);
+
 /// With other code, and all else as it is.
 pub fn recipe(
     mut recipe: Value,
     version: &str,
     handler: Option<&str>,
     runtime: Option<&str>,
-) -> Result<Value, CannotUpdate> {
+) -> Result<Updated, CannotUpdate> {
     let lacks = CannotUpdate::Lacks;
     *field(&mut recipe, "ComponentVersion").ok_or(lacks("ComponentVersion"))? = json!(version);
     let variables = [
@@ -41,13 +42,15 @@ pub fn recipe(
         others => return Err(CannotUpdate::Manifests(others.len())),
     };
     let artifacts = field(manifest, "Artifacts").and_then(Value::as_array_mut);
-    match artifacts.ok_or(lacks("Artifacts"))?.as_mut_slice() {
-        [artifact] => {
-            *artifact = json!({"Uri": format!("greengrass:{ARCHIVE}"), "Unarchive": "ZIP"});
-        }
+    let artifact = match artifacts.ok_or(lacks("Artifacts"))?.as_mut_slice() {
+        [artifact] => artifact,
         others => return Err(CannotUpdate::Artifacts(others.len())),
-    }
-    Ok(recipe)
+    };
+    let uri = field(artifact, "Uri").and_then(|uri| uri.as_str()).ok_or(lacks("Uri"))?;
+    // The path of the code may end in it.
+    let archive = uri.rsplit(['/', ':']).next().unwrap_or(uri).to_owned();
+    *artifact = json!({"Uri": format!("greengrass:{archive}"), "Unarchive": "ZIP"});
+    Ok((recipe, archive))
 }
 
 /// Keys of recipes are compared without regard to case.
@@ -74,14 +77,19 @@ mod tests {
 
     #[test]
     fn all_but_the_code_stays() {
-        let artifact = json!({"Uri": "greengrass:lambda-artifact.zip", "Unarchive": "ZIP"});
+        let artifact = json!({"Uri": "greengrass:code.zip", "Unarchive": "ZIP"});
+        let with = |recipe: &Value| Ok((recipe.clone(), "code.zip".to_owned()));
         let mut expected = before();
         expected["ComponentVersion"] = json!("1.0.1");
         expected["Manifests"][0]["Artifacts"][0] = artifact;
-        assert_eq!(recipe(before(), "1.0.1", None, None).as_ref(), Ok(&expected));
+        assert_eq!(recipe(before(), "1.0.1", None, None), with(&expected));
         expected["Lifecycle"]["setenv"]["AWS_GREENGRASS_LAMBDA_FUNCTION_HANDLER"] = json!("c.d");
         expected["Lifecycle"]["setenv"]["AWS_GREENGRASS_LAMBDA_RUNTIME"] = json!("python3.12");
-        assert_eq!(recipe(before(), "1.0.1", Some("c.d"), Some("python3.12")), Ok(expected));
+        assert_eq!(recipe(before(), "1.0.1", Some("c.d"), Some("python3.12")), with(&expected));
+        let mut imported = before();
+        imported["Manifests"][0]["Artifacts"] = json!([{"URI": "greengrass:lambda-artifact.zip"}]);
+        let (_, archive) = recipe(imported, "1.0.1", None, None).unwrap();
+        assert_eq!(archive, "lambda-artifact.zip");
     }
 
     #[test]
