@@ -21,7 +21,7 @@ use super::alarm::Alarm;
 use super::{Mailbox, Surroundings, plus};
 use crate::definition::{Definition, Function};
 use crate::fault::{Fault, Reason, StatusCode};
-use crate::function::Provided;
+use crate::function::{ProvideError, Provided};
 use crate::lifecycle::{
     Action, Blame, Conditions, Event, GRACE, Goal, Machine, RestartPolicy, Source, State, StepKind,
     StepNews, Timer,
@@ -53,6 +53,8 @@ pub struct FunctionDriver {
     is_renewed: bool,
     /// The function is being stopped.
     stopping: Option<JoinHandle<()>>,
+    /// All of it is being ended.
+    closing: Option<JoinHandle<()>>,
     /// What is shown, and since when.
     shown: State,
     changed: Moment,
@@ -112,6 +114,7 @@ impl FunctionDriver {
             health: Health::Stopped,
             is_renewed: false,
             stopping: None,
+            closing: None,
             changed: Moment::now(),
             restarts: 0,
             fault: None,
@@ -144,7 +147,8 @@ impl FunctionDriver {
                 health = next_health(self.standing.as_mut(), &self.function.spec.digest, &self.health) => {
                     self.observe(health);
                 }
-                () = stopped(self.stopping.as_mut()) => self.emptied(),
+                () = done(self.stopping.as_mut()) => self.emptied(),
+                () = done(self.closing.as_mut()) => self.closed(),
                 timer = self.alarm.ring() => self.rang(timer),
                 _ = neighbours.changed() => {}
             }
@@ -182,14 +186,14 @@ impl FunctionDriver {
         match action {
             Action::Open => match self.provide().await {
                 Ok(()) => self.pending.push_back(Event::Opened),
-                Err(()) => self.pending.push_back(Event::OpenFailed(Blame::Component)),
+                Err(blame) => self.pending.push_back(Event::OpenFailed(blame)),
             },
             Action::Start(step) => self.start(step).await,
             Action::Terminate => {
                 let stop = self.stop(GRACE);
                 self.stopping = Some(tokio::spawn(stop));
             }
-            Action::Close => self.close().await,
+            Action::Close => self.close(),
             Action::RecordInstalled => {}
             Action::Arm(timer, wait) => self.arm(timer, wait),
             Action::Disarm => {
@@ -200,15 +204,19 @@ impl FunctionDriver {
     }
 
     /// Instances of the definition can be opened from here on.
-    async fn provide(&mut self) -> Result<(), ()> {
+    async fn provide(&mut self) -> Result<(), Blame> {
         match self.around.instances.provide(&self.definition, &self.function).await {
             Ok(provided) => {
                 self.provided = Some(provided);
                 Ok(())
             }
             Err(error) => {
-                self.blame(Reason::ConfigNotValid, error.to_string());
-                Err(())
+                let (reason, blame) = match &error {
+                    ProvideError::Making(_) => (Reason::ConfigNotValid, Blame::Component),
+                    ProvideError::Fence(error) => (error.reason(), error.blame()),
+                };
+                self.blame(reason, error.to_string());
+                Err(blame)
             }
         }
     }
@@ -256,14 +264,21 @@ impl FunctionDriver {
         }
     }
 
-    async fn close(&mut self) {
+    fn close(&mut self) {
         self.stopping = None;
-        self.stop(Duration::ZERO).await;
-        if let Some(provided) = self.provided.take() {
-            provided.end().await;
-        }
         (self.standing, self.health) = (None, Health::Stopped);
         self.is_renewed = false;
+        let (stop, provided) = (self.stop(Duration::ZERO), self.provided.take());
+        self.closing = Some(tokio::spawn(async move {
+            stop.await;
+            if let Some(provided) = provided {
+                provided.end().await;
+            }
+        }));
+    }
+
+    fn closed(&mut self) {
+        self.closing = None;
         self.pending.push_back(Event::Closed);
     }
 
@@ -410,14 +425,16 @@ impl FunctionDriver {
         if is_other {
             self.fault = None;
             let old = self.provided.take();
-            if self.provide().await.is_err() {
-                return self.pending.push_back(Event::Ended(Blame::Component));
+            if let Err(blame) = self.provide().await {
+                // To be ended with what its instances still do.
+                self.provided = old;
+                return self.pending.push_back(Event::Ended(blame));
             }
             self.is_renewed = self.function.spec.pinned;
             self.health = Health::Starting;
             self.define().await;
             if let Some(old) = old {
-                old.end().await;
+                tokio::spawn(old.end());
             }
         } else {
             self.define().await;
@@ -482,10 +499,10 @@ async fn next_health(
     Some(now.health.clone())
 }
 
-async fn stopped(stopping: Option<&mut JoinHandle<()>>) {
-    match stopping {
-        // One that panicked has stopped too.
-        Some(stopping) => drop(stopping.await),
+async fn done(task: Option<&mut JoinHandle<()>>) {
+    match task {
+        // One that panicked is done too.
+        Some(task) => drop(task.await),
         None => pending().await,
     }
 }
