@@ -26,8 +26,8 @@ use crate::{Events, FunctionSpec, Functions, InvokeError, RequestId, Target};
 /// Calls of one instance at once; more are refused, so that its runtime still has connections.
 pub const CALLS: usize = 24;
 
-/// Bytes of requests that are being read and of answers that were not taken yet, of one instance: others wait. One of
-/// either always has room.
+/// Bytes of requests that are in memory, of one instance: others wait. As many of answers that were not taken yet: others
+/// are lost, for nobody can say when there is room. One of either always has room.
 pub const ROOM: usize = 8 * 1024 * 1024;
 
 /// An answer of which nothing is taken for so long is given up.
@@ -48,6 +48,7 @@ pub struct Caller {
     spec: Arc<FunctionSpec>,
     places: Semaphore,
     room: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
 }
 
 impl Sdk {
@@ -58,6 +59,7 @@ impl Sdk {
             spec,
             places: Semaphore::new(CALLS),
             room: Arc::new(Semaphore::new(ROOM)),
+            answers: Arc::new(Semaphore::new(ROOM)),
         }
     }
 }
@@ -126,7 +128,7 @@ impl Caller {
         let found = find(functions, target, may_invoke)?;
         let request_id = ask.request_id.clone();
         let outcome = invoke(functions, events, &found, ask).await?;
-        Ok(self.hold(outcome).await?.reply(&request_id))
+        Ok(self.hold(outcome)?.reply(&request_id))
     }
 
     async fn publish(&self, ask: Ask<'_>) -> Result<Whole, Refusal> {
@@ -139,26 +141,26 @@ impl Caller {
         Ok(nothing(StatusCode::ACCEPTED, &self.spec.version, &request_id))
     }
 
-    /// Waits for room for an answer, and frees it when the instance has taken the answer.
-    async fn hold(&self, outcome: Outcome) -> Result<Outcome, Refusal> {
+    /// Takes room for an answer, which is free again when the instance has taken the answer.
+    fn hold(&self, outcome: Outcome) -> Result<Outcome, Refusal> {
         let Outcome::Answered { answered, version, log_tail } = outcome else {
             return Ok(outcome);
         };
         let answered = match answered {
-            Ok(body) => Ok(self.held(body).await?),
+            Ok(body) => Ok(self.held(body)?),
             Err(mut error) => {
-                error.body = self.held(error.body).await?;
+                error.body = self.held(error.body)?;
                 Err(error)
             }
         };
         Ok(Outcome::Answered { answered, version, log_tail })
     }
 
-    async fn held(&self, bytes: Bytes) -> Result<Bytes, Refusal> {
+    fn held(&self, bytes: Bytes) -> Result<Bytes, Refusal> {
         // It fits: answers are limited to less than there is room.
         let weight = u32::try_from(bytes.len().min(ROOM)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room).acquire_many_owned(weight).await;
-        let room = room.map_err(|error| InvokeError::Service(error.to_string()))?;
+        let room = Arc::clone(&self.answers).try_acquire_many_owned(weight);
+        let room = room.map_err(|_| no_room())?;
         Ok(Bytes::from_owner(Held { bytes, _room: room }))
     }
 }
@@ -182,6 +184,19 @@ fn missing(ask: &Ask<'_>, error: Value, message: &str) -> Result<Whole, Refusal>
             Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "ServiceException", message))
         }
     }
+}
+
+/// Not as one that may be tried again at once.
+fn no_room() -> Refusal {
+    Refusal::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "ServiceException",
+        format!(
+            "what was invoked has run, but answers to this instance's calls of {} MiB were not taken yet, and this one is \
+             lost: take them, or make fewer calls at once",
+            ROOM >> 20
+        ),
+    )
 }
 
 fn late(limit: Duration) -> Refusal {

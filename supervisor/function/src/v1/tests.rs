@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::{CALLS, Destination, Device, DeviceError, Sdk};
 use crate::queue::tests::world;
@@ -186,6 +187,29 @@ async fn functions_are_invoked_and_their_failures_told() {
     assert_eq!(failed.error_type(), "ValueError");
     let event = world.ask("f", "X-Amz-Invocation-Type: Event\r\n", "2").await;
     assert_eq!(event.status, 202);
+}
+
+#[tokio::test]
+async fn answers_that_an_instance_does_not_take_are_bounded() {
+    let world = World::new(&[], &[]).await;
+    let large = format!("\"{}\"", "x".repeat(PAYLOAD_LIMIT - 2));
+    let mut deaf = Client::to(world.address).await;
+    deaf.say(request("f", "", &large)).await;
+    let lost = timeout(PATIENCE, async {
+        loop {
+            let answer = world.ask("f", "", &large).await;
+            if answer.status != 200 {
+                return answer;
+            }
+        }
+    });
+    let lost = lost.await.expect("there is no room for both");
+    assert_eq!(lost.status, 500);
+    assert!(said(&lost).contains("is lost: take them"), "{lost:?}");
+    // What takes no room of its own goes on.
+    assert_eq!(&*world.ask("f", "", "[1]").await.body, b"[1]");
+    assert_eq!(deaf.hear().await.body.len(), large.len());
+    assert_eq!(world.ask("f", "", &large).await.status, 200);
 }
 
 #[tokio::test]
