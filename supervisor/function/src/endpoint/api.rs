@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::http::request::Parts;
 use tokio::sync::Semaphore;
 
@@ -13,7 +15,7 @@ use super::read::{read, throw_away};
 use super::refusal::Refusal;
 use super::reply::{Reply, ReplyBody, refused};
 use super::route::Route;
-use super::{invoke, list};
+use super::{IDLE, invoke, list};
 use crate::http::Pace;
 use crate::{Events, Functions, InvokeError, RequestId, Target};
 
@@ -36,25 +38,48 @@ impl Api {
             }
         };
         let (head, mut body) = request.into_parts();
-        match self.obey(&head, &mut body, pace, request_id.clone()).await {
+        let identified = self.identify(&head, &mut body, pace).await;
+        let is_stranger = identified.is_err();
+        let answered = match identified {
+            Ok((caller, body)) => {
+                pace.close_when_idle(IDLE);
+                self.obey(caller, &head, body, pace, request_id.clone()).await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        let mut reply = match answered {
             Ok(reply) => reply,
             Err(refusal) => {
                 throw_away(&head, &mut body, pace).await;
                 refused(&refusal, request_id.as_str()).map(ReplyBody::Whole)
             }
+        };
+        if is_stranger {
+            reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        reply
+    }
+
+    async fn identify<'a>(
+        &'a self,
+        head: &'a Parts,
+        body: &mut Incoming,
+        pace: &Pace,
+    ) -> Result<(Caller<'a>, Bytes), Refusal> {
+        let claim = self.access.claim(head)?;
+        let body = read(body, &self.room, pace).await?;
+        let caller = claim.check(head, &body)?;
+        Ok((caller, body))
     }
 
     async fn obey(
         &self,
+        caller: Caller<'_>,
         head: &Parts,
-        body: &mut Incoming,
+        body: Bytes,
         pace: &Arc<Pace>,
         request_id: RequestId,
     ) -> Result<Reply, Refusal> {
-        let claim = self.access.claim(head)?;
-        let body = read(body, &self.room, pace).await?;
-        let caller = claim.check(head, &body)?;
         match Route::of(&head.method, &head.uri)? {
             Route::Invoke(target) => {
                 let found = self.find(caller, target)?;

@@ -109,8 +109,9 @@ pub(super) async fn stream(
             return Err(Refusal::parameter("a streamed invocation is RequestResponse or DryRun"));
         }
     }
-    let deadline = Instant::now() + spec.timeout + STREAM_GRACE;
     let completed = functions.invoke(target, invocation).await?;
+    // Whatever it waited for an instance is over.
+    let deadline = Instant::now() + spec.timeout + STREAM_GRACE;
     let content_type = match &completed.answer {
         Answer::Stream(stream) => stream.content_type.clone(),
         Answer::Success(_) | Answer::Failure(_) => "application/json".to_owned(),

@@ -46,9 +46,12 @@ pub const CONNECTIONS: usize = 64;
 /// Peers that are told at once why they are not served; the others are only hung up on.
 const REFUSALS: usize = 4;
 
-/// A client's context has 3583 bytes, and what signs a request is short. A connection on which nothing was asked for
-/// so long is closed.
-const LIMITS: Limits = Limits { head: 64 << 10, idle: Some(Duration::from_secs(60)) };
+/// A client's context has 3583 bytes, and what signs a request is short. A connection on which nobody with a right to
+/// has asked anything yet is soon closed: it takes one of few places.
+const LIMITS: Limits = Limits { head: 64 << 10, idle: Some(Duration::from_secs(5)) };
+
+/// A caller's connection on which nothing was asked for so long is closed.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Bytes of all requests' bodies together that are being read: others wait.
 const ROOM: usize = 24 * 1024 * 1024;
