@@ -9,6 +9,7 @@ use hedgerow_component::{ComponentName, VersionReq};
 use hedgerow_function::{Events, Functions};
 use hedgerow_ipc::Hub;
 use hedgerow_store::disk::Disk;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::configuration_updates::ConfigurationUpdates;
@@ -93,7 +94,14 @@ impl Fixture {
         let records = &self.around.records;
         let (mut components, mut roots) = (BTreeMap::new(), BTreeMap::new());
         for (component, recipe) in recipes {
-            let configuration = Configuration::new(name(component));
+            let mut configuration = Configuration::new(name(component));
+            let defaults = serde_json::from_str::<Value>(recipe).ok();
+            let defaults = defaults.as_ref().and_then(|recipe| {
+                recipe.pointer("/ComponentConfiguration/DefaultConfiguration")?.as_object()
+            });
+            if let Some(defaults) = defaults {
+                configuration.fill(defaults, &"1.0.0".parse().expect("a version"));
+            }
             let (id, file) = (component.to_string(), format!("{component}.yaml"));
             let chosen = Chosen {
                 package: Package { id, place: Place::Store, file, recipe: recipe.clone() },
@@ -152,6 +160,31 @@ pub fn recipe(component: &str, hard: &[&str], soft: &[&str]) -> String {
         "ComponentVersion": "1.0.0",
         "ComponentDependencies": dependencies,
         "Manifests": [{"Lifecycle": {"run": "exec sleep 1000"}}],
+    })
+    .to_string()
+}
+
+/// A recipe of a function that hears topics.
+pub fn function(name: &str, topics: &[&str]) -> String {
+    let topic = |topic: &&str| {
+        ((*topic).to_owned(), serde_json::json!({ "topic": topic, "type": "PUB_SUB" }))
+    };
+    let topics: serde_json::Map<_, _> = topics.iter().map(topic).collect();
+    serde_json::json!({
+        "RecipeFormatVersion": "2020-01-25",
+        "ComponentName": name,
+        "ComponentVersion": "1.0.0",
+        "ComponentType": "aws.greengrass.lambda",
+        "ComponentConfiguration": { "DefaultConfiguration": { "pubsubTopics": topics } },
+        "Manifests": [{
+            "Artifacts": [{ "URI": "greengrass:lambda-artifact.zip", "Unarchive": "ZIP" }],
+            "Lifecycle": { "setenv": {
+                "AWS_GREENGRASS_LAMBDA_ARN": "arn:aws:lambda:eu-west-1:123456789012:function:f:1",
+                "AWS_GREENGRASS_LAMBDA_FUNCTION_HANDLER": "any",
+                "AWS_GREENGRASS_LAMBDA_RUNTIME": "provided",
+                "AWS_GREENGRASS_LAMBDA_ARTIFACT_PATH": "{artifacts:decompressedPath}/lambda-artifact",
+            } },
+        }],
     })
     .to_string()
 }

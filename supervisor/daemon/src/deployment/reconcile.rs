@@ -9,6 +9,7 @@ use hedgerow_component::platform::Platform;
 use super::define::{Ingredients, define, scope};
 use crate::definition::Definition;
 use crate::driver::{Driver, FencelessDriver, Surroundings};
+use crate::function::rights;
 use crate::lifecycle::{Goal, State};
 use crate::packages::{Packages, Place};
 use crate::records::{Desired, RecordsError, Stored};
@@ -138,6 +139,8 @@ pub fn definitions(
         match define(name, &ingredients, platform, &around.settings) {
             Ok(definition) => {
                 apply_policies(around, name, &ingredients);
+                let rights = definition.function.as_ref().map(|function| rights(&function.spec));
+                around.hub.set_deployed(name.as_str(), rights.unwrap_or_default());
                 definitions.defined.push((definition, goal));
             }
             Err(error) => definitions.undefined.push((Undefined::of(name, row, error), goal)),

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use hedgerow_ipc::Principal;
+use hedgerow_ipc::model::Operation;
 use hedgerow_isolation::moment::Moment;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::fixture::{Fixture, name, recipe};
+use crate::fixture::{Fixture, function, name, recipe};
 use crate::lifecycle::{Goal, State};
 use crate::registry::{COMMANDS, Status};
 
@@ -89,4 +91,20 @@ fn running(name: &str) -> Status {
         fence: None,
         hard_dependencies: vec![],
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_may_hear_what_its_deployed_version_hears_and_no_more() {
+    let device = Fixture::new();
+    let may_hear = |topics: &[&str]| {
+        device.deploy(&[("f", function("f", topics))]);
+        let definitions = definitions(&device.around, &device.platform).expect("readable");
+        assert_eq!(definitions.defined.len(), 1, "{:?}", definitions.undefined);
+        let who = Principal::Component("f".into());
+        let hub = &device.around.hub;
+        ["a/b", "c"].map(|topic| hub.authorize(&who, Operation::SubscribeToTopic, topic).is_ok())
+    };
+    assert_eq!(may_hear(&["a/b"]), [true, false]);
+    assert_eq!(may_hear(&["c"]), [false, true]);
+    assert_eq!(may_hear(&[]), [false, false]);
 }

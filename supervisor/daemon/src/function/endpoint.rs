@@ -121,7 +121,8 @@ async fn serve_peers(listener: UnixListener, endpoint: Endpoint, callers: bus::A
             if callers.allows_user(uid, peer.gid()).await {
                 return endpoint.serve_connection(stream, place).await;
             }
-            tracing::warn!(uid, pid, "refused a caller of the Lambda endpoint");
+            // It is told why, and may come as often as it likes.
+            tracing::debug!(uid, pid, "refused a caller of the Lambda endpoint");
             let why = format!("user {uid} is neither root nor in group {GROUP}: add it to that");
             endpoint.refuse_connection(stream, place, why).await;
         });

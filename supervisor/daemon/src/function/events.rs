@@ -32,15 +32,15 @@ pub fn start(
     Ok(tokio::spawn(feed(functions, events, feeds, clock)).abort_handle())
 }
 
-/// Lets a function do what its deployment gives it to do: hear its topics, and publish its dead letters.
-pub fn allow(hub: &Hub, function: &FunctionSpec) {
+/// What its deployment gives a function to do: to hear its topics, and to publish its dead letters.
+pub fn rights(function: &FunctionSpec) -> Vec<(Operation, String)> {
     let heard = function.sources.iter().filter_map(|source| match source {
         EventSource::Topic { filter } => Some((Operation::SubscribeToTopic, filter.clone())),
         EventSource::IotCore { filter } => Some((Operation::SubscribeToIoTCore, filter.clone())),
         EventSource::Schedule { .. } | EventSource::File { .. } => None,
     });
     let told = function.queue.dead_letter.clone().map(|topic| (Operation::PublishToTopic, topic));
-    hub.set_deployed(&function.name, heard.chain(told).collect());
+    heard.chain(told).collect()
 }
 
 /// Publishes on the function's dead-letter topic, as the function.
@@ -76,7 +76,6 @@ impl DeadLetters for DeadLetterTopics {
 
 impl DeadLetterTopics {
     fn tell(&self, function: &FunctionSpec, topic: &str, body: &[u8]) -> Result<(), TellError> {
-        allow(&self.hub, function);
         let message = Message::Json(JsonText::parse(&String::from_utf8_lossy(body))?);
         let who = Principal::Component(function.name.as_str().into());
         self.hub.publish(&who, topic, &message)?;

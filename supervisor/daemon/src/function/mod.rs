@@ -29,7 +29,7 @@ mod v1;
 
 pub use endpoint::{EndpointError, serve as serve_endpoint};
 pub use event_log::Observer;
-pub use events::start as start_events;
+pub use events::{rights, start as start_events};
 pub use instances::{DaemonInstances, ProvideError, Provided};
 pub use making::MakingError;
 pub use open::{close as close_left, is_instance};

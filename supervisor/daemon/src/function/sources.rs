@@ -11,7 +11,6 @@ use hedgerow_ipc::{Delivery, Message, Principal, ReceiveMode};
 use hedgerow_isolation::grants::granted;
 use tokio::sync::mpsc;
 
-use super::events::allow;
 use crate::driver::Surroundings;
 use crate::layout::{inside, work_directory};
 
@@ -74,7 +73,6 @@ impl DaemonFeeds {
         heard: mpsc::Sender<Occurrence>,
     ) -> SourceFault {
         let hub = &self.around.hub;
-        allow(hub, function);
         let who = Principal::Component(function.name.as_str().into());
         // As where Greengrass's Lambda manager subscribes for the function.
         let mode = Some(ReceiveMode::ReceiveAllMessages);
@@ -87,7 +85,8 @@ impl DaemonFeeds {
                 let what = format!(
                     "{lost} messages on topics {filter:?} came faster than they could be queued, and are lost"
                 );
-                self.tell(&function.name, &what);
+                // Its own log takes so many lines and no more.
+                self.around.instances.log(&function.name, &what);
             }
             let payload = match content {
                 Message::Json(text) => Bytes::copy_from_slice(text.as_str().as_bytes()),
@@ -97,7 +96,7 @@ impl DaemonFeeds {
                 break;
             }
         }
-        SourceFault::Failing("the subscription was ended".to_owned())
+        SourceFault::Failing("the deployed version may not hear them".to_owned())
     }
 
     /// The function's work directory on the host.

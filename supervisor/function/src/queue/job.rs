@@ -135,12 +135,15 @@ pub(super) async fn bury<L: EventLog, D: DeadLetters>(
     log: Arc<L>,
     dead_letters: Arc<D>,
     burials: Arc<Semaphore>,
+    functions: Functions,
     whose: (Arc<FunctionSpec>, EventKey, Note),
     death: (Condition, Option<Outcome>),
 ) -> Done {
     let ((spec, key, note), (condition, outcome)) = (whose, death);
     // It is never closed.
     let _turn = burials.acquire().await;
+    // By now it may tell another topic.
+    let spec = functions.get(&key.function).unwrap_or(spec);
     let row = log.read(key.clone()).await.ok().flatten();
     let event = row.and_then(Event::from_row);
     let letter = DeadLetter::new(&spec, &note, event.as_ref(), condition, outcome.as_ref());

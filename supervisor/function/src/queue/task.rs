@@ -289,6 +289,7 @@ impl<L: EventLog, D: DeadLetters, C: Clock> Task<L, D, C> {
                 Arc::clone(&self.log),
                 Arc::clone(&self.dead_letters),
                 Arc::clone(&self.burials),
+                self.functions.clone(),
                 (Arc::clone(spec), key.clone(), note),
                 (condition, outcome),
             ));
