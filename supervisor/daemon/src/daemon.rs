@@ -135,7 +135,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
 
     tokio::spawn(feed_watchdog());
     tokio::spawn(disk::watch(Arc::clone(&around)));
-    tokio::spawn(reclaim(around.functions.clone()));
+    tokio::spawn(reclaim(around.functions.clone(), Arc::clone(&around.instances)));
     let serving = be_on_the_bus(around.layout.clone(), bus, supervisor);
     tokio::select! {
         result = serving => result?,
@@ -221,9 +221,10 @@ async fn feed_watchdog() {
     }
 }
 
-/// Ends idle instances of functions while memory is short.
-async fn reclaim(functions: Functions) {
-    let ended = reclaim_under_pressure(&functions, Path::new(MEMORY_PRESSURE)).await;
+/// Ends fences that are prepared and idle instances of functions while memory is short.
+async fn reclaim(functions: Functions, instances: Arc<DaemonInstances>) {
+    let path = Path::new(MEMORY_PRESSURE);
+    let ended = reclaim_under_pressure(&functions, &*instances, path).await;
     tracing::warn!("{ended}");
 }
 

@@ -302,10 +302,16 @@ pub struct Silence {
 impl Silence {
     /// Answers the next call after all; what it asked.
     pub async fn answer(&mut self, response: Response) -> Request {
-        let outgoing = self.calls.recv().await.expect("a call");
+        let (request, answer) = self.hear().await;
         // Who asked may have given up.
-        let _ = outgoing.answer.send(Ok((response, vec![])));
-        outgoing.request
+        let _ = answer.send(Ok((response, vec![])));
+        request
+    }
+
+    /// The next call.
+    pub async fn hear(&mut self) -> (Request, oneshot::Sender<Answer>) {
+        let outgoing = self.calls.recv().await.expect("a call");
+        (outgoing.request, outgoing.answer)
     }
 }
 

@@ -38,6 +38,12 @@ pub trait Instances: fmt::Debug + Send + Sync + 'static {
 
     fn usage(&self, id: InstanceId) -> impl Future<Output = Option<Usage>> + Send;
 
+    /// Memory is short: gives back what is kept for instances that nobody has asked for yet, and keeps none for a while.
+    /// Whether there was anything.
+    fn give_back(&self) -> bool {
+        false
+    }
+
     /// A line of ours in the function's log.
     fn log(&self, function: &str, line: &str);
 }

@@ -1,9 +1,11 @@
-//! Memory pressure: idle instances go, the one that was idle for longest of all functions first.
+//! Memory pressure: what is kept for instances to come goes, then idle instances, the one that was idle for longest of all
+//! functions first.
 //!
 //! The kernel tells (PSI: `Documentation/accounting/psi.rst`) when tasks waited for memory for longer than a threshold.
 //! A process without CAP_SYS_RESOURCE may ask for that since Linux 6.5 and in windows of whole two seconds; on older
 //! kernels the ten-second average is read instead, and only while there is an instance that could go.
 
+use std::convert::Infallible;
 use std::fs::{File, OpenOptions, read_to_string};
 use std::io::{self, Write};
 use std::path::Path;
@@ -13,7 +15,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::sleep;
 
-use crate::Functions;
+use crate::{Functions, Instances};
 
 /// Some task waited for memory for 150 ms within 2 s, in microseconds.
 const TRIGGER: &[u8] = b"some 150000 2000000\0";
@@ -43,15 +45,21 @@ pub enum PressureError {
     Wait(io::Error),
 }
 
-/// Ends idle instances while memory is short. `path`: `/proc/pressure/memory`. Returns only when it cannot go on.
-pub async fn reclaim_under_pressure(functions: &Functions, path: &Path) -> PressureError {
+/// Ends idle instances while memory is short. `instances`: those of the functions. `path`: `/proc/pressure/memory`. Returns
+/// only when it cannot go on.
+pub async fn reclaim_under_pressure(
+    functions: &Functions,
+    instances: &impl Instances,
+    path: &Path,
+) -> PressureError {
     // Says at once what is missing.
     if let Err(error) = Stalls::read(path) {
         return error;
     }
+    let watch = Watch { functions, instances, path };
     let watched = match trigger(path) {
-        Ok(trigger) => reclaim_when_told(functions, path, &trigger).await,
-        Err(_) => reclaim_by_average(functions, path).await,
+        Ok(trigger) => watch.reclaim_when_told(&trigger).await,
+        Err(_) => watch.reclaim_by_average().await,
     };
     match watched {
         Ok(never) => match never {},
@@ -70,48 +78,52 @@ fn register(file: File) -> io::Result<AsyncFd<File>> {
     AsyncFd::with_interest(file, Interest::PRIORITY)
 }
 
-async fn reclaim_when_told(
-    functions: &Functions,
-    path: &Path,
-    trigger: &AsyncFd<File>,
-) -> Result<std::convert::Infallible, PressureError> {
-    let mut seen = Stalls::read(path)?.total;
-    loop {
-        let mut told = trigger.ready(Interest::PRIORITY).await.map_err(PressureError::Wait)?;
-        told.clear_ready();
-        let total = Stalls::read(path)?.total;
-        // The first window begins at zero, so that the kernel tells of what was long ago.
-        if total.saturating_sub(seen) >= STALLED {
-            reclaim(functions, path).await?;
-        }
-        seen = Stalls::read(path)?.total;
-    }
+struct Watch<'a, I> {
+    functions: &'a Functions,
+    instances: &'a I,
+    path: &'a Path,
 }
 
-async fn reclaim_by_average(
-    functions: &Functions,
-    path: &Path,
-) -> Result<std::convert::Infallible, PressureError> {
-    loop {
-        functions.spare().await;
-        sleep(READ_EVERY).await;
-        if Stalls::read(path)?.average >= PRESSURE {
-            reclaim(functions, path).await?;
+impl<I: Instances> Watch<'_, I> {
+    async fn reclaim_when_told(
+        &self,
+        trigger: &AsyncFd<File>,
+    ) -> Result<Infallible, PressureError> {
+        let mut seen = Stalls::read(self.path)?.total;
+        loop {
+            let mut told = trigger.ready(Interest::PRIORITY).await.map_err(PressureError::Wait)?;
+            told.clear_ready();
+            let total = Stalls::read(self.path)?.total;
+            // The first window begins at zero, so that the kernel tells of what was long ago.
+            if total.saturating_sub(seen) >= STALLED {
+                self.reclaim().await?;
+            }
+            seen = Stalls::read(self.path)?.total;
         }
     }
-}
 
-/// One after the other, until tasks hardly wait for memory any more.
-async fn reclaim(functions: &Functions, path: &Path) -> Result<(), PressureError> {
-    while functions.reclaim().await {
-        let before = Stalls::read(path)?.total;
-        sleep(RELIEF).await;
-        let stalled = Stalls::read(path)?.total.saturating_sub(before);
-        if stalled.as_secs_f64() < RELIEF.as_secs_f64() * PRESSURE / 100.0 {
-            break;
+    async fn reclaim_by_average(&self) -> Result<Infallible, PressureError> {
+        loop {
+            self.functions.spare().await;
+            sleep(READ_EVERY).await;
+            if Stalls::read(self.path)?.average >= PRESSURE {
+                self.reclaim().await?;
+            }
         }
     }
-    Ok(())
+
+    /// One after the other, until tasks hardly wait for memory any more.
+    async fn reclaim(&self) -> Result<(), PressureError> {
+        while self.instances.give_back() || self.functions.reclaim().await {
+            let before = Stalls::read(self.path)?.total;
+            sleep(RELIEF).await;
+            let stalled = Stalls::read(self.path)?.total.saturating_sub(before);
+            if stalled.as_secs_f64() < RELIEF.as_secs_f64() * PRESSURE / 100.0 {
+                break;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How long some task waited for memory.

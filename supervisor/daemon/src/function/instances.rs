@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
+use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -58,7 +59,8 @@ struct Known {
 #[derive(Clone)]
 struct Open {
     function: String,
-    version: Weak<Version>,
+    /// Until it had nothing to do for the first time.
+    opened: Weak<Version>,
     fence: FenceId,
 }
 
@@ -203,8 +205,8 @@ impl Instances for DaemonInstances {
             Some(made) => made.fence.clone(),
             None => open::fresh_id(version.making.definition.slot),
         };
-        let (function, weak) = (spec.name.clone(), Arc::downgrade(&version));
-        let open = Open { function, version: weak, fence: fence.clone() };
+        let (function, opened) = (spec.name.clone(), Arc::downgrade(&version));
+        let open = Open { function, opened, fence: fence.clone() };
         self.known().open.insert(link.id(), open);
         open::open(self, &version, spec, link, fence, made).await
     }
@@ -212,9 +214,9 @@ impl Instances for DaemonInstances {
     async fn freeze(&self, id: InstanceId) -> Result<(), OpenError> {
         let fence = self.fence(id)?;
         let frozen = self.ask(Request::Freeze { fence }).await;
-        // While this one has nothing to do.
-        let version = self.known().open.get(&id).and_then(|open| open.version.upgrade());
-        if let Some(version) = version {
+        // In the place of the one that was wanted: not each time, or a few functions would chase each other's away.
+        let opened = self.known().open.get_mut(&id).map(|open| take(&mut open.opened));
+        if let Some(version) = opened.and_then(|opened| opened.upgrade()) {
             self.prepare(&version, Full::Oldest);
         }
         match frozen {
@@ -249,6 +251,10 @@ impl Instances for DaemonInstances {
             }),
             _ => None,
         }
+    }
+
+    fn give_back(&self) -> bool {
+        self.prepared.give_back()
     }
 
     fn log(&self, function: &str, line: &str) {
@@ -287,8 +293,13 @@ impl Drop for Provided {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use hedgerow_isolation::plan::IdRange;
+
     use super::*;
-    use crate::fixture::Fixture;
+    use crate::deployment::definitions;
+    use crate::fixture::{Fixture, function};
 
     #[tokio::test(start_paused = true)]
     async fn a_freeze_that_is_late_may_still_come_and_what_is_thawed_late_is_not_used() {
@@ -296,10 +307,58 @@ mod tests {
         let instances = &device.around.instances;
         let id = InstanceId(1);
         assert!(instances.freeze(id).await.is_err(), "there is no such instance");
-        let open =
-            Open { function: "f".to_owned(), version: Weak::new(), fence: open::fresh_id(1) };
+        let open = Open { function: "f".to_owned(), opened: Weak::new(), fence: open::fresh_id(1) };
         instances.known().open.insert(id, open);
         assert_eq!(instances.freeze(id).await, Ok(()));
         assert!(instances.thaw(id).await.is_err());
+    }
+
+    /// A version of a function of that name.
+    async fn version(device: &Fixture, name: &str) -> Provided {
+        device.deploy(&[(name, function(name, &[]))]);
+        let definitions = definitions(&device.around, &device.platform).expect("readable");
+        let (definition, _) = &definitions.defined[0];
+        let function = definition.function.as_ref().expect("a function");
+        device.around.instances.provide(definition, function).await.expect("provided")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_fences_that_chase_each_other_away_none_is_left() {
+        let device = Fixture::new();
+        let (a, b) = (
+            version(&device, "a").await.version.clone(),
+            version(&device, "b").await.version.clone(),
+        );
+        for version in [&a, &b] {
+            version.command.set(vec!["/bootstrap".to_owned()]).expect("nobody has looked");
+        }
+        let (launcher, mut silence) = Launcher::silent();
+        let prepared = Arc::new(Prepared::new(&launcher, 1));
+        // Each while the one before is still being made.
+        let mut made = vec![];
+        for version in [&a, &b, &a] {
+            prepared.prepare(version, Full::Oldest);
+            let (Request::Open { plan, .. }, answer) = silence.hear().await else { panic!("open") };
+            made.push((plan.fence, answer));
+        }
+        let wanted = made[2].0.clone();
+        for (_, answer) in &mut made.drain(..) {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a socket");
+            listener.set_nonblocking(true).expect("possible");
+            let users = Response::Open { users: IdRange { first: 100_000 } };
+            answer.send(Ok((users, vec![listener.into()]))).expect("it waits");
+        }
+        let mut ending = pin!(prepared.end(&b));
+        let ended = timeout(PROMPT, &mut ending).await;
+        assert!(ended.is_err(), "what the launcher has not closed is still there");
+        for _ in 0..2 {
+            let closed = timeout(PROMPT, silence.answer(Response::Done)).await.expect("closed");
+            let Request::Close { fence } = closed else { panic!("{closed:?}") };
+            assert_ne!(fence, wanted);
+        }
+        ending.await;
+        prepared.end(&b).await;
+        assert_eq!(prepared.take(&a).expect("prepared").fence, wanted);
+        assert!(prepared.take(&a).is_none());
     }
 }

@@ -1,34 +1,50 @@
 //! Fences that are made before they are wanted, so that the next instance of a function starts in one at once.
 
 use std::collections::VecDeque;
+use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use hedgerow_isolation::plan::FenceId;
 use hedgerow_isolation::protocol::Event;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::component::Component;
 use super::instances::Version;
 use super::open::{self, Made};
 use crate::launcher::{FenceEvent, Launcher};
 
-/// One for each of a few versions, those that were used last.
+/// After memory was short none is made for so long.
+const SCARCE: Duration = Duration::from_secs(60);
+
+/// One for each of a few versions, those whose instances were opened last.
 #[derive(Debug)]
 pub struct Prepared {
     launcher: Launcher,
     /// Fences, of all functions together.
     limit: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
     /// The oldest first.
-    places: Mutex<VecDeque<Place>>,
+    places: VecDeque<Place>,
+    scarce_until: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Place {
+    fence: FenceId,
     version: Arc<Version>,
-    /// `None` while it is being made.
+    /// `None` while it is being made or closed.
     made: Option<Made>,
-    /// Makes it, or closes it where its place has gone to another one meanwhile.
-    making: JoinHandle<()>,
+    /// It is there only for whoever waits for its end.
+    gives_way: bool,
+    /// Makes or closes it.
+    task: JoinHandle<()>,
 }
 
 /// What gives way where all places are taken.
@@ -40,96 +56,121 @@ pub enum Full {
 
 impl Prepared {
     pub fn new(launcher: &Launcher, limit: usize) -> Self {
-        Self { launcher: launcher.clone(), limit, places: Mutex::default() }
+        Self { launcher: launcher.clone(), limit, state: Mutex::default() }
     }
 
-    /// Makes one, unless there is one.
+    /// Makes one, unless there is one or memory is short.
     pub fn prepare(self: &Arc<Self>, version: &Arc<Version>, full: Full) {
-        let mut places = self.places();
-        if places.iter().any(|place| Arc::ptr_eq(&place.version, version)) {
+        let mut state = self.state();
+        let is_scarce = state.scarce_until.is_some_and(|until| Instant::now() < until);
+        let is_there = state.kept().any(|place| place.is_of(version));
+        if is_scarce || is_there {
             return;
         }
-        let mut oldest = None;
-        if places.len() >= self.limit {
-            oldest = match full {
-                Full::Leave => return,
-                Full::Oldest => places.pop_front(),
-            };
-            if oldest.is_none() {
-                return;
+        if state.kept().count() >= self.limit {
+            match (full, state.places.iter_mut().find(|place| !place.gives_way)) {
+                (Full::Oldest, Some(oldest)) => self.give_way(oldest),
+                (Full::Oldest, None) | (Full::Leave, _) => return,
             }
         }
-        let (prepared, for_version) = (Arc::clone(self), Arc::clone(version));
-        let making = tokio::spawn(async move {
-            prepared.close(oldest).await;
-            prepared.make(&for_version).await;
-        });
-        places.push_back(Place { version: Arc::clone(version), made: None, making });
+        let fence = open::fresh_id(version.making.definition.slot);
+        let (prepared, of, id) = (Arc::clone(self), Arc::clone(version), fence.clone());
+        let task = tokio::spawn(async move { prepared.make(&of, id).await });
+        let version = Arc::clone(version);
+        state.places.push_back(Place { fence, version, made: None, gives_way: false, task });
     }
 
-    async fn make(&self, version: &Arc<Version>) {
-        let fence = open::fresh_id(version.making.definition.slot);
+    /// For memory's sake. Whether there was one.
+    pub fn give_back(self: &Arc<Self>) -> bool {
+        let mut state = self.state();
+        state.scarce_until = Some(Instant::now() + SCARCE);
+        let given = state.places.iter_mut().filter(|place| place.made.is_some());
+        given.map(|place| self.give_way(place)).count() > 0
+    }
+
+    /// One that is still being made is closed once it is.
+    fn give_way(self: &Arc<Self>, place: &mut Place) {
+        place.gives_way = true;
+        if let Some(made) = place.made.take() {
+            let prepared = Arc::clone(self);
+            place.task = tokio::spawn(async move { prepared.close(made.fence).await });
+        }
+    }
+
+    async fn make(&self, version: &Arc<Version>, fence: FenceId) {
         let is_kept = match open::prepare(&self.launcher, version, fence.clone()).await {
-            Ok(made) => self.fill(version, made),
+            Ok(made) => self.fill(made),
             // Whoever wants an instance is told what prevents it.
             Err(_) => false,
         };
         if !is_kept {
-            drop(self.leave(version));
-            open::close(&self.launcher, fence).await;
+            self.close(fence).await;
         }
     }
 
-    /// Whether its place is still kept.
-    fn fill(&self, version: &Arc<Version>, made: Made) -> bool {
-        let mut places = self.places();
-        let place = places.iter_mut().find(|place| Arc::ptr_eq(&place.version, version));
-        let is_kept = place.is_some();
-        if let Some(place) = place {
-            place.made = Some(made);
+    async fn close(&self, fence: FenceId) {
+        open::close(&self.launcher, fence.clone()).await;
+        self.state().places.retain(|place| place.fence != fence);
+    }
+
+    /// Whether it is still wanted.
+    fn fill(&self, made: Made) -> bool {
+        let mut state = self.state();
+        let place = state.places.iter_mut().find(|place| place.fence == made.fence);
+        match place.filter(|place| !place.gives_way) {
+            Some(place) => {
+                place.made = Some(made);
+                true
+            }
+            None => false,
         }
-        is_kept
     }
 
     /// The fence is the caller's from here on.
-    pub fn take(&self, version: &Arc<Version>) -> Option<Made> {
-        let mut places = self.places();
-        let is_ready = |place: &Place| Arc::ptr_eq(&place.version, version) && place.made.is_some();
-        let index = places.iter().position(is_ready)?;
-        let mut made = places.remove(index)?.made?;
-        drop(places);
-        if has_ended(&mut made, &version.component) {
-            // The launcher has seen to all else.
-            self.launcher.forget(&made.fence);
+    pub fn take(self: &Arc<Self>, version: &Arc<Version>) -> Option<Made> {
+        let mut state = self.state();
+        let is_ready = |place: &Place| place.is_of(version) && place.made.is_some();
+        let index = state.places.iter().position(is_ready)?;
+        let place = state.places.get_mut(index)?;
+        if has_ended(place.made.as_mut()?, &version.component) {
+            self.give_way(place);
             return None;
         }
-        Some(made)
+        state.places.remove(index)?.made
     }
 
     /// Returns when nothing of it is left.
     pub async fn end(&self, version: &Arc<Version>) {
-        let place = self.leave(version);
-        self.close(place).await;
-    }
-
-    fn leave(&self, version: &Arc<Version>) -> Option<Place> {
-        let mut places = self.places();
-        let index = places.iter().position(|place| Arc::ptr_eq(&place.version, version))?;
-        places.remove(index)
-    }
-
-    /// Of one that has lost its place.
-    async fn close(&self, place: Option<Place>) {
-        let Some(Place { made, making, .. }) = place else { return };
-        match made {
-            Some(made) => open::close(&self.launcher, made.fence).await,
-            // It does not panic.
-            None => drop(making.await),
+        let places = self.state().leave(version);
+        for Place { made, task, .. } in places {
+            match made {
+                Some(made) => open::close(&self.launcher, made.fence).await,
+                // It does not panic.
+                None => drop(task.await),
+            }
         }
     }
 
-    fn places(&self) -> MutexGuard<'_, VecDeque<Place>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn kept(&self) -> impl Iterator<Item = &Place> {
+        self.places.iter().filter(|place| !place.gives_way)
+    }
+
+    fn leave(&mut self, version: &Arc<Version>) -> VecDeque<Place> {
+        let (leaving, kept) = take(&mut self.places).into_iter().partition(|p| p.is_of(version));
+        self.places = kept;
+        leaving
+    }
+}
+
+impl Place {
+    fn is_of(&self, version: &Arc<Version>) -> bool {
+        Arc::ptr_eq(&self.version, version)
     }
 }
 

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tempfile::NamedTempFile;
 use tokio::time::timeout;
@@ -17,29 +18,36 @@ fn the_kernels_figures_are_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn idle_instances_go_while_the_average_is_high() {
+async fn what_is_kept_and_idle_instances_go_while_the_average_is_high() {
     let file = NamedTempFile::new().unwrap();
     let write = |average: &str| {
         std::fs::write(file.path(), format!("some avg10={average} total=0\n")).unwrap();
     };
     write("0.50");
-    let (functions, _) = with(spec("f", "echo")).await;
-    let watched = functions.clone();
+    let (functions, fake) = with(spec("f", "echo")).await;
+    fake.keeps.store(true, Ordering::Relaxed);
+    let (watched, instances) = (functions.clone(), Arc::clone(&fake));
     let path = file.path().to_owned();
-    let watch = tokio::spawn(async move { reclaim_by_average(&watched, &path).await });
+    let watch = tokio::spawn(async move {
+        let watch = Watch { functions: &watched, instances: &*instances, path: &path };
+        watch.reclaim_by_average().await
+    });
     echo(&functions, "1").await;
     sleep(Duration::from_secs(20)).await;
     until(&functions, |overview| overview.instances.frozen == 1).await;
+    assert!(fake.keeps.load(Ordering::Relaxed), "memory is not short");
     write("50.00");
     let wait = until(&functions, |overview| overview.instances.total() == 0);
     assert!(timeout(2 * READ_EVERY, wait).await.is_ok());
+    assert!(!fake.keeps.load(Ordering::Relaxed), "it goes first");
     watch.abort();
 }
 
 #[tokio::test]
 async fn a_kernel_without_figures_is_told_of() {
-    let functions = Functions::new(Arc::new(Fake::default()));
-    let watch = reclaim_under_pressure(&functions, Path::new("/proc/pressure/nothing"));
+    let fake = Arc::new(Fake::default());
+    let functions = Functions::new(Arc::clone(&fake));
+    let watch = reclaim_under_pressure(&functions, &*fake, Path::new("/proc/pressure/nothing"));
     assert!(matches!(watch.await, PressureError::Missing(_)));
 }
 
@@ -49,7 +57,9 @@ async fn this_kernels_figures_can_be_watched_where_there_are_any() {
     if Stalls::read(path).is_err() {
         return;
     }
-    let functions = Functions::new(Arc::new(Fake::default()));
-    let watch = timeout(Duration::from_millis(200), reclaim_under_pressure(&functions, path));
+    let fake = Arc::new(Fake::default());
+    let functions = Functions::new(Arc::clone(&fake));
+    let watch =
+        timeout(Duration::from_millis(200), reclaim_under_pressure(&functions, &*fake, path));
     assert!(watch.await.is_err(), "it goes on for ever");
 }

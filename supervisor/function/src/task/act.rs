@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::{Message, Seat, Stopped, Task};
+use crate::metrics::Counts;
 use crate::pool::{Action, Event, NotGiven, Refusal, Ticket};
 use crate::report::{self, InitReport};
 use crate::{Answer, Completed, Ended, InstanceId, InstanceLink, Instances, InvokeError, Work};
@@ -87,6 +88,11 @@ impl<I: Instances> Task<I> {
         let (instances, spec) = (Arc::clone(&self.instances), Arc::clone(&self.spec));
         let own = own.downgrade();
         tokio::spawn(async move {
+            // The seat drops the other end, which is as good as telling.
+            let _ = timeout(LONGEST_START, started).await;
+            drop(turn);
+        });
+        tokio::spawn(async move {
             let say = async |message| {
                 if let Some(own) = own.upgrade() {
                     // A function that is gone needs no news.
@@ -96,17 +102,8 @@ impl<I: Instances> Task<I> {
             match instances.open(&spec, link).await {
                 Ok(instance) => {
                     say(Message::Opened(id, Box::new(Ok(instance.log_tail)))).await;
-                    let mut ended = instance.ended;
-                    let ended = tokio::select! {
-                        ended = &mut ended => ended,
-                        // The seat drops the other end, which is as good as telling.
-                        _ = timeout(LONGEST_START, started) => {
-                            drop(turn);
-                            ended.await
-                        }
-                    };
                     let gone = |_| Ended::Gone("nobody looks after it any more".to_owned());
-                    let ended = ended.unwrap_or_else(gone);
+                    let ended = instance.ended.await.unwrap_or_else(gone);
                     say(Message::Ended(id, Box::new(ended))).await;
                 }
                 Err(error) => say(Message::Opened(id, Box::new(Err(error)))).await,
@@ -208,12 +205,16 @@ impl<I: Instances> Task<I> {
     fn why_none_came(&self) -> String {
         let name = &self.spec.name;
         let counts = self.pool.counts();
-        match counts.starting > 0 && counts.busy == 0 {
-            true => format!(
+        match counts {
+            Counts { busy: 0, draining: 0, starting: 1.., .. } => format!(
                 "{name}: no instance has asked for an event yet, they still initialize (see the function's log) or wait \
                  for those of other functions; see also function.concurrent-starts"
             ),
-            false => format!(
+            Counts { busy: 0, draining: 0, ending: 1.., .. } => format!(
+                "{name}: {} instances are still being closed (see the daemon's journal), and no other one became free in time",
+                counts.ending
+            ),
+            _ => format!(
                 "{name}: no instance became free in time, {} of at most {} are busy; try again later, or raise maxInstancesCount",
                 counts.busy + counts.draining,
                 self.spec.max_instances

@@ -83,6 +83,8 @@ async fn a_rush_starts_so_many_instances_at_once_as_the_device_may() {
     // Who does not come up does not hold up the others for long.
     let behind = rush(1, &["hangs in init"]).await;
     assert!(behind < Duration::from_secs(3) + 10 * fake::INIT, "{behind:?}");
+    let behind = rush(1, &["is opened slowly"]).await;
+    assert!(behind < Duration::from_secs(3) + 10 * fake::INIT, "{behind:?}");
     let behind = rush(1, &["exits in init"]).await;
     assert!(behind < 11 * fake::INIT, "{behind:?}");
 }

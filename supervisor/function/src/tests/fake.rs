@@ -30,6 +30,8 @@ pub struct Fake {
     /// Links that were told so.
     pub closed: Arc<AtomicUsize>,
     pub is_launcher_away: AtomicBool,
+    /// Whether there is something to give back.
+    pub keeps: AtomicBool,
     /// Invocations that a runtime has begun with, by request.
     pub begun: Arc<Mutex<Vec<String>>>,
 }
@@ -62,6 +64,9 @@ impl Instances for Fake {
     async fn open(&self, spec: &FunctionSpec, link: InstanceLink) -> Result<Instance, OpenError> {
         if self.is_launcher_away.load(Ordering::Relaxed) {
             return Err(OpenError::Machine("the launcher is away".into()));
+        }
+        if spec.handler == "is opened slowly" {
+            sleep(Duration::from_secs(60)).await;
         }
         let id = link.id();
         self.opened.fetch_add(1, Ordering::Relaxed);
@@ -112,6 +117,10 @@ impl Instances for Fake {
 
     async fn usage(&self, _: InstanceId) -> Option<Usage> {
         Some(Usage { memory: 20 << 20, peak_memory: 34 << 20, cpu_usec: 1000 })
+    }
+
+    fn give_back(&self) -> bool {
+        self.keeps.swap(false, Ordering::Relaxed)
     }
 
     fn log(&self, function: &str, line: &str) {
