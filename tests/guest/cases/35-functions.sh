@@ -18,6 +18,8 @@ instances() {
 }
 is_gone() { [ ! -d "$1" ]; }
 frozen() { grep -qx "frozen $2" "$1/cgroup.events"; }
+is_one_prepared() { [ "$(fences | wc -l)" -gt "$(instances | wc -l)" ]; }
+is_none_prepared() { [ "$(fences | wc -l)" = "$(instances | wc -l)" ]; }
 used() { sed -n 's/^usage_usec //p' "$1/cpu.stat"; }
 got() { hedgerow logs "$1" | grep -F "got $2"; }
 
@@ -65,6 +67,7 @@ echo "memory is short"
 hedgerow invoke test.second
 second=$(instances | grep -v -x "$first")
 eventually 10 frozen "$second" 1
+eventually 10 is_one_prepared
 # Whoever takes more than its share has to wait, and counts as waiting for memory.
 systemd-run --quiet --unit=shortage --property=MemoryHigh=16M --property=MemoryMax=256M \
     python3 -c 'kept = [bytearray(4096) for _ in iter(int, 1)]'
@@ -74,6 +77,7 @@ while [ -d "$first" ]; do
     [ "$(date +%s)" -lt "$deadline" ] || { cat /proc/pressure/memory; fail "none was reclaimed"; }
 done
 systemctl stop shortage.service
+eventually 10 is_none_prepared
 cat /proc/pressure/memory
 
 echo "the daemon is killed"

@@ -50,6 +50,8 @@ def handler(event, context):
         "publish to the cloud": said(publish, topic + "/cloud"),
         "publish to nobody": said(publish, topic + "/nobody"),
         "publish to a component": said(publish, topic + "/component"),
+        "publish to all or none": said(publish, topic + "/mixed", "AllOrException"),
+        "publish to some": said(publish, topic + "/mixed", "BestEffort"),
         "invoke": said(invoke, CALLEE, [1]),
         "invoke by name": said(invoke, "com.example.Callee", "ü"),
         "invoke what fails": said(invoke, CALLEE, "fail"),

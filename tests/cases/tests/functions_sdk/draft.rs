@@ -18,6 +18,8 @@ pub struct Caller {
     pub arn: &'static str,
     /// A level of its topics.
     pub short: &'static str,
+    /// Whether the SDK knows `queueFullPolicy`.
+    pub has_policy: bool,
     /// How what the SDK raises of refusals begins.
     pub exception: &'static str,
     /// What it says of it.
@@ -33,6 +35,7 @@ pub const CALLERS: [Caller; 3] = [
         name: "com.example.Python",
         arn: "arn:aws:lambda:eu-west-1:123456789012:function:python:1",
         short: "python",
+        has_policy: true,
         exception: PYTHON,
         sdk: Some("greengrasssdk 1.6.1, without stream_manager"),
         bundle: "greengrasssdk",
@@ -41,6 +44,7 @@ pub const CALLERS: [Caller; 3] = [
         name: "com.example.PythonWithStreams",
         arn: "arn:aws:lambda:eu-west-1:123456789012:function:streams:2",
         short: "streams",
+        has_policy: false,
         exception: PYTHON,
         sdk: Some("greengrasssdk 1.4.0, with stream_manager"),
         bundle: "greengrasssdk-1.4",
@@ -49,6 +53,7 @@ pub const CALLERS: [Caller; 3] = [
         name: "com.example.Node",
         arn: "arn:aws:lambda:eu-west-1:123456789012:function:node:1",
         short: "node",
+        has_policy: true,
         exception: "Error: ",
         sdk: None,
         bundle: "aws-greengrass-core-sdk",
@@ -67,8 +72,11 @@ pub fn deploy(hedgerow: &Hedgerow, draft: &Draft) -> Result<()> {
                 json!({ "id": id, "source": source, "subject": subject, "target": target });
             subscriptions[id] = subscription;
         };
-        add("callee", arn, "to/+", "arn:aws:lambda:eu-west-1:123456789012:function:callee:3");
+        let callee = "arn:aws:lambda:eu-west-1:123456789012:function:callee:3";
+        add("callee", arn, "to/+", callee);
         add("cloud", &by_name, "cloud", "cloud");
+        add("mixed-callee", arn, "mixed", callee);
+        add("mixed-cloud", arn, "mixed", "cloud");
         add("component", &by_name, "component", &format!("component:{LISTENER}"));
     }
     let router = "aws.greengrass.LegacySubscriptionRouter";

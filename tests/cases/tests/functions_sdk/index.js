@@ -20,8 +20,8 @@ async function said(answer) {
     }
 }
 
-async function publish(topic) {
-    await asked(iot, 'publish')({ topic, payload: JSON.stringify({ on: topic }), queueFullPolicy: 'AllOrError' });
+async function publish(topic, queueFullPolicy = 'AllOrError') {
+    await asked(iot, 'publish')({ topic, payload: JSON.stringify({ on: topic }), queueFullPolicy });
     return 'published';
 }
 
@@ -41,6 +41,8 @@ exports.handler = async (event) => {
         'publish to the cloud': await said(publish(`${topic}/cloud`)),
         'publish to nobody': await said(publish(`${topic}/nobody`)),
         'publish to a component': await said(publish(`${topic}/component`)),
+        'publish to all or none': await said(publish(`${topic}/mixed`)),
+        'publish to some': await said(publish(`${topic}/mixed`, 'BestEffort')),
         invoke: await said(invoke(CALLEE, [1])),
         'invoke by name': await said(invoke('com.example.Callee', 'ü')),
         'invoke what fails': await said(invoke(CALLEE, 'fail')),

@@ -3,6 +3,8 @@
 
 mod draft;
 
+use std::fs;
+
 use anyhow::{Context, Result, ensure};
 use hedgerow_harness::{Hedgerow, PATIENCE, eventually};
 use serde_json::{Value, json};
@@ -23,6 +25,7 @@ fn check(caller: &Caller, answers: &Value) -> Result<()> {
     let answered = [
         ("publish", json!("published")),
         ("publish locally", json!("published")),
+        ("publish to some", json!("published")),
         ("invoke", json!(["", "[1]"])),
         ("invoke by name", json!(["", "\"\\u00fc\""])),
         ("invoke later", json!(["", ""])),
@@ -33,9 +36,13 @@ fn check(caller: &Caller, answers: &Value) -> Result<()> {
     let failed = &answers["invoke what fails"];
     ensure!(failed[0] == "Unhandled", "{failed}");
     ensure!(failed[1].as_str().is_some_and(|body| body.starts_with(error)), "{failed}");
-    let Caller { name, arn, .. } = caller;
+    let Caller { name, arn, has_policy, .. } = caller;
+    let no_cloud = "did not reach cloud: there is no cloud link yet";
+    let some = &answers["publish to all or none"];
+    let is_refused = some.as_str().is_some_and(|said| said.contains(no_cloud));
+    ensure!(is_refused == *has_policy, "{answers:#}");
     let refused = [
-        ("publish to the cloud", "did not reach cloud: there is no cloud link yet".to_owned()),
+        ("publish to the cloud", no_cloud.to_owned()),
         (
             "publish to nobody",
             format!("No subscription exists for the source {arn} and subject v1/"),
@@ -58,7 +65,7 @@ fn check(caller: &Caller, answers: &Value) -> Result<()> {
 
 #[test]
 fn functions_of_greengrass_v1_publish_and_invoke() -> Result<()> {
-    let hedgerow = Hedgerow::start("")?;
+    let mut hedgerow = Hedgerow::start("")?;
     draft::deploy(&hedgerow, &draft()?)?;
     eventually("the listener has subscribed", PATIENCE, || {
         let log = hedgerow.log(draft::LISTENER).unwrap_or_default();
@@ -94,10 +101,20 @@ fn functions_of_greengrass_v1_publish_and_invoke() -> Result<()> {
             let got = hedgerow.log(draft::CALLEE)?;
             let event = format!("got {{'on': '{topic}/to/callee'}} on {topic}/to/callee");
             let later = format!("got {{'later': '{}'}} on by hand", caller.short);
-            let is_there =
-                heard.contains(&is_heard) && got.contains(&event) && got.contains(&later);
+            let some = format!("got {{'on': '{topic}/mixed'}} on {topic}/mixed");
+            let is_there = heard.contains(&is_heard)
+                && [event, later, some].iter().all(|line| got.contains(line));
             Ok(is_there.then_some(()))
         })?;
+        let got = hedgerow.log(draft::CALLEE)?;
+        let mixed = got.matches(&format!("on {topic}/mixed")).count();
+        let expected = if caller.has_policy { 1 } else { 2 };
+        ensure!(mixed == expected, "what was to reach all or none reached one:\n{got}");
+        let said = hedgerow.log(caller.name)?;
+        ensure!(
+            said.contains("there is no cloud link yet"),
+            "it is not told what got lost:\n{said}"
+        );
     }
 
     // Its only instance waits for itself, and no longer than the device lets any invocation run.
@@ -107,5 +124,19 @@ fn functions_of_greengrass_v1_publish_and_invoke() -> Result<()> {
     let event = json!({ "invoke": own }).to_string();
     let said = hedgerow.say(&["invoke", own, "--payload", &event])?;
     ensure!(said.code == Some(1) && said.stderr.contains("Sandbox.Timedout"), "{said:?}");
+
+    // As in Greengrass v1, where the administrator wants it so. Without `as` the other one fails.
+    let other = json!({ "invoke": draft::CALLERS[1].name }).to_string();
+    let refused = hedgerow.run(&["invoke", own, "--payload", &other])?;
+    ensure!(refused.contains("hedgerow#InvokeFunction"), "{refused}");
+    hedgerow.stop_daemon()?;
+    let settings = "[compat]\nopen-invoke = true\n";
+    fs::write(hedgerow.root().join("etc/hedgerow.toml"), settings)?;
+    hedgerow.start_daemon()?;
+    let invoked = || {
+        let said = hedgerow.say(&["invoke", own, "--payload", &other])?;
+        Ok(said.stdout.contains("KeyError").then_some(()))
+    };
+    eventually("one invokes the other", PATIENCE, invoked)?;
     hedgerow.finish()
 }

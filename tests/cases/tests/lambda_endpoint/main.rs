@@ -31,7 +31,8 @@ fn boto3_calls_over_tcp_with_keys_of_the_endpoints_own() -> Result<()> {
     give_to_the_daemon(&credentials)?;
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let settings = format!(
-        "[lambda-endpoint]\nlisten = '127.0.0.1:{port}'\ncredentials = '{}'\n",
+        "[function]\ninvocations-max-size = 8388608\n\n\
+         [lambda-endpoint]\nlisten = '127.0.0.1:{port}'\ncredentials = '{}'\n",
         credentials.display()
     );
     let hedgerow = Hedgerow::start(&settings)?;

@@ -1,5 +1,5 @@
 """boto3 as it comes, with keys of the endpoint's own."""
-import base64, json, sys
+import base64, json, sys, threading
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -59,6 +59,24 @@ try:
     raise AssertionError("it is too large")
 except l.exceptions.RequestTooLargeException as error:
     assert "6291456" in str(error), error
+# All that waits and runs may have 8 MiB.
+def run_slow():
+    try:
+        l.invoke(FunctionName=name, Payload=json.dumps("slow" + "x" * 4_000_000))
+    except l.exceptions.TooManyRequestsException:
+        run_slow()
+
+slow = threading.Thread(target=run_slow)
+slow.start()
+throttled = None
+while slow.is_alive() and throttled is None:
+    try:
+        l.invoke(FunctionName=name, Payload=large)
+    except l.exceptions.TooManyRequestsException as error:
+        throttled = error.response
+assert throttled["ResponseMetadata"]["HTTPStatusCode"] == 429, throttled
+assert "function.invocations-max-size" in throttled["Error"]["Message"], throttled
+slow.join()
 assert refused(l.invoke, FunctionName=name, ClientContext="%%%") == ("InvalidRequestContentException", 400)
 assert refused(client(secret="other").list_functions) == ("InvalidSignatureException", 403)
 assert refused(client(key="OTHER").list_functions) == ("UnrecognizedClientException", 403)
