@@ -12,6 +12,7 @@ use hedgerow_component::platform::Platform;
 use hedgerow_function::{Events, Functions, reclaim_under_pressure};
 use hedgerow_ipc::Hub;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::bus::{self, Access, PrivateBus, ServeError};
 use crate::configuration_updates::ConfigurationUpdates;
@@ -112,7 +113,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
         services,
         consent,
         observations: Arc::default(),
-        endpoint_fault: OnceLock::new(),
+        endpoint_fault: watch::Sender::default(),
         os_image: os_release::identity(Path::new("/etc/os-release")),
     });
     // Nobody else sets it.
@@ -130,7 +131,7 @@ pub async fn run(layout: Layout, bus: Bus) -> anyhow::Result<()> {
     let supervisor = Supervisor::new(operations, deployments);
 
     if let Some(settings) = &around.settings.lambda_endpoint {
-        function::serve_endpoint(&around, settings, bus.access()).await;
+        function::serve_endpoint(&around, settings.clone(), bus.access()).await;
     }
 
     tokio::spawn(feed_watchdog());

@@ -11,6 +11,7 @@ use hedgerow_ipc::Hub;
 use hedgerow_store::disk::Disk;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 use crate::configuration_updates::ConfigurationUpdates;
 use crate::deployment::{
@@ -82,7 +83,7 @@ impl Fixture {
             services,
             consent,
             os_image: String::new(),
-            endpoint_fault: OnceLock::new(),
+            endpoint_fault: watch::Sender::default(),
             observations: Arc::default(),
         });
         let platform = Platform::from_uname("Linux", "x86_64");

@@ -1,17 +1,18 @@
 //! What every driver works with.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use hedgerow_function::{Events, Functions};
 use hedgerow_ipc::Hub;
 use hedgerow_isolation::moment::Moment;
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 
 use crate::consent::Consent;
 use crate::definition::Definition;
 use crate::deployment::hex;
 use crate::disk::Disk;
-use crate::function::{DaemonInstances, EndpointError};
+use crate::function::DaemonInstances;
 use crate::launcher::Launcher;
 use crate::layout::{Layout, layer};
 use crate::observations::Observations;
@@ -39,7 +40,7 @@ pub struct Surroundings {
     pub events: Events,
     pub instances: Arc<DaemonInstances>,
     /// Why Lambda's HTTP API is not served, though it should be.
-    pub endpoint_fault: OnceLock<EndpointError>,
+    pub endpoint_fault: watch::Sender<Option<String>>,
     /// [`crate::os_release::identity`] of the running system.
     pub os_image: String,
 }

@@ -20,6 +20,9 @@ use crate::bus;
 use crate::driver::Surroundings;
 use crate::settings::{LambdaEndpoint, Listen, matches_pattern};
 
+/// What prevents it may pass.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
+
 /// Where no descriptor is free, one may be soon.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -73,13 +76,36 @@ struct Key {
     functions: Vec<String>,
 }
 
-/// Serves it from here on. Where that cannot be, everything else goes on, and [`Surroundings::endpoint_fault`] says why.
-pub async fn serve(around: &Surroundings, settings: &LambdaEndpoint, callers: bus::Access) {
-    if let Err(error) = try_serve(around, settings, callers).await {
-        tracing::error!("{error}");
-        // Nobody else sets it.
-        let _ = around.endpoint_fault.set(error);
+/// Serves it from here on, or as soon as it can: the program that has its port may go. Until then everything else goes on,
+/// and [`Surroundings::endpoint_fault`] says why.
+pub async fn serve(around: &Arc<Surroundings>, settings: LambdaEndpoint, callers: bus::Access) {
+    if tries_in_vain(around, &settings, callers).await {
+        let around = Arc::clone(around);
+        tokio::spawn(async move {
+            sleep(TRY_AGAIN).await;
+            while tries_in_vain(&around, &settings, callers).await {
+                sleep(TRY_AGAIN).await;
+            }
+        });
     }
+}
+
+async fn tries_in_vain(
+    around: &Surroundings,
+    settings: &LambdaEndpoint,
+    callers: bus::Access,
+) -> bool {
+    let fault = try_serve(around, settings, callers).await.err().map(|error| error.to_string());
+    let is_in_vain = fault.is_some();
+    around.endpoint_fault.send_if_modified(|last| {
+        let is_news = *last != fault;
+        if let Some(fault) = fault.as_ref().filter(|_| is_news) {
+            tracing::error!("{fault}");
+        }
+        *last = fault;
+        is_news
+    });
+    is_in_vain
 }
 
 async fn try_serve(

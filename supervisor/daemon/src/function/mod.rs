@@ -27,7 +27,7 @@ mod subscriptions;
 mod tests;
 mod v1;
 
-pub use endpoint::{EndpointError, serve as serve_endpoint};
+pub use endpoint::serve as serve_endpoint;
 pub use event_log::Observer;
 pub use events::{rights, start as start_events};
 pub use instances::{DaemonInstances, ProvideError, Provided};

@@ -47,7 +47,7 @@ async fn describe(
     match answer {
         Ok((Response::Described { mut machine, fence }, _)) => {
             machine.lacks.extend(around.events.fault());
-            machine.lacks.extend(around.endpoint_fault.get().map(ToString::to_string));
+            machine.lacks.extend(around.endpoint_fault.borrow().clone());
             Ok((machine, fence))
         }
         Ok(_) => Err(Error::Internal(CallError::Confused.to_string())),

@@ -35,8 +35,15 @@ fn boto3_calls_over_tcp_with_keys_of_the_endpoints_own() -> Result<()> {
          [lambda-endpoint]\nlisten = '127.0.0.1:{port}'\ncredentials = '{}'\n",
         credentials.display()
     );
+    let taken = TcpListener::bind(("127.0.0.1", port))?;
     let hedgerow = Hedgerow::start(&settings)?;
     create_echo(&hedgerow)?;
+    let in_use = format!("cannot listen on 127.0.0.1:{port}");
+    ensure!(hedgerow.run(&["doctor"])?.contains(&in_use), "it says nothing of the port");
+    drop(taken);
+    eventually("the port is free, and the endpoint there", PATIENCE, || {
+        Ok((!hedgerow.run(&["doctor"])?.contains(&in_use)).then_some(()))
+    })?;
     let url = format!("http://127.0.0.1:{port}");
     run_python(include_str!("tcp.py"), &[&url])
         .with_context(|| hedgerow.log(NAME).unwrap_or_default())?;
