@@ -38,6 +38,9 @@ pub const TREES: [&str; 14] = [
     "/var/lib/pacman",
 ];
 
+/// Those of [`TREES`] that hold programs and nothing of which a program must think that it is root's.
+pub const PROGRAMS: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+
 /// Parts of what [`Root::copy`] copies: the root itself, with what lies over the host's trees; which
 /// trees are shown, see [`choice`]; and nothing.
 pub const BASE: &str = "base";

@@ -97,8 +97,14 @@ impl Stage {
         let plan = &blueprint.plan;
         // Before the mount namespace: what is to be copied is in the launcher's.
         let users = blueprint.grant.users(plan.ids);
-        let prepared = prepare(plan, users, materials)?;
         let opened = granted::open(&blueprint.grant, users)?;
+        let upper = match &plan.layer {
+            Some(_) => Upper::Layer,
+            None if opened.is_empty() => Upper::Nothing,
+            None => Upper::Points,
+        };
+        let has_plain_programs = upper == Upper::Nothing && !blueprint.grant.real_root.is_granted();
+        let prepared = prepare(plan, users, has_plain_programs, materials)?;
         nix::sched::unshare(CloneFlags::CLONE_NEWNS)?;
         rustix::mount::mount_change(
             "/",
@@ -111,11 +117,6 @@ impl Stage {
         };
         mount::attach_path(mount::tmpfs("1m")?.as_fd(), STAGE)?;
 
-        let upper = match &plan.layer {
-            Some(_) => Upper::Layer,
-            None if opened.is_empty() => Upper::Nothing,
-            None => Upper::Points,
-        };
         let place = Place { stage: STAGE, upper, ids: users };
         place.attach(SKELETON, &prepared.skeleton)?;
         if let Some(layer) = &materials.layer {
@@ -162,10 +163,15 @@ impl Stage {
 }
 
 /// `users`: the host's ids of the fence's users, which own things by the plan's ids.
-fn prepare(plan: &Plan, users: IdRange, materials: &Materials) -> io::Result<Prepared> {
+fn prepare(
+    plan: &Plan,
+    users: IdRange,
+    has_plain_programs: bool,
+    materials: &Materials,
+) -> io::Result<Prepared> {
     let map = IdMap::host(users)?;
     let skeleton = skeleton::for_fence(&materials.skeleton, &map, users)?;
-    let host = view::host(&map, &skeleton)?;
+    let host = view::host(&map, &skeleton, has_plain_programs)?;
 
     let mut owners = Owners::default();
     let mut show_to_owner = |mount: &Mount, source: &OwnedFd| {

@@ -33,7 +33,7 @@ use rustix::mount::MountAttrFlags;
 use crate::choice;
 use crate::idmap::IdMap;
 use crate::mount::{self, Overlay, Reach};
-use crate::root::{self, BASE, CHOICE, CHOSEN, EMPTY, TREES};
+use crate::root::{self, BASE, CHOICE, CHOSEN, EMPTY, PROGRAMS, TREES};
 
 /// The host's trees for one fence.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub struct Host {
     whole: Option<OwnedFd>,
     /// The others.
     apart: Vec<Tree>,
+    /// Over either, as they are.
+    plain: Vec<(&'static str, OwnedFd)>,
 }
 
 #[derive(Debug)]
@@ -80,8 +82,9 @@ const GUARD: &str = "guard";
 const TREE: &str = "tree";
 const GUARDS: &str = "guards";
 
-/// The host's trees, mapped for a fence. In the mount namespace in which they are.
-pub fn host(map: &IdMap, skeleton: &OwnedFd) -> io::Result<Host> {
+/// The host's trees, mapped for a fence; `has_plain_programs`: the [`PROGRAMS`] as they are. In the mount namespace in
+/// which they are.
+pub fn host(map: &IdMap, skeleton: &OwnedFd, has_plain_programs: bool) -> io::Result<Host> {
     let copy = |path| {
         let mount = mount::copy_path(path, Reach::One)?;
         mount::restrict(mount.as_fd(), root::restrictions(), Reach::One)?;
@@ -91,15 +94,21 @@ pub fn host(map: &IdMap, skeleton: &OwnedFd) -> io::Result<Host> {
     let (whole, is_mapped) = copy("/")?;
     let whole = is_mapped.then_some(whole);
     let is_shown = |tree| whole.as_ref().is_some_and(|whole| choice::shows(skeleton, whole, tree));
-    let mut apart = Vec::new();
+    let (mut apart, mut plain) = (Vec::new(), Vec::new());
     for path in TREES {
-        let is_tree = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
-        if is_tree && !is_shown(path) {
+        if !fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
+            continue;
+        }
+        if has_plain_programs && PROGRAMS.contains(&path) {
+            let mount = mount::copy_path(path, Reach::One)?;
+            mount::restrict(mount.as_fd(), root::restrictions(), Reach::One)?;
+            plain.push((path, mount));
+        } else if !is_shown(path) {
             let (mount, is_mapped) = copy(path)?;
             apart.push(Tree { path, mount, is_mapped });
         }
     }
-    Ok(Host { whole, apart })
+    Ok(Host { whole, apart, plain })
 }
 
 impl Place<'_> {
@@ -129,7 +138,14 @@ impl Place<'_> {
         for directory in [TREE, GUARDS] {
             fs::create_dir(self.at(directory))?;
         }
-        host.apart.iter().try_for_each(|tree| self.add(tree))
+        host.apart.iter().try_for_each(|tree| self.add(tree))?;
+        host.plain.iter().try_for_each(|(path, mount)| {
+            // One that came after the launcher has no place.
+            match mount::attach_path(mount.as_fd(), &self.at(&format!("root{path}"))) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                attached => attached,
+            }
+        })
     }
 
     /// A tree that is not the root's.
