@@ -17,6 +17,9 @@
 //! its lower layers with the rights of whoever mounted it, and the one below is mounted by a user without any. So the
 //! kernel itself refuses what an unprivileged user of the host could not read, at each access.
 //!
+//! A fence in which nothing is written and that needs no mount points has no overlays over the host's programs: they are
+//! mounted as they are, over the root, and strangers' permissions hold.
+//!
 //! Where the kernel or the file system cannot map ids, the host's files are shown as nobody's: their permissions for
 //! others hold, nothing of them is hidden from whom it need not be, and nothing can be replaced. Then there is no guard,
 //! and every tree is on its own.

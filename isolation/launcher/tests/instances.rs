@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
+use std::process::Command;
 
 use common::*;
 use hedgerow_isolation::plan::{Access, Base, Dependency, Mount, Network, Plan, StepId, User};
@@ -146,6 +147,22 @@ fn fences_of_a_function_share_its_ids_code_and_work_directory_and_have_their_own
     let thief = Plan { fence: id("thief"), name: "com.example.Thief".into(), ..plan("f") };
     let refused = client.try_open(thief).unwrap_err();
     assert!(refused.message.contains("another open fence"), "{refused}");
+    launcher.stop();
+}
+
+#[test]
+fn programs_are_the_hosts_own_and_configuration_is_the_fences() {
+    let launcher = Launcher::start();
+    let mut client = launcher.client();
+    let fence = client.open(plan("programs"));
+    let file_system = "stat -f -c %T /usr";
+    let script = format!(
+        "{file_system}; stat -c %U /usr /etc/passwd; touch /usr/x 2> /dev/null || echo safe"
+    );
+    let said = client.say(&fence, 1, &script);
+    let host = Command::new("sh").args(["-c", file_system]).output().unwrap();
+    let host = String::from_utf8(host.stdout).unwrap();
+    assert_eq!(said, format!("{host}nobody\nroot\nsafe\n"));
     launcher.stop();
 }
 

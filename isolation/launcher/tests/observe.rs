@@ -52,7 +52,7 @@ fn what_is_denied_in_silence_is_told() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap();
     let number = port.local_addr().unwrap().port();
     let mut client = launcher.client();
-    let (fence, told) = open(&mut client, plan("quiet"));
+    let (fence, told) = open(&mut client, layered("quiet"));
     let script = format!(
         "head -c 1 /dev/kmsg; head -c 1 /dev/kmsg; test -e {data}/table; ls {data}; cat /no/such/file; \
          cat /etc/shadow; mount -t tmpfs x /tmp; mknod /tmp/x c 1 3; cat /proc/1/mem; head -c 1 /dev/zero; \
@@ -89,7 +89,7 @@ fn what_is_denied_in_silence_is_told() {
 fn nothing_is_allowed_by_being_observed() {
     let launcher = Launcher::start();
     let mut client = launcher.client();
-    let (fence, told) = open(&mut client, plan("bold"));
+    let (fence, told) = open(&mut client, layered("bold"));
     let script = "unshare -U true; mount -t tmpfs x /tmp; sudo mount -t tmpfs x /tmp; \
                   cat /etc/shadow; chroot / true; exit 7";
     let (status, stdout, stderr) = client.run(&fence, 1, script);

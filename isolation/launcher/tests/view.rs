@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use common::*;
-use hedgerow_isolation::plan::{Access, Network, Step, User};
+use hedgerow_isolation::plan::{Access, Network, Plan, Step, User};
 use hedgerow_isolation::protocol::ExitStatus;
 
 /// Somebody on the host without any rights.
@@ -132,8 +132,14 @@ except OSError as e: print("vsock", errno.errorcode[e.errno])
 #[test]
 fn no_file_is_readable_inside_that_a_stranger_on_the_host_could_not_read() {
     let launcher = Launcher::start();
-    let mut client = launcher.client();
-    let fence = client.open(layered("walk"));
+    // A function's shows the host's programs in another way.
+    for plan in [layered("walk"), plan("function")] {
+        walk(&mut launcher.client(), plan);
+    }
+}
+
+fn walk(client: &mut Client, plan: Plan) {
+    let fence = client.open(plan);
     let hidden = [
         "-path",
         "/proc/[0-9]*",
