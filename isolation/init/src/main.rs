@@ -18,6 +18,7 @@ mod filter;
 mod inherited;
 mod network;
 mod ownership;
+mod program;
 mod serve;
 mod step;
 mod sudo;

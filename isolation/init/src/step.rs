@@ -20,6 +20,7 @@ use rustix::process::{Gid, Pid, Resource, Rlimit, Signal, Uid, WaitOptions};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::filter::Filter;
+use crate::program;
 use crate::users::Identity;
 
 /// A program to start.
@@ -33,6 +34,7 @@ pub struct Launch<'a> {
     pub announced: Option<(StepId, &'a Connection)>,
 }
 
+#[derive(Clone, Copy)]
 pub enum Directory<'a> {
     Path(&'a Path),
     Open(BorrowedFd<'a>),
@@ -136,7 +138,7 @@ fn outcome(pid: i32, launch: &Launch<'_>, failure: OwnedFd) -> Result<i32, Refus
     let _ = File::from(failure).read_to_end(&mut report);
     let Some(failed) = Failed::decode(&report) else { return Ok(pid) };
     let _ = rustix::process::waitpid(Pid::from_raw(pid), WaitOptions::empty());
-    Err(Refusal::Child { what: failed.stage.describe(launch), errno: failed.errno })
+    Err(Refusal::Child { what: failed.stage.describe(failed.errno, launch), errno: failed.errno })
 }
 
 /// Strings in the form that execve(2) takes, made before the fork.
@@ -309,7 +311,7 @@ impl Stage {
         move |errno| Failed { stage: self, errno }
     }
 
-    fn describe(self, launch: &Launch<'_>) -> String {
+    fn describe(self, errno: Errno, launch: &Launch<'_>) -> String {
         match self {
             Self::Session => "cannot start a session".to_owned(),
             Self::Report => "cannot report to the launcher".to_owned(),
@@ -325,7 +327,9 @@ impl Stage {
             },
             Self::Filter => "cannot install the seccomp filter".to_owned(),
             Self::Execute => {
-                format!("cannot execute {:?}", launch.argv.first().map_or("", String::as_str))
+                let program = launch.argv.first().map_or("", String::as_str);
+                let advice = program::advice(Path::new(program), launch.directory, errno);
+                format!("cannot execute {program:?}{advice}")
             }
         }
     }
