@@ -31,6 +31,8 @@ pub enum Failure {
     Input(io::Error),
     #[error("cannot open {}: {error}", .path.display())]
     Open { path: PathBuf, error: io::Error },
+    #[error("cannot pack {}: it is {why}", .path.display())]
+    Code { path: PathBuf, why: &'static str },
     #[error("cannot write {}: {error}", .path.display())]
     Write { path: PathBuf, error: io::Error },
     #[error("the log or message stream broke: {0}")]

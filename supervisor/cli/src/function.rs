@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use hedgerow_api::{DeployOptions, Error};
+use hedgerow_component::{ComponentName, Version};
 use serde_json::Value;
 
 use crate::deploy;
@@ -44,7 +45,7 @@ pub enum FunctionCommand {
 #[derive(Debug, Args)]
 pub struct Create {
     /// The component's name, by which the function is invoked as well.
-    pub name: String,
+    pub name: ComponentName,
     #[command(flatten)]
     pub code: Code,
     /// `module.function`, `file.export`, or whatever a custom runtime makes of it.
@@ -55,7 +56,7 @@ pub struct Create {
     pub runtime: String,
     /// The component's version; 1.0.0, or the one after that which is deployed, where not given.
     #[arg(long)]
-    pub version: Option<String>,
+    pub version: Option<Version>,
     /// Seconds of one invocation.
     #[arg(long, value_name = "SECONDS", default_value_t = 3)]
     pub timeout: u32,
@@ -102,7 +103,7 @@ pub struct UpdateCode {
     pub runtime: Option<String>,
     /// The component's version; the one after that which is deployed, where not given.
     #[arg(long)]
-    pub version: Option<String>,
+    pub version: Option<Version>,
 }
 
 /// Where the function's code is.
@@ -135,6 +136,8 @@ pub async fn run(
         FunctionCommand::List => show::list(session, output).await,
         FunctionCommand::Show { function } => show::show(session, output, &function).await,
         FunctionCommand::Delete { name } => {
+            // A component of another kind is none of this command's.
+            session.function(&name).await?;
             let manager = session.manager().await?;
             let job = manager.deploy(&BTreeMap::new(), &[name], DeployOptions::default()).await?;
             job::follow_and_report(session, output, job).await
@@ -143,14 +146,15 @@ pub async fn run(
 }
 
 async fn create(session: &Session, output: &Output, create: Create) -> Result<(), Failure> {
+    let name = create.name.as_str();
     let version = match &create.version {
-        Some(version) => version.clone(),
-        None => next_version(session, &create.name).await?,
+        Some(version) => version.to_string(),
+        None => next_version(session, name).await?,
     };
     let draft = Draft { function: &create, version: &version };
     let (recipe, configuration) = (draft.recipe(), Some(draft.update().to_string()));
     let (archive, code) = (draft::ARCHIVE.to_owned(), &create.code);
-    let next = Next { name: &create.name, version, recipe, configuration, archive, code };
+    let next = Next { name, version, recipe, configuration, archive, code };
     deploy(session, output, next).await
 }
 
@@ -162,7 +166,7 @@ async fn update(session: &Session, output: &Output, update: UpdateCode) -> Resul
     let recipe = component.get_recipe().await?;
     let recipe = serde_json::from_str(&recipe).map_err(Failure::Record)?;
     let version = match version {
-        Some(version) => version,
+        Some(version) => version.to_string(),
         None => next_version(session, &name).await?,
     };
     let changed = update::recipe(recipe, &version, handler.as_deref(), runtime.as_deref());

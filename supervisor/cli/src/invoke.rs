@@ -1,6 +1,6 @@
 //! `hedgerow invoke`: the payload that the function answers on the standard output, and nothing else there.
 
-use std::fs;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -37,6 +37,9 @@ pub struct Invoke {
     #[arg(long)]
     pub tail: bool,
 }
+
+/// Bytes: more than any function takes.
+const ENOUGH: u64 = 8 << 20;
 
 #[derive(Debug, Clone)]
 pub enum Payload {
@@ -90,14 +93,20 @@ impl Payload {
     fn read(self) -> Result<Vec<u8>, Failure> {
         match self {
             Self::Text(text) => Ok(text.into_bytes()),
-            Self::File(path) => fs::read(&path).map_err(|error| Failure::Open { path, error }),
-            Self::Input => {
-                let mut payload = vec![];
-                io::stdin().read_to_end(&mut payload).map_err(Failure::Input)?;
-                Ok(payload)
+            Self::File(path) => {
+                let read = File::open(&path).and_then(read);
+                read.map_err(|error| Failure::Open { path, error })
             }
+            Self::Input => read(io::stdin()).map_err(Failure::Input),
         }
     }
+}
+
+/// Not more than is enough to be refused for its size.
+fn read(input: impl Read) -> io::Result<Vec<u8>> {
+    let mut payload = vec![];
+    input.take(ENOUGH).read_to_end(&mut payload)?;
+    Ok(payload)
 }
 
 /// `NAME:QUALIFIER`, `ARN:QUALIFIER`; an option of its own wins.

@@ -89,8 +89,8 @@ fn of_function(function: &FunctionProperties) -> Vec<String> {
         (
             *dead_lettered,
             format!(
-                "{dead_lettered} events were given up: deadLetterTopic of its configuration would get the \
-                 next ones"
+                "{dead_lettered} events were given up: `hedgerow logs {name}` says why of each, and \
+                 hedgerow.deadLetterTopic of its configuration gets them where it is set"
             ),
         ),
         (

@@ -46,6 +46,18 @@ fn add<W: Write>(
     Ok(())
 }
 
+/// What is to be done with what is no file.
+fn unpackable(path: &Path) -> Option<&'static str> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() => None,
+        Ok(found) if found.is_dir() => {
+            Some("a symbolic link to a directory; put a copy of the directory in its place")
+        }
+        Ok(_) => Some("no regular file; leave it out"),
+        Err(_) => Some("a symbolic link that leads nowhere; leave it out"),
+    }
+}
+
 /// Of all files below, the path from there, in order.
 fn files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut open = vec![PathBuf::new()];
@@ -56,8 +68,14 @@ fn files(root: &Path) -> Result<Vec<PathBuf>, Failure> {
         for entry in fs::read_dir(&path).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = directory.join(entry.file_name());
-            let is_directory = entry.file_type().map_err(failed)?.is_dir();
-            if is_directory { &mut open } else { &mut files }.push(name);
+            if entry.file_type().map_err(failed)?.is_dir() {
+                open.push(name);
+                continue;
+            }
+            match unpackable(&entry.path()) {
+                None => files.push(name),
+                Some(why) => return Err(Failure::Code { path: entry.path(), why }),
+            }
         }
     }
     files.sort();

@@ -57,7 +57,7 @@ impl Draft<'_> {
                 _ => pointers.push(format!("/{key}")),
             }
         }
-        json!({ &self.function.name: {"RESET": pointers} })
+        json!({ self.function.name.as_str(): {"RESET": pointers} })
     }
 
     fn configuration(&self) -> Value {

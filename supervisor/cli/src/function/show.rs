@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::histogram::quantile;
+use crate::histogram::Histogram;
 use crate::output::{Output, bytes, seconds, table};
 use crate::session::Session;
 use crate::units;
@@ -136,10 +136,10 @@ pub fn invocations(function: &FunctionProperties) -> String {
 
 /// Since the daemon started.
 pub fn durations(function: &FunctionProperties) -> String {
-    let count: u64 = function.durations.iter().map(|(_, count)| count).sum();
-    let Some(mean) = function.duration_sum.checked_div(count) else { return "-".to_owned() };
-    let quantile = |part| units::duration(quantile(&function.durations, part));
-    let mean = units::duration(Some(Duration::from_micros(mean)));
+    let histogram = Histogram::of(function);
+    let Some(mean) = histogram.mean() else { return "-".to_owned() };
+    let quantile = |part| units::duration(histogram.quantile(part));
+    let mean = units::duration(Some(mean));
     format!(
         "{mean} on average, p50 {}, p90 {}, p99 {}",
         quantile(0.5),

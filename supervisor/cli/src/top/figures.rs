@@ -7,7 +7,7 @@ use hedgerow_api::{ComponentProperties, FUNCTION_PACE, FunctionProperties, Objec
 use serde::Serialize;
 
 use crate::clock::Clock;
-use crate::histogram::{Buckets, difference, quantile, real};
+use crate::histogram::{Histogram, real};
 
 /// What durations, and what went wrong lately, are told of.
 const LATELY: Duration = Duration::from_secs(60);
@@ -39,7 +39,7 @@ struct Counts {
     invocations: u64,
     errors: u64,
     throttles: u64,
-    durations: Buckets,
+    durations: Histogram,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -135,15 +135,14 @@ impl History {
         let lately: Vec<_> = self.rates(invocations).collect();
         let mut known = self.0.iter().filter_map(|counted| counted.functions.get(name));
         let before = known.next();
-        let lasted = before
-            .map_or_else(Vec::new, |before| difference(&properties.durations, &before.durations));
-        let ran = lasted.iter().any(|(_, count)| *count > 0);
-        let durations = if ran { &lasted } else { &properties.durations };
+        let all = Histogram::of(&properties);
+        let lately_took = before.map(|before| all.since(&before.durations));
+        let durations = lately_took.filter(|durations| durations.count() > 0).unwrap_or(all);
         FunctionFigures {
             rate: lately.last().copied().flatten(),
             lately: lately.into_iter().flatten().collect(),
-            p50: quantile(durations, 0.5),
-            p99: quantile(durations, 0.99),
+            p50: durations.quantile(0.5),
+            p99: durations.quantile(0.99),
             has_erred: before.is_some_and(|before| properties.errors > before.errors),
             was_throttled: before.is_some_and(|before| properties.throttles > before.throttles),
             oldest: (properties.queue_depth > 0)
@@ -184,7 +183,7 @@ impl Counted {
                 invocations: one.invocations,
                 errors: one.errors,
                 throttles: one.throttles,
-                durations: one.durations.clone(),
+                durations: Histogram::of(one),
             };
             (one.name.clone(), counts)
         };
@@ -203,11 +202,14 @@ mod tests {
     use super::super::fixture::{component, function, look};
     use super::*;
 
-    fn objects(cpu_time: u64, invocations: u64, durations: Buckets) -> Objects {
+    fn objects(cpu_time: u64, invocations: u64, durations: Vec<(u64, u64)>) -> Objects {
         let component = component("f", ComponentState::Running);
+        // They lie evenly between half of each bound and the bound.
+        let duration_sum = durations.iter().map(|(bound, count)| bound * 3 / 4 * count).sum();
+        let counted = FunctionProperties { invocations, durations, duration_sum, ..function("f") };
         Objects {
             components: vec![ComponentProperties { cpu_time, ..component }],
-            functions: vec![FunctionProperties { invocations, durations, ..function("f") }],
+            functions: vec![counted],
             deployments: vec![],
         }
     }
