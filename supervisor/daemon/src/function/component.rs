@@ -92,6 +92,11 @@ impl Component {
         self.log(&[Entry { level: Level::Info, text: line.to_owned() }]);
     }
 
+    /// A line of ours about what is lost or not done.
+    pub fn warn(&self, line: &str) {
+        self.log(&[Entry { level: Level::Warn, text: line.to_owned() }]);
+    }
+
     /// A line about the function.
     pub fn say(&self, text: &str) {
         self.with_log(|log| log.say(text));

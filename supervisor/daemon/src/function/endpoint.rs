@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use hedgerow_api::GROUP;
 use hedgerow_function::endpoint::{Access, Credential, Endpoint};
-use nix::unistd::geteuid;
+use nix::unistd::{Group, getegid, geteuid};
 use serde::Deserialize;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::time::sleep;
@@ -47,10 +47,11 @@ pub enum EndpointError {
     #[error("lambda-endpoint.credentials: cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error(
-        "lambda-endpoint.credentials: others can read {}: `chown root:hedgerow` and `chmod 640` it",
-        path.display()
+        "lambda-endpoint.credentials: others can read {}: {}", path.display(), advice()
     )]
     Open { path: PathBuf },
+    #[error("lambda-endpoint.credentials: the daemon may not read {}: {}", path.display(), advice())]
+    Closed { path: PathBuf },
     #[error("lambda-endpoint.credentials: {}: {source}", path.display())]
     Parse { path: PathBuf, source: Box<toml::de::Error> },
     #[error(
@@ -179,7 +180,10 @@ async fn listen(path: &Path) -> Result<UnixListener, EndpointError> {
 }
 
 fn credentials(path: &Path) -> Result<BTreeMap<String, Credential>, EndpointError> {
-    let read = |source| EndpointError::Read { path: path.to_owned(), source };
+    let read = |source: io::Error| match source.kind() {
+        io::ErrorKind::PermissionDenied => EndpointError::Closed { path: path.to_owned() },
+        _ => EndpointError::Read { path: path.to_owned(), source },
+    };
     let mut file = File::open(path).map_err(read)?;
     let metadata = file.metadata().map_err(read)?;
     let is_ours = metadata.uid() == 0 || metadata.uid() == geteuid().as_raw();
@@ -204,6 +208,13 @@ fn credentials(path: &Path) -> Result<BTreeMap<String, Credential>, EndpointErro
         }
     }
     Ok(keys)
+}
+
+/// For the group in which this daemon is.
+fn advice() -> String {
+    let group = Group::from_gid(getegid()).ok().flatten();
+    let group = group.map_or_else(|| getegid().to_string(), |group| group.name);
+    format!("`chown root:{group}` and `chmod 640` it")
 }
 
 #[cfg(test)]

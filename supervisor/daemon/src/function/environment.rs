@@ -15,6 +15,8 @@ pub const BIN: &str = "/var/lang/bin:/var/runtime/bin:/opt/bin";
 
 const LIBRARIES: &str = "/var/lang/lib:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
 
+const PYTHON_PATH: &str = "PYTHONPATH";
+
 /// They would make runtimes speak another protocol than the Runtime API.
 const NEVER: [&str; 3] = [
     "AWS_LAMBDA_MAX_CONCURRENCY",
@@ -36,10 +38,23 @@ pub fn environment(
     all.extend(spec.environment.clone());
     all.extend(component.iter().filter(|(name, _)| is_reserved(name)).map(own));
     all.extend(reserved(spec, fence));
+    if let Some(own) = usual(spec).get(PYTHON_PATH) {
+        complete(all.entry(PYTHON_PATH.to_owned()).or_default(), own);
+    }
     for name in NEVER {
         all.remove(name);
     }
     all
+}
+
+/// Adds what a list of directories lacks: the runtime's client is found by it.
+fn complete(list: &mut String, directories: &str) {
+    for directory in directories.split(':') {
+        if !list.split(':').any(|there| there == directory) {
+            list.push(':');
+            list.push_str(directory);
+        }
+    }
 }
 
 fn own((name, value): (&String, &String)) -> (String, String) {
@@ -53,14 +68,14 @@ fn is_reserved(name: &str) -> bool {
 
 /// What a function may change.
 fn usual(spec: &FunctionSpec) -> BTreeMap<String, String> {
-    let mut usual = vec![
+    let mut usual: Vec<(&str, String)> = vec![
         ("PATH", format!("{BIN}:{PATH}")),
         ("LD_LIBRARY_PATH", LIBRARIES.to_owned()),
         ("TZ", ":UTC".to_owned()),
     ];
     match &spec.runtime {
         Runtime::Python { version } => usual.push((
-            "PYTHONPATH",
+            PYTHON_PATH,
             format!(
                 "/var/task:/opt/python/lib/python{version}/site-packages:/opt/python:/var/runtime"
             ),

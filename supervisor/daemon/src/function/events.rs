@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hedgerow_function::{
-    DeadLetter, DeadLetters, DeviceClock, EventQueue, EventSource, FunctionSpec, Instances, feed,
+    DeadLetter, DeadLetters, DeviceClock, EventQueue, EventSource, FunctionSpec, feed,
 };
 use hedgerow_ipc::model::Operation;
 use hedgerow_ipc::{Hub, JsonText, MalformedJson, Message, Principal, PublishError};
@@ -70,7 +70,7 @@ impl DeadLetters for DeadLetterTopics {
         };
         let what = format!("event {request_id} is given up ({condition}); {told}");
         tracing::warn!(component = function.name, "{what}");
-        self.instances.log(&function.name, &what);
+        self.instances.warn(&function.name, &what);
     }
 }
 

@@ -158,8 +158,7 @@ impl DaemonInstances {
     }
 
     fn component(&self, definition: &Definition) -> Result<Arc<Component>, FenceError> {
-        let known = self.known().components.get(&definition.name).and_then(Weak::upgrade);
-        if let Some(component) = known {
+        if let Some(component) = self.named(&definition.name) {
             component.becomes(&definition.version);
             return Ok(component);
         }
@@ -178,6 +177,17 @@ impl DaemonInstances {
     fn fence(&self, id: InstanceId) -> Result<FenceId, OpenError> {
         let gone = || OpenError::Machine("its fence is gone".to_owned());
         self.known().open.get(&id).map(|open| open.fence.clone()).ok_or_else(gone)
+    }
+
+    /// A line in the function's log about what is lost or not done.
+    pub fn warn(&self, function: &str, line: &str) {
+        if let Some(component) = self.named(function) {
+            component.warn(line);
+        }
+    }
+
+    fn named(&self, function: &str) -> Option<Arc<Component>> {
+        self.known().components.get(function).and_then(Weak::upgrade)
     }
 
     /// Of all instances, with the function's name.
@@ -258,8 +268,7 @@ impl Instances for DaemonInstances {
     }
 
     fn log(&self, function: &str, line: &str) {
-        let component = self.known().components.get(function).and_then(Weak::upgrade);
-        if let Some(component) = component {
+        if let Some(component) = self.named(function) {
             component.log_line(line);
         }
     }

@@ -4,15 +4,14 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hedgerow_function::{
-    Broker, Feeds, FunctionSpec, Instances, Occurrence, Place, SourceFault, message,
-};
+use hedgerow_function::{Broker, Feeds, FunctionSpec, Occurrence, Place, SourceFault, message};
 use hedgerow_ipc::{Delivery, Message, Principal, ReceiveMode};
 use hedgerow_isolation::grants::granted;
 use tokio::sync::mpsc;
 
 use crate::driver::Surroundings;
 use crate::layout::{inside, work_directory};
+use crate::settings::Settings;
 
 #[derive(Debug)]
 pub struct DaemonFeeds {
@@ -45,15 +44,20 @@ impl Feeds for DaemonFeeds {
         if let Ok(below) = path.strip_prefix(&work) {
             return Ok(Place { base: self.work(function)?, below: below.to_owned() });
         }
-        let grant = granted(&self.around.settings.grant, &function.name);
+        // As they are now: what is granted later is there at the next try.
+        let config = &self.around.layout.config;
+        let now =
+            Settings::read(config).map_err(|error| SourceFault::Failing(error.to_string()))?;
+        let grant = granted(&now.grant, &function.name);
         let place = grant.host_paths.iter().find_map(|granted| {
             let below = path.strip_prefix(granted.target()).ok()?.to_owned();
             Some(Place { base: granted.path.as_path().to_owned(), below })
         });
         place.ok_or_else(|| {
-            SourceFault::Unusable(format!(
-                "it is neither below {work} nor granted; grant it in /etc/hedgerow/hedgerow.toml: [[grant]] component = {:?}, \
+            SourceFault::Failing(format!(
+                "it is neither below {work} nor granted; grant it in {}: [[grant]] component = {:?}, \
                  host-paths = [{{ path = {path:?} }}]",
+                config.join("hedgerow.toml").display(),
                 function.name
             ))
         })
@@ -61,7 +65,7 @@ impl Feeds for DaemonFeeds {
 
     fn tell(&self, function: &str, what: &str) {
         tracing::warn!(component = function, "{what}");
-        self.around.instances.log(function, what);
+        self.around.instances.warn(function, what);
     }
 }
 
@@ -86,7 +90,7 @@ impl DaemonFeeds {
                     "{lost} messages on topics {filter:?} came faster than they could be queued, and are lost"
                 );
                 // Its own log takes so many lines and no more.
-                self.around.instances.log(&function.name, &what);
+                self.around.instances.warn(&function.name, &what);
             }
             let payload = match content {
                 Message::Json(text) => Bytes::copy_from_slice(text.as_str().as_bytes()),
@@ -107,5 +111,37 @@ impl DaemonFeeds {
             Some(slot) => Ok(self.around.layout.state.join(work_directory(*slot))),
             None => Err(SourceFault::Failing("it has no work directory yet".to_owned())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use hedgerow_function::Runtime;
+
+    use super::*;
+    use crate::fixture::Fixture;
+    use crate::function::tests::spec;
+
+    #[tokio::test]
+    async fn a_file_that_is_granted_later_is_watched_without_a_restart() {
+        let device = Fixture::new();
+        let around = Arc::clone(&device.around);
+        let config = around.layout.config.clone();
+        fs::create_dir_all(&config).expect("made");
+        let feeds = DaemonFeeds { around };
+        let function = spec(Runtime::Provided { name: "provided".to_owned() });
+        let place = || feeds.place(&function, Path::new("/data/in"));
+        let refused = place().expect_err("nothing is granted");
+        let named = config.join("hedgerow.toml").display().to_string();
+        assert!(matches!(&refused, SourceFault::Failing(why) if why.contains(&named)), "{refused}");
+        let grant = format!(
+            "[[grant]]\ncomponent = '{}'\nhost-paths = [{{ path = '/mnt', target = '/data' }}]\n",
+            function.name
+        );
+        fs::write(config.join("hedgerow.toml"), grant).expect("written");
+        let place = place().expect("it is granted");
+        assert_eq!((place.base.to_str(), place.below.to_str()), (Some("/mnt"), Some("in")));
     }
 }

@@ -134,7 +134,15 @@ fn a_function_may_change_what_is_usual_and_not_who_it_is() {
         assert_eq!(found.get(name).map(String::as_str), Some(value), "{name}");
     }
     assert!(!found.contains_key("AWS_LAMBDA_MAX_CONCURRENCY"));
-    assert!(found["PYTHONPATH"].starts_with("/var/task:/opt/python/lib/python3.11/site-packages:"));
+    let usual = "/var/task:/opt/python/lib/python3.11/site-packages:/opt/python:/var/runtime";
+    assert_eq!(found["PYTHONPATH"], usual);
+    // The runtime's client is found whatever the function adds.
+    let variables = [("PYTHONPATH".to_owned(), "/var/task/lib:/opt/python".to_owned())].into();
+    let spec = FunctionSpec { environment: variables, ..spec };
+    let found = environment(&component, &setenv, &spec, &fresh_id(3));
+    let completed =
+        "/var/task/lib:/opt/python:/var/task:/opt/python/lib/python3.11/site-packages:/var/runtime";
+    assert_eq!(found["PYTHONPATH"], completed);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hedgerow_component::ComponentName;
 use hedgerow_function::v1::{Destination, Device, DeviceError, Sdk};
-use hedgerow_function::{Broker, FunctionSpec, Instances};
+use hedgerow_function::{Broker, FunctionSpec};
 use hedgerow_ipc::model::Operation;
 use hedgerow_ipc::{Action, Denied, Message, Principal, PublishError};
 use serde_json::Value;
@@ -90,7 +90,7 @@ impl Device for DaemonDevice {
 
     fn tell(&self, function: &str, what: &str) {
         // Its own log takes so many lines and no more.
-        self.around.instances.log(function, what);
+        self.around.instances.warn(function, what);
     }
 }
 

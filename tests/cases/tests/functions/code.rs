@@ -1,11 +1,12 @@
 //! Where a function's code, its layers and its runtime come from.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use hedgerow_harness::{Draft, Hedgerow, PATIENCE, eventually, runtimes};
+use hedgerow_harness::{Draft, Hedgerow, PATIENCE, Said, eventually, runtimes};
 use tempfile::TempDir;
 
 use super::{Code, NAME, bootstrap, create, run};
@@ -70,6 +71,9 @@ fn the_images_runtimes_run_functions_that_share_a_layer() -> Result<()> {
         ensure!(answer(&hedgerow, name, r#""you""#)? == r#""hello you""#);
     }
 
+    let kept = hedgerow.say(&["function", "delete", LAYER])?;
+    ensure!(kept.code == Some(1) && kept.stderr.contains("no function"), "{kept:?}");
+
     // One that stays stopped is there, and says so, also to those who ask the next daemon.
     hedgerow.run(&["stop", names[0]])?;
     hedgerow.kill_daemon()?;
@@ -100,6 +104,41 @@ fn zip(path: &str, text: &str) -> Result<Vec<u8>> {
 }
 
 /// Without a runtime on the device: one brings Lambda's client for Python along, one is compiled.
+#[test]
+fn code_that_cannot_be_packed_or_run_is_refused_with_what_to_do() -> Result<()> {
+    let hedgerow = Hedgerow::start("")?;
+    let table = [
+        ("#!/bin/sh\r\n", 0o755, "ends with a carriage return"),
+        ("#!/usr/bin/nosuch\n", 0o755, "is not): No such file"),
+        ("#!/bin/sh\n", 0o644, "chmod +x"),
+        ("text", 0o755, "no program for this machine"),
+    ];
+    for (bootstrap, mode, why) in table {
+        let code = Code::new("bootstrap", bootstrap)?;
+        fs::set_permissions(code.path().join("bootstrap"), Permissions::from_mode(mode))?;
+        run(&hedgerow, &create(&code, "any", "provided", &[]))?;
+        let said = hedgerow.say(&["invoke", NAME])?;
+        ensure!(said.code == Some(1) && said.stdout.contains(why), "{said:?}");
+    }
+    let code = Code::new("bootstrap", "")?;
+    let create = create(&code, "any", "provided", &[]);
+    let words = |create: &[String]| -> Result<Said> {
+        hedgerow.say(&create.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    for (make, why) in [("mkfifo", "no regular file"), ("ln -s /usr", "link to a directory")] {
+        let made = format!("{make} {}/odd", code.path().display());
+        ensure!(Command::new("sh").args(["-c", &made]).status()?.success());
+        let said = words(&create)?;
+        ensure!(said.code == Some(1) && said.stderr.contains(why), "{said:?}");
+        fs::remove_file(code.path().join("odd"))?;
+    }
+    let elsewhere = code.path().join("elsewhere").display().to_string();
+    let named = create.iter().map(|word| if word == NAME { &elsewhere } else { word }.to_owned());
+    let said = words(&named.collect::<Vec<_>>())?;
+    ensure!(said.code == Some(2) && !Path::new(&elsewhere).exists(), "{said:?}");
+    hedgerow.finish()
+}
+
 #[test]
 fn a_function_may_bring_its_own_runtime() -> Result<()> {
     let hedgerow = Hedgerow::start("")?;
