@@ -120,6 +120,9 @@ impl From<zbus::Error> for Failure {
 fn daemon_of(bus: &Bus) -> String {
     match bus {
         Bus::System => "hedgerow.service".to_owned(),
-        Bus::Root(root) => format!("`hedgerowd --root {}`", root.display()),
+        Bus::Root(root) => {
+            let root = root.display();
+            format!("`hedgerowd --root {root}`, whose bus is root's and its own,")
+        }
     }
 }
