@@ -12,6 +12,7 @@ mod reader;
 mod runtime;
 #[cfg(test)]
 mod tests;
+mod topic;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

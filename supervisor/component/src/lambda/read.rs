@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::container::container;
 use super::fault::{At, InvalidLambda};
 use super::reader::{Place, Reader};
+use super::topic::{self, MalformedTopic};
 use super::{Lambda, Runtime, Source};
 use crate::recipe::{Manifest, Recipe, Unarchive};
 
@@ -123,7 +124,9 @@ fn read(
         max_event_age,
         retries,
         retry_delay,
-        dead_letter_topic: hedgerow.get("deadLetterTopic").and_then(|p| reader.text(&p)),
+        dead_letter_topic: hedgerow
+            .get("deadLetterTopic")
+            .and_then(|p| checked_topic(reader, &p, topic::check)),
         ephemeral_storage: u64::from(storage) * MIB,
         aliases: aliases(reader, &hedgerow),
         layers: hedgerow.get("layers").map(|p| names(reader, &p)).unwrap_or_default(),
@@ -271,7 +274,8 @@ fn sources(reader: &mut Reader, root: &Place<'_>, hedgerow: &Place<'_>) -> Vec<S
     for item in topics.map(|place| reader.items(&place)).unwrap_or_default() {
         let types = [("PUB_SUB", false), ("IOT_CORE", true)];
         let cloud = item.get("type").and_then(|p| reader.word(&p, &types)).unwrap_or(false);
-        let Some(topic) = required(reader, &item, "topic") else { continue };
+        let Some(place) = required(reader, &item, "topic") else { continue };
+        let Some(topic) = checked_topic(reader, &place, topic::check_filter) else { continue };
         if cloud {
             reader
                 .notice(&item, format!("there is no cloud link yet: nothing is heard on {topic}"));
@@ -279,9 +283,10 @@ fn sources(reader: &mut Reader, root: &Place<'_>, hedgerow: &Place<'_>) -> Vec<S
         sources.push(if cloud { Source::IotCore(topic) } else { Source::Topic(topic) });
     }
     for item in items(reader, hedgerow, "schedules") {
-        let Some(expression) = required(reader, &item, "expression") else { continue };
+        let Some(place) = required(reader, &item, "expression") else { continue };
+        let Some(expression) = reader.text(&place) else { continue };
         let input = item.get("input").map(|place| place.value.clone());
-        let pointer = format!("{}/expression", item.pointer);
+        let pointer = place.pointer;
         sources.push(Source::Schedule { expression, input, pointer });
     }
     for item in items(reader, hedgerow, "files") {
@@ -290,12 +295,26 @@ fn sources(reader: &mut Reader, root: &Place<'_>, hedgerow: &Place<'_>) -> Vec<S
     sources
 }
 
-fn required(reader: &mut Reader, item: &Place<'_>, key: &str) -> Option<String> {
-    match item.get(key) {
-        Some(place) => reader.text(&place),
-        None => {
-            reader.wrong(item, format!("{key} is missing"));
+/// As far as the check lets it pass.
+fn checked_topic(
+    reader: &mut Reader,
+    place: &Place<'_>,
+    check: impl Fn(&str) -> Result<(), MalformedTopic>,
+) -> Option<String> {
+    let topic = reader.text(place)?;
+    match check(&topic) {
+        Ok(()) => Some(topic),
+        Err(MalformedTopic { message, advice }) => {
+            reader.fault(At::Configuration(place.pointer.clone()), message, advice);
             None
         }
     }
+}
+
+fn required<'v>(reader: &mut Reader, item: &Place<'v>, key: &str) -> Option<Place<'v>> {
+    let place = item.get(key);
+    if place.is_none() {
+        reader.wrong(item, format!("{key} is missing"));
+    }
+    place
 }

@@ -223,6 +223,7 @@ fn each_fault_names_its_place() {
         ("/containerParams/devices/0/path", json!("/etc/passwd"), "/containerParams/devices/0"),
         ("/pubsubTopics/0/type", json!("KAFKA"), "/pubsubTopics/0/type"),
         ("/pubsubTopics/0/topic", json!(null), "/pubsubTopics/0"),
+        ("/pubsubTopics/1/topic", json!("a/+x"), "/pubsubTopics/1/topic"),
         ("/pubsubTopics", json!(7), "/pubsubTopics"),
         (
             "/lambdaExecutionParameters/EnvironmentVariables",
@@ -234,6 +235,7 @@ fn each_fault_names_its_place() {
             json!({"A": {}}),
             "/lambdaExecutionParameters/EnvironmentVariables/A",
         ),
+        ("/hedgerow", json!({"deadLetterTopic": "a/#"}), "/hedgerow/deadLetterTopic"),
         ("/hedgerow", json!({"layers": ["a b"]}), "/hedgerow/layers/0"),
         ("/hedgerow", json!({"aliases": {"7": "8"}}), "/hedgerow/aliases"),
         ("/hedgerow", json!({"schedules": [{}]}), "/hedgerow/schedules/0"),
@@ -249,6 +251,37 @@ fn each_fault_names_its_place() {
         let faults = with(change).unwrap_err().faults;
         let places: Vec<_> = faults.iter().map(|fault| fault.at.clone()).collect();
         assert_eq!(places, [At::Configuration(at.into())], "{pointer} {value}: {faults:?}");
+    }
+}
+
+#[test]
+fn topics_that_the_broker_would_not_take_are_refused() {
+    let faults = |key: &str, value: Value| {
+        let lambda = with(|configuration| configuration[key] = value);
+        lambda.map_or_else(|invalid| invalid.to_string(), |_| String::new())
+    };
+    let long = "x".repeat(4097);
+    for (topic, as_filter, as_dead_letter) in [
+        ("a/b", "", ""),
+        ("/", "", ""),
+        ("$a/b c/ü", "", ""),
+        ("#", "", "must not contain"),
+        ("a/+/+/#", "", "must not contain"),
+        ("a*b", "", "must not contain"),
+        ("a#", "# must be the last level", "must not contain"),
+        ("a#b", "# must be the last level", "must not contain"),
+        ("#/x", "# must be the last level", "must not contain"),
+        ("a/+x", "+ must be a level", "must not contain"),
+        ("", "must not be empty", "must not be empty"),
+        (&long, "4097 bytes is longer than the 4096", "4097 bytes"),
+    ] {
+        for kind in ["PUB_SUB", "IOT_CORE"] {
+            let said = faults("pubsubTopics", json!([{"topic": topic, "type": kind}]));
+            assert!(said.contains(as_filter) && said.is_empty() == as_filter.is_empty(), "{said}");
+        }
+        let said = faults("hedgerow", json!({"deadLetterTopic": topic}));
+        let is_expected = said.is_empty() == as_dead_letter.is_empty();
+        assert!(is_expected && said.contains(as_dead_letter), "{topic}: {said}");
     }
 }
 
