@@ -70,6 +70,11 @@ fn memory(reader: &mut Reader, parameters: &Place<'_>) -> u64 {
 }
 
 fn volume(reader: &mut Reader, item: &Place<'_>) -> Option<Volume> {
+    if item.value.is_string() {
+        let shape = r#"{"source": "/srv/data", "destination": "/data"}"#;
+        reader.wrong(item, format!("expected a map, {shape} say, found text"));
+        return None;
+    }
     let source = path(reader, item, ["source", "sourcePath"]);
     let keys = ["destination", "destinationPath"];
     let destination = path(reader, item, keys);

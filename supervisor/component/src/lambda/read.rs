@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::container::container;
 use super::fault::{At, InvalidLambda};
@@ -225,7 +225,7 @@ pub(super) fn items<'v>(reader: &mut Reader, of: &Place<'v>, key: &str) -> Vec<P
 /// An absolute path without `..`.
 pub(super) fn path(reader: &mut Reader, item: &Place<'_>, keys: [&str; 2]) -> Option<String> {
     let Some(place) = item.any(keys) else {
-        reader.wrong(item, format!("{} is missing", keys[0]));
+        missing(reader, item, keys[0]);
         return None;
     };
     let path = reader.text(&place)?;
@@ -314,7 +314,18 @@ fn checked_topic(
 fn required<'v>(reader: &mut Reader, item: &Place<'v>, key: &str) -> Option<Place<'v>> {
     let place = item.get(key);
     if place.is_none() {
-        reader.wrong(item, format!("{key} is missing"));
+        missing(reader, item, key);
     }
     place
+}
+
+/// A plain text is taken for what the key was to say.
+fn missing(reader: &mut Reader, item: &Place<'_>, key: &str) {
+    let message = match item.value {
+        Value::String(text) => {
+            format!("expected a map, {}, found the text alone", json!({ key: text }))
+        }
+        _ => format!("{key} is missing"),
+    };
+    reader.wrong(item, message);
 }

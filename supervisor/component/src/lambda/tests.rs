@@ -255,6 +255,26 @@ fn each_fault_names_its_place() {
 }
 
 #[test]
+fn a_text_in_the_place_of_a_map_is_told_the_map() {
+    for (list, text, says) in [
+        ("/pubsubTopics", "a/b", r#"expected a map, {"topic":"a/b"}, found"#),
+        ("/hedgerow/schedules", "rate(5 minutes)", r#"{"expression":"rate(5 minutes)"}"#),
+        ("/hedgerow/files", "/data/in", r#"{"path":"/data/in"}"#),
+        ("/containerParams/devices", "/dev/video0", r#"{"path":"/dev/video0"}"#),
+        ("/containerParams/volumes", "/a:/b", r#""destination": "/data"} say, found text"#),
+    ] {
+        let invalid = with(|configuration| {
+            configuration["hedgerow"] = json!({"schedules": [], "files": []});
+            *configuration.pointer_mut(list).unwrap() = json!([text]);
+        });
+        let faults = invalid.unwrap_err().faults;
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert_eq!(faults[0].at, At::Configuration(format!("{list}/0")));
+        assert!(faults[0].message.contains(says), "{}", faults[0]);
+    }
+}
+
+#[test]
 fn topics_that_the_broker_would_not_take_are_refused() {
     let faults = |key: &str, value: Value| {
         let lambda = with(|configuration| configuration[key] = value);
