@@ -77,6 +77,14 @@ impl FromStr for Runtime {
 
     fn from_str(name: &str) -> Result<Self, UnknownRuntime> {
         let refuse = |advice| Err(UnknownRuntime { name: name.to_owned(), advice });
+        let small = name.to_ascii_lowercase();
+        if small != name {
+            let advice = small.parse::<Self>().map_or_else(
+                |unknown| unknown.advice,
+                |_| "write it in small letters, as Lambda does",
+            );
+            return refuse(advice);
+        }
         let language = |language: Language, version: &str| {
             let number = version.parse().ok().filter(|number| language.versions().contains(number));
             match number {
@@ -91,6 +99,8 @@ impl FromStr for Runtime {
             language(Language::Node, version.split('.').next().unwrap_or_default())
         } else if name == "provided" || name.starts_with("provided.") {
             Ok(Self::Provided(name.to_owned()))
+        } else if matches!(name, "python" | "python3") {
+            refuse("say which: python3.11, for example")
         } else if name.starts_with("python") {
             refuse("port the function to Python 3")
         } else if name == "go1.x" || name.ends_with("executable") {

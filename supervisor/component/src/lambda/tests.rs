@@ -313,6 +313,12 @@ fn variables_that_make_no_function_are_refused() {
         ("AWS_GREENGRASS_LAMBDA_RUNTIME", Some("ruby2.7"), "executable named bootstrap"),
         ("AWS_GREENGRASS_LAMBDA_RUNTIME", Some("dotnet6"), "executable named bootstrap"),
         ("AWS_GREENGRASS_LAMBDA_RUNTIME", Some("python2.7"), "port the function to Python 3"),
+        ("AWS_GREENGRASS_LAMBDA_RUNTIME", Some("python3"), "say which: python3.11"),
+        ("AWS_GREENGRASS_LAMBDA_RUNTIME", Some("python"), "say which: python3.11"),
+        ("AWS_GREENGRASS_LAMBDA_RUNTIME", Some("Python3"), "say which: python3.11"),
+        ("AWS_GREENGRASS_LAMBDA_RUNTIME", Some("Python3.11"), "write it in small letters"),
+        ("AWS_GREENGRASS_LAMBDA_RUNTIME", Some("NodeJS20.X"), "write it in small letters"),
+        ("AWS_GREENGRASS_LAMBDA_RUNTIME", Some("Java11"), "executable named bootstrap"),
         ("AWS_GREENGRASS_LAMBDA_RUNTIME", Some("python3.99"), "there is python3.6 and later"),
         ("AWS_GREENGRASS_LAMBDA_RUNTIME", Some("nodejs6.10"), "nodejs8.x and later"),
         (
