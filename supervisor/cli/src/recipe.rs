@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use hedgerow_component::check::{Choice, Function, ManifestReport, Report, check};
 use hedgerow_component::recipe::MAX_BYTES;
 use hedgerow_component::{Finding, Platform, Severity};
+use hedgerow_function::Schedule;
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -59,12 +60,16 @@ pub fn run(
 fn report(path: &Path, device: &Platform) -> Report {
     let file = path.display().to_string();
     match read(path) {
-        Ok(bytes) => check(&file, &bytes, device),
+        Ok(bytes) => check(&file, &bytes, device, schedule),
         Err(error) => {
             let findings = vec![Finding::of_file(&file, format!("cannot be read: {error}"), "")];
             Report { file, recipe: None, platform: device.clone(), findings }
         }
     }
+}
+
+fn schedule(expression: &str) -> Result<(), String> {
+    expression.parse::<Schedule>().map(drop).map_err(|invalid| invalid.to_string())
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {

@@ -70,6 +70,43 @@ fn errors_have_an_exit_code_and_a_place() {
 }
 
 #[test]
+fn a_function_s_schedules_are_read_as_its_deployment_reads_them() {
+    let root = directory();
+    let function = |expression: &str| {
+        let text = format!(
+            "\
+RecipeFormatVersion: '2020-01-25'
+ComponentName: com.example.F
+ComponentVersion: 1.0.0
+ComponentType: aws.greengrass.lambda
+ComponentConfiguration:
+  DefaultConfiguration:
+    hedgerow:
+      schedules: [{{expression: '{expression}'}}]
+Lifecycle:
+  setenv:
+    AWS_GREENGRASS_LAMBDA_RUNTIME: python3.11
+    AWS_GREENGRASS_LAMBDA_FUNCTION_HANDLER: app.handler
+Manifests: [{{Artifacts: [{{Uri: 'greengrass:f.zip', Unarchive: ZIP}}]}}]
+"
+        );
+        fs::write(root.path().join("f.yaml"), text).unwrap();
+        let output = check(&root, &["f.yaml"]);
+        (output.status.success(), self::text(&output.stdout))
+    };
+    for (expression, says) in [
+        ("cron(5 * * * *)", "f.yaml:8:20: error: cron(5 * * * *) has 5 fields, not 6"),
+        ("rate(0 minutes)", "a number from 1"),
+        ("every hour", "neither rate(value unit) nor cron("),
+    ] {
+        let (is_sound, shown) = function(expression);
+        assert!(!is_sound && shown.contains(says), "{shown}");
+    }
+    let (is_sound, shown) = function("cron(5 * * * ? *)");
+    assert!(is_sound, "{shown}");
+}
+
+#[test]
 fn another_platform_chooses_another_manifest() {
     let root = directory();
     let choices = |arguments: &[&str]| -> Vec<Value> {

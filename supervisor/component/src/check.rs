@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::builtins::{Builtin, Service};
 use crate::finding::{Finding, Severity};
-use crate::lambda::{At, Fault, InvalidLambda, Lambda, Notice};
+use crate::lambda::{self, At, Fault, InvalidLambda, Lambda, Notice};
 use crate::platform::{Mismatch, Platform};
 use crate::recipe::{ComponentType, Manifest, Parsed, Place, Places, Recipe};
 use crate::variables::{Scope, Values};
@@ -76,8 +76,13 @@ impl Report {
     }
 }
 
-/// Checks a file as a device with this platform would read it.
-pub fn check(file: &str, bytes: &[u8], platform: &Platform) -> Report {
+/// Checks a file as a device with this platform would read it. `schedule`: why an expression is no schedule.
+pub fn check(
+    file: &str,
+    bytes: &[u8],
+    platform: &Platform,
+    schedule: impl Fn(&str) -> Result<(), String>,
+) -> Report {
     let report = |recipe, mut findings: Vec<Finding>| {
         findings.sort_by_key(|finding| (finding.line, finding.column));
         Report { file: file.to_owned(), recipe, platform: platform.clone(), findings }
@@ -98,8 +103,10 @@ pub fn check(file: &str, bytes: &[u8], platform: &Platform) -> Report {
     }));
     findings.extend(recipe.dependencies.keys().filter_map(|name| built_in(&recipe, name.as_str())));
     findings.extend(images(&recipe));
-    let lambda =
-        chosen.and_then(|index| Some((index, lambda(&recipe, recipe.manifests.get(index)?)?)));
+    let lambda = chosen.and_then(|index| {
+        let manifest = recipe.manifests.get(index)?;
+        Some((index, lambda(&recipe, manifest, schedule)?))
+    });
     let function = lambda.and_then(|(manifest, lambda)| {
         findings.extend(of_function(file, bytes, manifest, &lambda));
         lambda.ok().map(Function::of)
@@ -109,7 +116,11 @@ pub fn check(file: &str, bytes: &[u8], platform: &Platform) -> Report {
 }
 
 /// As it would be with nothing but its recipe's configuration.
-fn lambda(recipe: &Recipe, manifest: &Manifest) -> Option<Result<Lambda, InvalidLambda>> {
+fn lambda(
+    recipe: &Recipe,
+    manifest: &Manifest,
+    schedule: impl Fn(&str) -> Result<(), String>,
+) -> Option<Result<Lambda, InvalidLambda>> {
     if recipe.kind != ComponentType::Lambda {
         return None;
     }
@@ -124,7 +135,18 @@ fn lambda(recipe: &Recipe, manifest: &Manifest) -> Option<Result<Lambda, Invalid
         Scope { own: values, dependencies: BTreeMap::new(), root_path: "/", thing_name: None };
     let setenv = manifest.lifecycle.setenv.iter();
     let setenv = setenv.map(|(key, value)| (key.clone(), scope.interpolate(value).text)).collect();
-    Some(Lambda::read(recipe, manifest, setenv, &configuration))
+    let read = Lambda::read(recipe, manifest, setenv, &configuration);
+    let schedules = lambda::schedules(&configuration).into_iter();
+    let wrong = schedules.filter_map(|(at, expression)| {
+        let message = schedule(&expression).err()?;
+        Some(Fault { at, message, advice: String::new() })
+    });
+    let wrong: Vec<Fault> = wrong.collect();
+    if wrong.is_empty() {
+        return Some(read);
+    }
+    let faults = read.map_or_else(|invalid| invalid.faults, |_| vec![]);
+    Some(Err(InvalidLambda { faults: [faults, wrong].concat() }))
 }
 
 impl Function {

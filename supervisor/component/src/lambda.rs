@@ -23,6 +23,7 @@ use serde_json::Value;
 pub use container::LEAST_MEMORY;
 pub use dependencies::{Dependencies, dependencies};
 pub use fault::{At, Fault, InvalidLambda, Notice};
+pub(crate) use read::schedules;
 pub use runtime::{Language, Runtime, UnknownRuntime};
 
 /// What a function is, with every variable filled in.

@@ -122,7 +122,7 @@ fn device() -> Platform {
 #[test]
 fn each_recipe_is_read_as_its_author_means_it() {
     for (file, outcome, warnings) in RECIPES {
-        let report = check(file, &read(file), &device());
+        let report = check(file, &read(file), &device(), |_| Ok(()));
         match outcome {
             Uses(number, steps) => uses(&report, *number, steps),
             Refused(word) => {
@@ -176,7 +176,7 @@ fn the_most_particular_manifest_is_found_on_its_device() {
         ("custom-attribute.yaml", with("x86_64").with("accelerator", "tpu-v3"), 2),
         ("two-platforms.yaml", Platform::default().with("os", "windows"), 1),
     ] {
-        let report = check(file, &read(file), &device);
+        let report = check(file, &read(file), &device, |_| Ok(()));
         let manifests = report.recipe.unwrap().manifests;
         assert_eq!(manifests[number - 1].choice, Choice::Chosen, "{file} on {device}");
     }

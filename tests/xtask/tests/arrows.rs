@@ -56,7 +56,11 @@ const ROOMS: &[Room] = &[
         ],
         &["libcontainer", "libseccomp"],
     ),
-    room("hedgerow-cli", &["hedgerow-api", "hedgerow-component"], &["libcontainer", "redb"]),
+    room(
+        "hedgerow-cli",
+        &["hedgerow-api", "hedgerow-component", "hedgerow-function"],
+        &["libcontainer", "redb"],
+    ),
     room("hedgerow-guest", &[], &[]),
     // A user's own program.
     room("echo-rust", &[], &[]),

@@ -127,7 +127,8 @@ mod tests {
         let line = Line::try_parse_from(line.split(' ')).unwrap();
         let FunctionCommand::Create(function) = line.command else { panic!("create") };
         let text = Draft { function: &function, version: "1.2.3" }.recipe().to_string();
-        let report = check("function.json", text.as_bytes(), &Platform::of_this_machine());
+        let report =
+            check("function.json", text.as_bytes(), &Platform::of_this_machine(), |_| Ok(()));
         assert!(report.is_sound(), "{:?}", report.findings);
         Recipe::parse("function.json", text.as_bytes()).unwrap().recipe
     }

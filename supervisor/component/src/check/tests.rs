@@ -23,6 +23,14 @@ fn device(machine: &str) -> Platform {
     Platform::from_uname("Linux", machine)
 }
 
+/// As a device whose schedules all begin with `rate` reads it.
+fn check(file: &str, bytes: &[u8], platform: &Platform) -> Report {
+    super::check(file, bytes, platform, |expression| match expression.starts_with("rate") {
+        true => Ok(()),
+        false => Err(format!("{expression:?} is no schedule")),
+    })
+}
+
 #[test]
 fn a_report_says_which_manifest_and_why_not_the_others() {
     let report = check("a.yaml", RECIPE.as_bytes(), &device("x86_64"));
@@ -123,4 +131,20 @@ fn what_is_said_of_a_function_names_the_line() {
     let found = findings(&sound);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].starts_with("a.yaml:9:7: warning: an instance has 16384 KB"), "{found:?}");
+}
+
+#[test]
+fn a_schedule_is_judged_whatever_else_is_wrong() {
+    let schedules = "    hedgerow:
+      schedules:
+        - {expression: rate(1 day)}
+        - {expression: cron(5), input: {}}
+Manifests:";
+    let text = FUNCTION.replacen("Manifests:", schedules, 1);
+    let found = check("a.yaml", text.as_bytes(), &device("x86_64")).findings;
+    let schedule = found.iter().find(|finding| finding.message.contains("no schedule"));
+    let schedule = schedule.unwrap_or_else(|| panic!("{found:?}"));
+    assert_eq!((found.len(), schedule.severity), (5, Severity::Error));
+    assert_eq!((schedule.line, schedule.column), (15, 12));
+    assert!(schedule.pointer.ends_with("/hedgerow/schedules/1/expression"), "{schedule}");
 }

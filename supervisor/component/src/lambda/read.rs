@@ -64,6 +64,20 @@ pub(super) fn layers(configuration: &Map<String, Value>) -> Vec<String> {
     place.map(|place| names(&mut unheard, &place)).unwrap_or_default()
 }
 
+/// The expressions of a function's schedules with that configuration, as far as they are texts, and where they stand: to judge
+/// them is the business of those who carry them out.
+pub(crate) fn schedules(configuration: &Value) -> Vec<(At, String)> {
+    let Some(hedgerow) = Place::root(configuration).get("hedgerow") else { return vec![] };
+    let mut unheard = Reader::default();
+    let schedules = items(&mut unheard, &hedgerow, "schedules").into_iter();
+    let expressions = schedules.filter_map(|item| {
+        let place = item.get("expression")?;
+        let text = unheard.text(&place)?;
+        Some((At::Configuration(place.pointer), text))
+    });
+    expressions.collect()
+}
+
 /// `None` only together with a fault.
 fn read(
     reader: &mut Reader,
