@@ -103,12 +103,12 @@ pub fn check(
     }));
     findings.extend(recipe.dependencies.keys().filter_map(|name| built_in(&recipe, name.as_str())));
     findings.extend(images(&recipe));
-    let lambda = chosen.and_then(|index| {
+    let function = chosen.and_then(|index| {
         let manifest = recipe.manifests.get(index)?;
-        Some((index, lambda(&recipe, manifest, schedule)?))
-    });
-    let function = lambda.and_then(|(manifest, lambda)| {
-        findings.extend(of_function(file, bytes, manifest, &lambda));
+        let parts = Parts { file, places: Places::read(file, bytes), manifest: index };
+        findings.extend(not_a_function(&recipe, manifest, &parts));
+        let lambda = lambda(&recipe, manifest, schedule)?;
+        findings.extend(of_function(&parts, &lambda));
         lambda.ok().map(Function::of)
     });
     let (name, version) = (recipe.name.to_string(), recipe.version.to_string());
@@ -160,47 +160,67 @@ impl Function {
     }
 }
 
-/// `manifest`: the number of the one that was read.
-fn of_function(
-    file: &str,
-    bytes: &[u8],
-    manifest: usize,
-    lambda: &Result<Lambda, InvalidLambda>,
-) -> Vec<Finding> {
-    let places = Places::read(file, bytes);
-    let finding = |severity, at: &At, message: &str, advice: &str| {
-        let ways = match at {
-            At::Configuration(pointer) => {
-                vec![format!("/ComponentConfiguration/DefaultConfiguration{pointer}")]
-            }
-            // The manifest's own lifecycle is used in the place of the recipe's.
-            At::Variable(name) => ["", &format!("/Manifests/{manifest}")]
-                .map(|of| format!("{of}/Lifecycle/Setenv/{name}"))
-                .into(),
-            At::Artifacts => vec![format!("/Manifests/{manifest}/Artifacts")],
-        };
-        let found = ways.iter().filter_map(|way| Some(places.as_ref()?.find(way)));
-        let place = found.max_by_key(|place| place.depth);
-        let of_file = Finding { severity, ..Finding::of_file(file, message, advice) };
-        match place {
-            Some(Place { at, pointer, .. }) => {
-                Finding { line: at.line, column: at.column, pointer, ..of_file }
-            }
-            None => of_file,
-        }
-    };
+fn of_function(parts: &Parts<'_>, lambda: &Result<Lambda, InvalidLambda>) -> Vec<Finding> {
     match lambda {
         Ok(lambda) => {
             let notices = lambda.notices.iter();
             notices
-                .map(|Notice { at, message }| finding(Severity::Warning, at, message, ""))
+                .map(|Notice { at, message }| parts.finding(Severity::Warning, at, message, ""))
                 .collect()
         }
         Err(invalid) => {
             let faults = invalid.faults.iter();
             faults
-                .map(|Fault { at, message, advice }| finding(Severity::Error, at, message, advice))
+                .map(|Fault { at, message, advice }| {
+                    parts.finding(Severity::Error, at, message, advice)
+                })
                 .collect()
+        }
+    }
+}
+
+/// A function's recipe without its type is a component that has nothing to run.
+fn not_a_function(recipe: &Recipe, manifest: &Manifest, parts: &Parts<'_>) -> Option<Finding> {
+    if recipe.kind != ComponentType::Generic {
+        return None;
+    }
+    let mut variables = manifest.lifecycle.setenv.keys();
+    let name = variables.find(|name| name.starts_with("AWS_GREENGRASS_LAMBDA_"))?;
+    let message = format!("{name} makes no function of a component of the type {}", recipe.kind);
+    let advice = "add ComponentType: aws.greengrass.lambda";
+    Some(parts.finding(Severity::Warning, &At::Variable(name.clone()), &message, advice))
+}
+
+/// What a function is made of, in a recipe's file.
+struct Parts<'f> {
+    file: &'f str,
+    places: Option<Places>,
+    /// The number of the manifest that is used.
+    manifest: usize,
+}
+
+impl Parts<'_> {
+    fn finding(&self, severity: Severity, at: &At, message: &str, advice: &str) -> Finding {
+        let manifest = format!("/Manifests/{}", self.manifest);
+        let ways = match at {
+            At::Configuration(pointer) => {
+                vec![format!("/ComponentConfiguration/DefaultConfiguration{pointer}")]
+            }
+            // The manifest's own lifecycle is used in the place of the recipe's.
+            At::Variable(name) => {
+                [manifest.as_str(), ""].map(|of| format!("{of}/Lifecycle/Setenv/{name}")).into()
+            }
+            At::Artifacts => vec![format!("{manifest}/Artifacts")],
+        };
+        let found = ways.iter().filter_map(|way| Some((way, self.places.as_ref()?.find(way))));
+        // Of which the least is missing.
+        let place = found.min_by_key(|(way, place)| way.split('/').count() - place.depth);
+        let of_file = Finding { severity, ..Finding::of_file(self.file, message, advice) };
+        match place {
+            Some((_, Place { at, pointer, .. })) => {
+                Finding { line: at.line, column: at.column, pointer, ..of_file }
+            }
+            None => of_file,
         }
     }
 }

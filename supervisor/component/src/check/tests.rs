@@ -148,3 +148,30 @@ Manifests:";
     assert_eq!((schedule.line, schedule.column), (15, 12));
     assert!(schedule.pointer.ends_with("/hedgerow/schedules/1/expression"), "{schedule}");
 }
+
+#[test]
+fn a_function_without_its_type_is_told_the_type() {
+    let told = |text: &str| -> Vec<String> {
+        let report = check("a.json", text.as_bytes(), &device("x86_64"));
+        let findings = report.findings.iter().map(ToString::to_string);
+        findings.filter(|found| found.contains("makes no function")).collect()
+    };
+    let shared = include_str!("../../tests/recipes/lambda.json");
+    let own = r#"{"RecipeFormatVersion": "2020-01-25", "ComponentName": "a", "ComponentVersion": "1.0.0",
+"Manifests": [{"Platform": {"os": "windows"}}, {"Lifecycle": {"run": "echo", "setenv": {
+"AWS_GREENGRASS_LAMBDA_RUNTIME": "python3.11"}}}]}"#;
+    for (text, place) in [
+        (shared.replace("\"ComponentType\": \"aws.greengrass.lambda\",", ""), "a.json:64:7: "),
+        (own.to_owned(), "a.json:3:1: "),
+    ] {
+        let told = told(&text);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with(&format!("{place}warning: AWS_GREENGRASS_LAMBDA_")),
+            "{told:?}"
+        );
+        assert!(told[0].ends_with("; add ComponentType: aws.greengrass.lambda"), "{told:?}");
+    }
+    assert_eq!(told(shared), Vec::<String>::new());
+    assert_eq!(told(&own.replace("AWS_GREENGRASS_LAMBDA_", "MY_")), Vec::<String>::new());
+}

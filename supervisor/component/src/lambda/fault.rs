@@ -8,7 +8,7 @@ pub enum At {
     /// RFC 6901, from the root of the configuration.
     Configuration(String),
     /// A variable of the lifecycle's `setenv`.
-    Variable(&'static str),
+    Variable(String),
     Artifacts,
 }
 

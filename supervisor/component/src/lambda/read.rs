@@ -89,7 +89,11 @@ fn read(
     let runtime = runtime(reader, &setenv);
     let handler = variable(&setenv, HANDLER).map(str::to_owned);
     if handler.is_none() {
-        reader.fault(At::Variable(HANDLER), "is missing", "name the function's handler there");
+        reader.fault(
+            At::Variable(HANDLER.to_owned()),
+            "is missing",
+            "name the function's handler there",
+        );
     }
     let archive = archive(reader, manifest, &setenv);
     let (arn, qualifier) = arn(variable(&setenv, ARN).or(recipe.source.as_deref()));
@@ -167,13 +171,13 @@ fn variable<'e>(setenv: &'e BTreeMap<String, String>, name: &str) -> Option<&'e 
 fn runtime(reader: &mut Reader, setenv: &BTreeMap<String, String>) -> Option<Runtime> {
     let Some(name) = variable(setenv, RUNTIME) else {
         let advice = "name the function's runtime there, python3.11 say";
-        reader.fault(At::Variable(RUNTIME), "is missing", advice);
+        reader.fault(At::Variable(RUNTIME.to_owned()), "is missing", advice);
         return None;
     };
     match name.parse::<Runtime>() {
         Ok(runtime) => Some(runtime),
         Err(error) => {
-            reader.fault(At::Variable(RUNTIME), error.to_string(), error.advice);
+            reader.fault(At::Variable(RUNTIME.to_owned()), error.to_string(), error.advice);
             None
         }
     }
