@@ -7,6 +7,7 @@
 mod container;
 mod dependencies;
 mod fault;
+mod keys;
 mod read;
 mod reader;
 mod runtime;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::container::container;
 use super::fault::{At, InvalidLambda};
+use super::keys::unknown;
 use super::reader::{Place, Reader};
 use super::topic::{self, MalformedTopic};
 use super::{Lambda, Runtime, Source};
@@ -18,20 +19,6 @@ const HANDLER: &str = "AWS_GREENGRASS_LAMBDA_FUNCTION_HANDLER";
 const ARTIFACT_PATH: &str = "AWS_GREENGRASS_LAMBDA_ARTIFACT_PATH";
 
 const MIB: u64 = 1 << 20;
-
-/// What Greengrass has no key for.
-const HEDGEROW: [&str; 10] = [
-    "aliases",
-    "deadLetterTopic",
-    "ephemeralStorageInMB",
-    "files",
-    "initTimeoutInSeconds",
-    "layers",
-    "maxEventAgeInSeconds",
-    "maxRetryAttempts",
-    "retryDelayInSeconds",
-    "schedules",
-];
 
 /// The longest time that Greengrass takes, in seconds.
 const LONGEST: u64 = i32::MAX as u64;
@@ -119,7 +106,7 @@ fn read(
     let queue_length = count(root, "maxQueueSize", 1, 1_000_000, 1000);
     let retries = count(&hedgerow, "maxRetryAttempts", 0, 100, 2);
     let storage = count(&hedgerow, "ephemeralStorageInMB", 1, 10_240, 512);
-    unknown(reader, &hedgerow);
+    unknown(reader, root, &hedgerow);
     let encodings = [("json", true), ("binary", false)];
     let encoding = root.get("inputPayloadEncodingType").and_then(|p| reader.word(&p, &encodings));
     let (environment, container) = (environment(reader, root), container(reader, root));
@@ -153,15 +140,6 @@ fn read(
         notices: vec![],
     };
     Some(lambda)
-}
-
-/// A key that is misspelt would change nothing.
-fn unknown(reader: &mut Reader, hedgerow: &Place<'_>) {
-    for (key, place) in hedgerow.entries() {
-        if !HEDGEROW.contains(&key) {
-            reader.notice(&place, format!("is not known: there are {}", HEDGEROW.join(", ")));
-        }
-    }
 }
 
 fn variable<'e>(setenv: &'e BTreeMap<String, String>, name: &str) -> Option<&'e str> {

@@ -192,6 +192,39 @@ fn what_has_another_effect_than_it_says_is_told() {
 }
 
 #[test]
+fn a_key_that_is_nearly_one_of_greengrass_s_is_told_and_a_function_s_own_is_not() {
+    for (key, value, meant) in [
+        ("timeoutInSecond", json!(9), "timeoutInSeconds"),
+        ("TimeoutInSeconds", json!(9), "timeoutInSeconds"),
+        ("timeoutSeconds", json!(9), "timeoutInSeconds"),
+        ("timeout", json!(9), "timeoutInSeconds"),
+        ("maxInstanceCount", json!(9), "maxInstancesCount"),
+        ("pubSubTopics", json!([]), "pubsubTopics"),
+        ("Pinned", json!(true), "pinned"),
+        ("pined", json!(true), "pinned"),
+        ("hedgrow", json!({}), "hedgerow"),
+        ("memorySize", json!(9), "containerParams.memorySize"),
+        ("environmentVariables", json!({}), "lambdaExecutionParameters.EnvironmentVariables"),
+        ("EnvironmentVariables", json!({}), "lambdaExecutionParameters.EnvironmentVariables"),
+        ("schedules", json!([{"expression": "rate(1 day)"}]), "hedgerow.schedules"),
+        ("volumes", json!({"0": {"source": "/a", "destination": "/b"}}), "containerParams.volumes"),
+    ] {
+        let notices = with(|configuration| *configuration = json!({ key: value })).unwrap().notices;
+        let told: Vec<String> = notices.iter().map(ToString::to_string).collect();
+        let says = format!(
+            "configuration /{key}: is read by nobody but the function itself: is {meant} meant?"
+        );
+        assert_eq!(told, [says], "{key}");
+    }
+    let own = json!({
+        "accessControl": {}, "aliases": {}, "devices": ["a"], "files": 3, "interval": 1, "key/with~": 1, "layers": [],
+        "limit": 1, "minimumQueueSize": 1, "mode": "x", "planned": [], "queueSize": 9, "schedules": [{"at": 7}],
+        "threshold": 1, "topics": [], "url": "", "volumes": [1.5], "ü": 1,
+    });
+    assert_eq!(with(|configuration| *configuration = own).unwrap().notices, []);
+}
+
+#[test]
 fn each_fault_names_its_place() {
     for (pointer, value, at) in [
         ("/timeoutInSeconds", json!(0), "/timeoutInSeconds"),
