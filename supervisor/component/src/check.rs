@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::builtins::{Builtin, Service};
 use crate::finding::{Finding, Severity};
-use crate::lambda::{self, At, Fault, InvalidLambda, Lambda, Notice};
+use crate::lambda::{self, At, Fault, InvalidLambda, Lambda, Need, Notice};
 use crate::platform::{Mismatch, Platform};
 use crate::recipe::{ComponentType, Manifest, Parsed, Place, Places, Recipe};
 use crate::variables::{Scope, Values};
@@ -108,7 +108,7 @@ pub fn check(
         let parts = Parts { file, places: Places::read(file, bytes), manifest: index };
         findings.extend(not_a_function(&recipe, manifest, &parts));
         let lambda = lambda(&recipe, manifest, schedule)?;
-        findings.extend(of_function(&parts, &lambda));
+        findings.extend(of_function(&recipe, &parts, &lambda));
         lambda.ok().map(Function::of)
     });
     let (name, version) = (recipe.name.to_string(), recipe.version.to_string());
@@ -160,22 +160,27 @@ impl Function {
     }
 }
 
-fn of_function(parts: &Parts<'_>, lambda: &Result<Lambda, InvalidLambda>) -> Vec<Finding> {
+fn of_function(
+    recipe: &Recipe,
+    parts: &Parts<'_>,
+    lambda: &Result<Lambda, InvalidLambda>,
+) -> Vec<Finding> {
+    let error =
+        |Fault { at, message, advice }: &Fault| parts.finding(Severity::Error, at, message, advice);
+    let notice =
+        |Notice { at, message }: &Notice| parts.finding(Severity::Warning, at, message, "");
+    let need = |Need { at, message, grant }: &Need| {
+        let component = recipe.name.as_str();
+        let advice =
+            format!("write into hedgerow.toml: [[grant]] component = {component:?}, {grant}");
+        parts.finding(Severity::Warning, at, message, &advice)
+    };
     match lambda {
         Ok(lambda) => {
-            let notices = lambda.notices.iter();
-            notices
-                .map(|Notice { at, message }| parts.finding(Severity::Warning, at, message, ""))
-                .collect()
+            let needs = lambda.needs.iter().map(need);
+            lambda.notices.iter().map(notice).chain(needs).collect()
         }
-        Err(invalid) => {
-            let faults = invalid.faults.iter();
-            faults
-                .map(|Fault { at, message, advice }| {
-                    parts.finding(Severity::Error, at, message, advice)
-                })
-                .collect()
-        }
+        Err(invalid) => invalid.faults.iter().map(error).collect(),
     }
 }
 

@@ -23,7 +23,7 @@ use serde_json::Value;
 
 pub use container::LEAST_MEMORY;
 pub use dependencies::{Dependencies, dependencies};
-pub use fault::{At, Fault, InvalidLambda, Notice};
+pub use fault::{At, Fault, InvalidLambda, Need, Notice};
 pub(crate) use read::schedules;
 pub use runtime::{Language, Runtime, UnknownRuntime};
 
@@ -68,6 +68,8 @@ pub struct Lambda {
     /// What has another effect than it says, or none.
     #[serde(skip)]
     pub notices: Vec<Notice>,
+    #[serde(skip)]
+    pub needs: Vec<Need>,
 }
 
 /// `containerMode` and `containerParams`.

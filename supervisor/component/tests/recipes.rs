@@ -63,7 +63,12 @@ const RECIPES: &[(&str, Outcome, &[&str])] = &[
     (
         "lambda.json",
         Uses(1, &["startup", "shutdown"]),
-        &["no AWS credentials", "no cloud link yet"],
+        &[
+            "no AWS credentials",
+            "no cloud link yet",
+            "/var/data of the host",
+            "/dev/video0 is granted",
+        ],
     ),
     ("list-as-step.yaml", Refused("expected a map, found a list"), &[]),
     ("macos-only.yaml", Refused("no manifest is for this device"), &[]),

@@ -129,8 +129,14 @@ fn what_is_said_of_a_function_names_the_line() {
         .replace("destination: b", "destination: /b")
         .replace("cobol", "provided\n    Artifacts: [{Uri: 's3://b/a.zip', Unarchive: ZIP}]");
     let found = findings(&sound);
-    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].starts_with("a.yaml:9:7: warning: an instance has 16384 KB"), "{found:?}");
+    assert!(
+        found[1].starts_with("a.yaml:11:9: warning: instances start only where /a"),
+        "{found:?}"
+    );
+    let grant = r#"[[grant]] component = "com.example.F", host-paths = [{ path = "/a", access = "ro", target = "/b" }]"#;
+    assert!(found[1].ends_with(grant), "{found:?}");
 }
 
 #[test]

@@ -92,6 +92,16 @@ fn volume(reader: &mut Reader, item: &Place<'_>) -> Option<Volume> {
             return None;
         }
     }
+    let target = match source == destination {
+        true => String::new(),
+        false => format!(", target = {destination:?}"),
+    };
+    let access = if writable { "rw" } else { "ro" };
+    reader.need(
+        item,
+        format!("instances start only where {source} of the host is granted"),
+        format!("host-paths = [{{ path = {source:?}, access = {access:?}{target} }}]"),
+    );
     Some(Volume { source, destination, writable, add_group_owner })
 }
 
@@ -106,6 +116,8 @@ fn device(reader: &mut Reader, item: &Place<'_>) -> Option<Device> {
     if !writable {
         reader.notice(item, format!("who is granted {path} may write to it as well"));
     }
+    let message = format!("instances start only where {path} is granted");
+    reader.need(item, message, format!("devices = [{path:?}]"));
     Some(Device { path, writable, add_group_owner })
 }
 

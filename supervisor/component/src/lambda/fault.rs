@@ -27,6 +27,15 @@ pub struct Notice {
     pub message: String,
 }
 
+/// What is there only where the administrator grants it, which whoever reads a recipe alone does not know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    pub at: At,
+    pub message: String,
+    /// The line of a grant that gives it.
+    pub grant: String,
+}
+
 /// Everything that is wrong with the parameters of one function.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct InvalidLambda {

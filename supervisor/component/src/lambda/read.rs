@@ -1,6 +1,7 @@
 //! From variables and configuration to a [`Lambda`].
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -10,7 +11,8 @@ use super::fault::{At, InvalidLambda};
 use super::keys::unknown;
 use super::reader::{Place, Reader};
 use super::topic::{self, MalformedTopic};
-use super::{Lambda, Runtime, Source};
+use super::{Lambda, Runtime, Source, Volume};
+use crate::name::ComponentName;
 use crate::recipe::{Manifest, Recipe, Unarchive};
 
 pub(super) const RUNTIME: &str = "AWS_GREENGRASS_LAMBDA_RUNTIME";
@@ -19,6 +21,9 @@ const HANDLER: &str = "AWS_GREENGRASS_LAMBDA_FUNCTION_HANDLER";
 const ARTIFACT_PATH: &str = "AWS_GREENGRASS_LAMBDA_ARTIFACT_PATH";
 
 const MIB: u64 = 1 << 20;
+
+/// Inside a fence, a component's own directory is below it, by its name.
+const WORK: &str = "/greengrass/v2/work";
 
 /// The longest time that Greengrass takes, in seconds.
 const LONGEST: u64 = i32::MAX as u64;
@@ -36,7 +41,7 @@ impl Lambda {
         let lambda = read(&mut reader, recipe, manifest, setenv, &Place::root(configuration));
         match lambda {
             Some(lambda) if reader.faults.is_empty() => {
-                Ok(Self { notices: reader.notices, ..lambda })
+                Ok(Self { notices: reader.notices, needs: reader.needs, ..lambda })
             }
             _ => Err(InvalidLambda { faults: reader.faults }),
         }
@@ -110,7 +115,8 @@ fn read(
     let encodings = [("json", true), ("binary", false)];
     let encoding = root.get("inputPayloadEncodingType").and_then(|p| reader.word(&p, &encodings));
     let (environment, container) = (environment(reader, root), container(reader, root));
-    let sources = sources(reader, root, &hedgerow);
+    let mut sources = sources(reader, root, &hedgerow);
+    sources.extend(files(reader, &hedgerow, &recipe.name, &container.volumes));
     let lambda = Lambda {
         arn,
         version: qualifier.unwrap_or_else(|| recipe.version.to_string()),
@@ -138,6 +144,7 @@ fn read(
         sources,
         setenv,
         notices: vec![],
+        needs: vec![],
     };
     Some(lambda)
 }
@@ -256,7 +263,7 @@ fn names(reader: &mut Reader, place: &Place<'_>) -> Vec<String> {
     let mut names = Vec::new();
     for item in reader.items(place) {
         let Some(name) = reader.text(&item) else { continue };
-        match name.parse::<crate::ComponentName>() {
+        match name.parse::<ComponentName>() {
             Ok(_) => names.push(name),
             Err(error) => reader.wrong(&item, error.to_string()),
         }
@@ -285,10 +292,28 @@ fn sources(reader: &mut Reader, root: &Place<'_>, hedgerow: &Place<'_>) -> Vec<S
         let pointer = place.pointer;
         sources.push(Source::Schedule { expression, input, pointer });
     }
-    for item in items(reader, hedgerow, "files") {
-        sources.extend(path(reader, &item, ["path", "path"]).map(Source::File));
-    }
     sources
+}
+
+fn files(
+    reader: &mut Reader,
+    hedgerow: &Place<'_>,
+    name: &ComponentName,
+    volumes: &[Volume],
+) -> Vec<Source> {
+    let own = Path::new(WORK).join(name.as_str());
+    let mut files = Vec::new();
+    for item in items(reader, hedgerow, "files") {
+        let Some(path) = path(reader, &item, ["path", "path"]) else { continue };
+        let mut there = volumes.iter().map(|volume| Path::new(&volume.destination));
+        if !Path::new(&path).starts_with(&own) && !there.any(|at| Path::new(&path).starts_with(at))
+        {
+            let message = format!("{path} is watched only where it is granted");
+            reader.need(&item, message, format!("host-paths = [{{ path = {path:?} }}]"));
+        }
+        files.push(Source::File(path));
+    }
+    files
 }
 
 /// As far as the check lets it pass.

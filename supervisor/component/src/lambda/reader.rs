@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::fault::{At, Fault, Notice};
+use super::fault::{At, Fault, Need, Notice};
 
 /// A part of a configuration and the way to it.
 #[derive(Clone)]
@@ -16,6 +16,7 @@ pub(super) struct Place<'v> {
 pub(super) struct Reader {
     pub faults: Vec<Fault>,
     pub notices: Vec<Notice>,
+    pub needs: Vec<Need>,
 }
 
 impl<'v> Place<'v> {
@@ -58,6 +59,12 @@ impl Reader {
     pub fn notice(&mut self, place: &Place<'_>, message: impl Into<String>) {
         let at = At::Configuration(place.pointer.clone());
         self.notices.push(Notice { at, message: message.into() });
+    }
+
+    /// `grant`: the line of a grant that gives it.
+    pub fn need(&mut self, place: &Place<'_>, message: impl Into<String>, grant: String) {
+        let at = At::Configuration(place.pointer.clone());
+        self.needs.push(Need { at, message: message.into(), grant });
     }
 
     /// A scalar as text.

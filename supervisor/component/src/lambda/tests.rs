@@ -192,6 +192,40 @@ fn what_has_another_effect_than_it_says_is_told() {
 }
 
 #[test]
+fn what_the_administrator_has_to_grant_is_known_beforehand() {
+    let volume = |permission: &str, destination: &str| {
+        let volume =
+            json!({"source": "/srv/a", "destination": destination, "permission": permission});
+        json!({"containerParams": {"volumes": [volume]}})
+    };
+    let device =
+        json!({"containerParams": {"devices": [{"path": "/dev/i2c-1", "permission": "rw"}]}});
+    let file = |path: &str| json!({"hedgerow": {"files": [{"path": path}]}});
+    let mut both = volume("ro", "/data");
+    both["hedgerow"] = json!({"files": [{"path": "/data/in"}]});
+    let read_only = r#"host-paths = [{ path = "/srv/a", access = "ro", target = "/data" }]"#;
+    for (configuration, at, grant) in [
+        (volume("ro", "/data"), "/containerParams/volumes/0", read_only),
+        (
+            volume("rw", "/srv/a"),
+            "/containerParams/volumes/0",
+            r#"host-paths = [{ path = "/srv/a", access = "rw" }]"#,
+        ),
+        (device, "/containerParams/devices/0", r#"devices = ["/dev/i2c-1"]"#),
+        (file("/data/in"), "/hedgerow/files/0", r#"host-paths = [{ path = "/data/in" }]"#),
+        // What is below a volume comes with it.
+        (both, "/containerParams/volumes/0", read_only),
+    ] {
+        let needs = with(|own| *own = configuration).unwrap().needs;
+        let told: Vec<_> = needs.iter().map(|need| (&need.at, need.grant.as_str())).collect();
+        assert_eq!(told, [(&At::Configuration(at.to_owned()), grant)]);
+    }
+    for own in [file("/greengrass/v2/work/com.example.Hello/in"), json!({})] {
+        assert_eq!(with(|configuration| *configuration = own).unwrap().needs, []);
+    }
+}
+
+#[test]
 fn a_key_that_is_nearly_one_of_greengrass_s_is_told_and_a_function_s_own_is_not() {
     for (key, value, meant) in [
         ("timeoutInSecond", json!(9), "timeoutInSeconds"),
