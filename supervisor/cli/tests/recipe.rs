@@ -107,6 +107,23 @@ Manifests: [{{Artifacts: [{{Uri: 'greengrass:f.zip', Unarchive: ZIP}}]}}]
 }
 
 #[test]
+fn the_recipe_of_the_page_about_functions_lacks_its_grant_and_nothing_else() {
+    let page = include_str!("../../../docs/FUNCTIONS.md");
+    let block = |language: &str| {
+        let (_, rest) = page.split_once(&format!("```{language}\n")).unwrap();
+        rest.split_once("```").unwrap().0
+    };
+    let root = directory();
+    fs::write(root.path().join("page.yaml"), block("yaml")).unwrap();
+    let output = check(&root, &["page.yaml"]);
+    let shown = text(&output.stdout);
+    assert!(output.status.success() && shown.contains("0 errors, 1 warning\n"), "{shown}");
+    for line in block("toml").lines() {
+        assert!(shown.contains(line), "{line}\n{shown}");
+    }
+}
+
+#[test]
 fn another_platform_chooses_another_manifest() {
     let root = directory();
     let choices = |arguments: &[&str]| -> Vec<Value> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::reader::{Place, Reader};
 
 /// Of the configuration itself.
-const TOP: [&str; 14] = [
+pub(super) const TOP: [&str; 14] = [
     "accessControl",
     "containerMode",
     "containerParams",
@@ -24,7 +24,7 @@ const TOP: [&str; 14] = [
 ];
 
 /// What Greengrass has no key for.
-const HEDGEROW: [&str; 10] = [
+pub(super) const HEDGEROW: [&str; 10] = [
     "aliases",
     "deadLetterTopic",
     "ephemeralStorageInMB",

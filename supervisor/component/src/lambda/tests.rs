@@ -192,6 +192,14 @@ fn what_has_another_effect_than_it_says_is_told() {
 }
 
 #[test]
+fn the_page_about_functions_names_every_key() {
+    let page = include_str!("../../../../docs/FUNCTIONS.md");
+    let keys = keys::TOP.iter().chain(&keys::HEDGEROW);
+    let missing: Vec<_> = keys.filter(|key| !page.contains(&format!("`{key}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn what_the_administrator_has_to_grant_is_known_beforehand() {
     let volume = |permission: &str, destination: &str| {
         let volume =
