@@ -117,6 +117,11 @@ fn read(
     let (environment, container) = (environment(reader, root), container(reader, root));
     let mut sources = sources(reader, root, &hedgerow);
     sources.extend(files(reader, &hedgerow, &recipe.name, &container.volumes));
+    let dead_letter_topic =
+        hedgerow.get("deadLetterTopic").and_then(|p| checked_topic(reader, &p, topic::check));
+    let aliases = aliases(reader, &hedgerow);
+    let layers = hedgerow.get("layers").map(|p| names(reader, &p)).unwrap_or_default();
+    // Everything has been read, so that every fault is told.
     let lambda = Lambda {
         arn,
         version: qualifier.unwrap_or_else(|| recipe.version.to_string()),
@@ -135,12 +140,10 @@ fn read(
         max_event_age,
         retries,
         retry_delay,
-        dead_letter_topic: hedgerow
-            .get("deadLetterTopic")
-            .and_then(|p| checked_topic(reader, &p, topic::check)),
+        dead_letter_topic,
         ephemeral_storage: u64::from(storage) * MIB,
-        aliases: aliases(reader, &hedgerow),
-        layers: hedgerow.get("layers").map(|p| names(reader, &p)).unwrap_or_default(),
+        aliases,
+        layers,
         sources,
         setenv,
         notices: vec![],

@@ -381,6 +381,18 @@ fn topics_that_the_broker_would_not_take_are_refused() {
 }
 
 #[test]
+fn all_faults_are_told_at_once() {
+    let recipe = recipe(PUBLISHED);
+    let configuration = json!({"hedgerow": {
+        "aliases": {"7": "8"}, "deadLetterTopic": "#", "files": ["in"], "layers": ["a b"], "maxRetryAttempts": -1,
+    }});
+    let faults = Lambda::read(&recipe, &recipe.manifests[0], [].into(), &configuration);
+    let faults = faults.unwrap_err().faults;
+    // Those five, and there is neither a runtime nor a handler.
+    assert_eq!(faults.len(), 7, "{faults:?}");
+}
+
+#[test]
 fn variables_that_make_no_function_are_refused() {
     for (name, value, says) in [
         ("AWS_GREENGRASS_LAMBDA_RUNTIME", None, "is missing; name the function's runtime"),
