@@ -2,6 +2,7 @@
 //! one in another place, is told.
 
 use serde_json::Value;
+use strsim::levenshtein;
 
 use super::reader::{Place, Reader};
 
@@ -91,20 +92,5 @@ fn has_item_with(value: &Value, key: &str) -> bool {
 fn is_near(key: &str, known: &str) -> bool {
     let most = if known.len() > 8 { 2 } else { 1 };
     key.len().abs_diff(known.len()) <= most
-        && distance(&key.to_ascii_lowercase(), &known.to_ascii_lowercase()) <= most
-}
-
-/// Letters to insert, remove or replace (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
-    for (i, a) in one.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.chars().enumerate() {
-            let replaced = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
+        && levenshtein(&key.to_ascii_lowercase(), &known.to_ascii_lowercase()) <= most
 }
