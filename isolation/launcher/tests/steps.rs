@@ -36,7 +36,7 @@ fn a_program_that_cannot_run_is_named_with_the_reason() {
     let fence = client.open(plan("cannot"));
     for (argv, reason) in [
         (["no-such-program"], "cannot execute \"no-such-program\": No such file"),
-        (["/etc/passwd"], "cannot execute \"/etc/passwd\": Permission denied"),
+        (["/etc/passwd"], "\"/etc/passwd\" (it may not be executed: chmod +x): Permission denied"),
         (["/"], "cannot execute \"/\""),
     ] {
         let error = client.try_start(&fence, step(1, &argv)).err().unwrap();
