@@ -19,6 +19,7 @@ mod inherited;
 mod network;
 mod ownership;
 mod program;
+mod regular;
 mod serve;
 mod step;
 mod sudo;

@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::io::Errno;
 
+use crate::regular;
 use crate::step::Directory;
 
 /// Bytes of a file's beginning that the kernel looks at (BINPRM_BUF_SIZE).
@@ -45,11 +45,8 @@ fn missing_interpreter(rest: &[u8]) -> String {
     }
 }
 
-/// Of a regular file: a component may have put anything in its place, and nobody is to be waited for.
 fn beginning(path: &Path) -> Option<Vec<u8>> {
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-    let file = File::options().read(true).custom_flags(flags).open(path).ok()?;
-    file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+    let file = regular::open(File::options().read(true), path).ok()?;
     let mut beginning = Vec::new();
     file.take(BEGINNING).read_to_end(&mut beginning).ok()?;
     Some(beginning)

@@ -2,9 +2,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 
 use hedgerow_isolation::plan::{IdRange, User};
+
+use crate::regular;
 
 /// Whom a program runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,18 +174,13 @@ fn append(path: &str, line: &str) -> io::Result<()> {
     file.write_all(format!("{end}{line}").as_bytes())
 }
 
-/// A file and what is in it. A component may have put anything in its place: what is no regular file, or is larger than
-/// [`MAX_FILE`], is refused, and nothing waits for somebody at the other end.
+/// A regular file and what is in it; what is larger than [`MAX_FILE`] is refused.
 fn open(how: &mut OpenOptions, path: &str) -> io::Result<(File, Vec<u8>)> {
-    let file = how.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    let refused = |why: &str| Err(io::Error::new(io::ErrorKind::InvalidData, why));
-    if !file.metadata()?.is_file() {
-        return refused("it is no regular file");
-    }
+    let file = regular::open(how, path)?;
     let mut text = Vec::new();
     (&file).take(MAX_FILE + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MAX_FILE {
-        return refused("it is larger than 1 MiB");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is larger than 1 MiB"));
     }
     Ok((file, text))
 }
