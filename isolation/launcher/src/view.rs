@@ -43,17 +43,25 @@ use crate::root::{self, BASE, CHOICE, CHOSEN, EMPTY, PROGRAMS, TREES};
 pub struct Host {
     /// `/`, mapped, for all trees that it shows.
     whole: Option<OwnedFd>,
-    /// The others.
+    /// Those that it does not show, or not as they are to be shown.
     apart: Vec<Tree>,
-    /// Over either, as they are.
-    plain: Vec<(&'static str, OwnedFd)>,
 }
 
 #[derive(Debug)]
 struct Tree {
     path: &'static str,
     mount: OwnedFd,
-    is_mapped: bool,
+    shown: Shown,
+}
+
+#[derive(Debug)]
+enum Shown {
+    /// As the fence's, behind a guard.
+    Mapped,
+    /// As nobody's.
+    Unmapped,
+    /// As nobody's, and with nothing over it.
+    Plain,
 }
 
 /// Where everything is while a fence is made: below a directory of the builder's own mount namespace.
@@ -91,27 +99,26 @@ pub fn host(map: &IdMap, skeleton: &OwnedFd, has_plain_programs: bool) -> io::Re
     let copy = |path| {
         let mount = mount::copy_path(path, Reach::One)?;
         mount::restrict(mount.as_fd(), root::restrictions(), Reach::One)?;
-        let is_mapped = map.apply_to_layer(mount.as_fd())?;
-        io::Result::Ok((mount, is_mapped))
+        io::Result::Ok(mount)
     };
-    let (whole, is_mapped) = copy("/")?;
-    let whole = is_mapped.then_some(whole);
+    let whole = copy("/")?;
+    let whole = map.apply_to_layer(whole.as_fd())?.then_some(whole);
     let is_shown = |tree| whole.as_ref().is_some_and(|whole| choice::shows(skeleton, whole, tree));
-    let (mut apart, mut plain) = (Vec::new(), Vec::new());
+    let mut apart = Vec::new();
     for path in TREES {
-        if !fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
-            continue;
-        }
-        if has_plain_programs && PROGRAMS.contains(&path) {
-            let mount = mount::copy_path(path, Reach::One)?;
-            mount::restrict(mount.as_fd(), root::restrictions(), Reach::One)?;
-            plain.push((path, mount));
-        } else if !is_shown(path) {
-            let (mount, is_mapped) = copy(path)?;
-            apart.push(Tree { path, mount, is_mapped });
+        let is_tree = fs::symlink_metadata(path).is_ok_and(|found| found.is_dir());
+        let is_plain = has_plain_programs && PROGRAMS.contains(&path);
+        if is_tree && (is_plain || !is_shown(path)) {
+            let mount = copy(path)?;
+            let shown = match is_plain {
+                true => Shown::Plain,
+                false if map.apply_to_layer(mount.as_fd())? => Shown::Mapped,
+                false => Shown::Unmapped,
+            };
+            apart.push(Tree { path, mount, shown });
         }
     }
-    Ok(Host { whole, apart, plain })
+    Ok(Host { whole, apart })
 }
 
 impl Place<'_> {
@@ -141,14 +148,7 @@ impl Place<'_> {
         for directory in [TREE, GUARDS] {
             fs::create_dir(self.at(directory))?;
         }
-        host.apart.iter().try_for_each(|tree| self.add(tree))?;
-        host.plain.iter().try_for_each(|(path, mount)| {
-            // One that came after the launcher has no place.
-            match mount::attach_path(mount.as_fd(), &self.at(&format!("root{path}"))) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                attached => attached,
-            }
-        })
+        host.apart.iter().try_for_each(|tree| self.add(tree))
     }
 
     /// A tree that is not the root's.
@@ -158,18 +158,24 @@ impl Place<'_> {
             // It came after the launcher.
             return Ok(());
         }
+        let place = self.at(&format!("root{}", tree.path));
         let name = tree.path.trim_start_matches('/').replace('/', "-");
         let bare = format!("{TREE}/{name}");
-        self.attach(&bare, &tree.mount)?;
-        let host = if tree.is_mapped {
-            let place = format!("{GUARDS}/{name}");
-            self.attach(&place, &guard([self.skeleton(EMPTY), self.at(&bare)])?)?;
-            self.at(&place)
-        } else {
-            self.at(&bare)
+        let host = match tree.shown {
+            Shown::Plain => return mount::attach_path(tree.mount.as_fd(), &place),
+            Shown::Unmapped => {
+                self.attach(&bare, &tree.mount)?;
+                self.at(&bare)
+            }
+            Shown::Mapped => {
+                self.attach(&bare, &tree.mount)?;
+                let guarded = format!("{GUARDS}/{name}");
+                self.attach(&guarded, &guard([self.skeleton(EMPTY), self.at(&bare)])?)?;
+                self.at(&guarded)
+            }
         };
         let mount = self.overlay(&[above, host], &name, User::ROOT)?;
-        mount::attach_path(mount.as_fd(), &self.at(&format!("root{}", tree.path)))
+        mount::attach_path(mount.as_fd(), &place)
     }
 
     fn skeleton(&self, part: &str) -> String {
