@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::time::timeout;
@@ -150,14 +149,10 @@ async fn managed(
     let manager = Proxy::new(connection, BUS_NAME, ROOT_PATH, manager).await?;
     // The connection's own limit is not for calls with flags.
     let call = manager.call_with_flags("GetManagedObjects", flags, &());
-    let managed = timeout(METHOD_TIMEOUT, call).await.map_err(|_| late())??;
+    let late = |_| zbus::Error::from(io::Error::from(io::ErrorKind::TimedOut));
+    let managed = timeout(METHOD_TIMEOUT, call).await.map_err(late)??;
     // There is a reply, since one is expected.
     managed.ok_or(Error::Bus(zbus::Error::InvalidReply))
-}
-
-/// As zbus says it.
-fn late() -> zbus::Error {
-    zbus::Error::InputOutput(Arc::new(io::ErrorKind::TimedOut.into()))
 }
 
 impl JobProperties {

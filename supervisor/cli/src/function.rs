@@ -147,10 +147,7 @@ pub async fn run(
 
 async fn create(session: &Session, output: &Output, create: Create) -> Result<(), Failure> {
     let name = create.name.as_str();
-    let version = match &create.version {
-        Some(version) => version.to_string(),
-        None => next_version(session, name).await?,
-    };
+    let version = next_version(session, name, create.version.as_ref()).await?;
     let draft = Draft { function: &create, version: &version };
     let (recipe, configuration) = (draft.recipe(), Some(draft.update().to_string()));
     let (archive, code) = (draft::ARCHIVE.to_owned(), &create.code);
@@ -165,10 +162,7 @@ async fn update(session: &Session, output: &Output, update: UpdateCode) -> Resul
     let component = session.component(&name).await?;
     let recipe = component.get_recipe().await?;
     let recipe = serde_json::from_str(&recipe).map_err(Failure::Record)?;
-    let version = match version {
-        Some(version) => version.to_string(),
-        None => next_version(session, &name).await?,
-    };
+    let version = next_version(session, &name, version.as_ref()).await?;
     let changed = update::recipe(recipe, &version, handler.as_deref(), runtime.as_deref());
     let changed = changed.map_err(|why| Failure::Update { name: name.clone(), why })?;
     let ((recipe, archive), code) = (changed, &code);
@@ -247,8 +241,15 @@ fn open_to_all(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The first, or the patch after the one that is deployed.
-async fn next_version(session: &Session, name: &str) -> Result<String, Failure> {
+/// The one that is given; else the first, or the patch after the one that is deployed.
+async fn next_version(
+    session: &Session,
+    name: &str,
+    given: Option<&Version>,
+) -> Result<String, Failure> {
+    if let Some(given) = given {
+        return Ok(given.to_string());
+    }
     let deployed = match session.component(name).await {
         Ok(component) => component.version().await.map_err(Failure::from)?,
         Err(Failure::Refused(Error::NoSuchComponent(_))) => return Ok("1.0.0".to_owned()),

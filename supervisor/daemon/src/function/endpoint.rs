@@ -83,9 +83,11 @@ pub async fn serve(around: &Arc<Surroundings>, settings: LambdaEndpoint, callers
     if tries_in_vain(around, &settings, callers).await {
         let around = Arc::clone(around);
         tokio::spawn(async move {
-            sleep(TRY_AGAIN).await;
-            while tries_in_vain(&around, &settings, callers).await {
+            loop {
                 sleep(TRY_AGAIN).await;
+                if !tries_in_vain(&around, &settings, callers).await {
+                    return;
+                }
             }
         });
     }

@@ -33,13 +33,14 @@ pub fn environment(
     fence: &FenceId,
 ) -> BTreeMap<String, String> {
     let mut all = component.clone();
-    all.extend(usual(spec));
+    let usual = usual(spec);
+    all.extend(usual.clone());
     all.extend(setenv.clone());
     all.extend(spec.environment.clone());
     all.extend(component.iter().filter(|(name, _)| is_reserved(name)).map(own));
     all.extend(reserved(spec, fence));
-    if let Some(own) = usual(spec).get(PYTHON_PATH) {
-        complete(all.entry(PYTHON_PATH.to_owned()).or_default(), own);
+    if let Some(directories) = usual.get(PYTHON_PATH) {
+        complete(all.entry(PYTHON_PATH.to_owned()).or_default(), directories);
     }
     for name in NEVER {
         all.remove(name);
